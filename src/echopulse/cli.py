@@ -1,0 +1,343 @@
+"""The command line: one short function per verb. What it does lives in the rooms."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from echopulse import __version__
+from echopulse.errors import InputError
+
+NOTICE = "Synthetic video from a model that learned from simulated hearts. Not for diagnosis."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns 0 (done), 1 (failed) or 2 (used wrongly)."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except InputError as error:
+        return _fail(error, options.verbose)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 1
+    except (OSError, RuntimeError) as error:
+        return _fail(error, options.verbose)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every verb."""
+    parser = argparse.ArgumentParser(prog="echopulse", description=f"An ECG becomes an echo video. {NOTICE}")
+    parser.add_argument("--version", action="version", version=f"echopulse {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+    _add_generate(verbs)
+    _add_simulate(verbs)
+    _add_measure(verbs)
+    _add_train(verbs)
+    _add_evaluate(verbs)
+    return parser
+
+
+def _verb(verbs, name: str, run: Callable, help: str, example: str) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.add_argument("--verbose", action="store_true", help="show the traceback of an error")
+    verb.set_defaults(run=run)
+    return verb
+
+
+# --- generate -----------------------------------------------------------------------------------------------------
+
+
+def _add_generate(verbs) -> None:
+    verb = _verb(verbs, "generate", run_generate, "turn ECG files into echo videos",
+                 "echopulse generate watch.csv --view a4c --ef 0.55 --seconds 4 --out clip.mp4")  # fmt: skip
+    verb.add_argument("ecg", nargs="+", type=Path, help="ECG files (WFDB, Apple Watch CSV, CSV, NPY) or folders of them")
+    verb.add_argument("--image", type=Path, help="first picture: PNG, JPEG, video or DICOM")
+    verb.add_argument("--view", default="a4c", help="a4c (default) or a2c")
+    verb.add_argument("--ef", type=float, help="ejection fraction to aim at, 0.05 to 0.85")
+    verb.add_argument("--seconds", type=float, default=3.0)
+    verb.add_argument("--at", type=float, help="where in the ECG the clip begins, in seconds")
+    verb.add_argument("--fps", type=float, default=25.0)
+    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--start", default="phantom", help="first picture without --image: phantom (default) or generated")
+    verb.add_argument("--steps", type=int, default=8, help="passes per window of 1.3 s")
+    verb.add_argument("--guidance", type=float, default=2.5, help="how strongly ECG and EF steer; 1 is off")
+    verb.add_argument("--rate", type=float, help="sampling rate in Hz where the file does not say")
+    verb.add_argument("--lead", help="which lead to use where there are several")
+    verb.add_argument("--allow-flat", action="store_true", help="accept a flat line (the heart then stands still)")
+    verb.add_argument("--plain", action="store_true", help="the picture alone, without ECG strip and marks")
+    verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
+    verb.add_argument("--out", type=Path, help="NAME.mp4, .gif, .webm, .npz or .png; a folder for several ECGs")
+    verb.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+def run_generate(options: argparse.Namespace) -> int:
+    from echopulse.ecg import list_ecg_files
+
+    files = [found for path in options.ecg for found in (list_ecg_files(path) if path.is_dir() else [path])]
+    several = len(files) > 1 or any(path.is_dir() for path in options.ecg)
+    jobs = _name_outputs(files, options.out, several)
+    _check_outputs([out for _, out in jobs], options.force, several)
+    from echopulse.pipeline import EchoPulse
+
+    pulse = EchoPulse.from_pretrained(options.model)
+    failed = 0
+    for path, out in jobs:
+        try:
+            _generate_one(pulse, path, out, options)
+        except (InputError, OSError) as error:
+            if not several:
+                raise
+            failed += 1
+            _fail(error, options.verbose)
+    if several:
+        print(f"{len(jobs) - failed} of {len(jobs)} clips written.")
+    return 1 if failed else 0
+
+
+def _generate_one(pulse, path: Path, out: Path, options: argparse.Namespace) -> None:
+    import time
+
+    from echopulse.ecg import read_ecg
+    from echopulse.pipeline import Sampling
+
+    started = time.perf_counter()
+    ecg = read_ecg(path, rate_hz=options.rate, lead=options.lead)
+    read_s = time.perf_counter() - started
+    with _progress(f"{path.name}") as on_step:
+        made = pulse(
+            ecg, image=options.image, view=options.view, ef=options.ef, seconds=options.seconds, fps=options.fps,
+            seed=options.seed, start=options.start, at_s=options.at, allow_flat=options.allow_flat,
+            sampling=Sampling(options.steps, options.guidance), on_step=on_step,
+        )  # fmt: skip
+    made.seconds["read"] = round(read_s, 3)
+    report = made.save(out, plain=options.plain, force=options.force)
+    video, heart = report["video"], report["ecg"]
+    ef = ", ".join(f"{100 * value:.0f} %" for value in video["ef"] if value is not None) or "not measurable"
+    rate = "none" if heart["heart_rate_bpm"] is None else f"{heart['heart_rate_bpm']:.0f}/min"
+    print(f"{out}: {video['frames']} frames, ECG rate {rate} ({heart['rhythm']}), EF per beat {ef}. {NOTICE}")
+
+
+def _name_outputs(files: list[Path], out: Path | None, several: bool) -> list[tuple[Path, Path]]:
+    if not several:
+        return [(files[0], out or Path(files[0].stem + ".mp4"))]
+    folder = out or Path("clips")
+    if folder.suffix:
+        raise InputError(f"{folder}: several ECGs need a folder for --out, not the name of one file.")
+    names = [path.stem for path in files]
+    return [
+        (path, folder / f"{path.stem if names.count(path.stem) == 1 else '_'.join(path.with_suffix('').parts[-2:])}.mp4")
+        for path in files
+    ]
+
+
+def _check_outputs(outs: list[Path], force: bool, several: bool) -> None:
+    """Refuses before any work what could not be written after it."""
+    from echopulse.echo import check_writable
+
+    for out in outs:
+        if several:
+            try:
+                out.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise InputError(f"{out.parent}: cannot make this folder ({error.strerror}); choose another --out.") from error
+        check_writable(out, force=force)
+        check_writable(out.with_suffix(".json"), force=force, endings=(".json",))
+
+
+# --- simulate -----------------------------------------------------------------------------------------------------
+
+
+def _add_simulate(verbs) -> None:
+    verb = _verb(verbs, "simulate", run_simulate, "make paired ECG, echo and exact truth with the simulated heart",
+                 "echopulse simulate --out pairs --clips 20 --set ef=0.3 --set kind=af")  # fmt: skip
+    where = verb.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path, help="folder for NNNNN.mp4, NNNNN.csv (the ECG) and NNNNN.npz (all with truth)")
+    where.add_argument("--bank", type=Path, help="folder for training shards (safetensors) instead")
+    verb.add_argument("--clips", type=int, default=10)
+    verb.add_argument("--seconds", type=float, default=2.6)
+    verb.add_argument("--fps", type=float, default=25.0)
+    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--view", help="a4c or a2c; both by default")
+    verb.add_argument("--prior", default="clinical", help="easy, clinical (default) or uniform (even EF, for training)")
+    verb.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="pin a parameter of the phantom")
+    verb.add_argument("--device", default="cpu")
+    verb.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+def run_simulate(options: argparse.Namespace) -> int:
+    from echopulse.data.export import export_pairs, parse_pins
+
+    pins = parse_pins(options.set)
+    settings = {"fps": options.fps, "prior": options.prior, "view": options.view, "device": options.device, **pins}
+    if options.bank:
+        from echopulse.data import fill_bank
+
+        with _progress("simulating") as on_step:
+            total = -(-options.clips // 32)
+            fill_bank(options.bank, options.clips, seed=options.seed, frames=_frames(options),
+                      on_shard=lambda k: on_step((k + 1) / total), **settings)  # fmt: skip
+        print(f"{options.bank}: {options.clips} clips.")
+        return 0
+    with _progress("simulating") as on_step:
+        export_pairs(options.out, options.clips, seconds=options.seconds, seed=options.seed, force=options.force,
+                     on_step=on_step, **settings)  # fmt: skip
+    print(f"{options.out}: {options.clips} clips with ECG and truth. Simulated hearts; not for diagnosis.")
+    return 0
+
+
+def _frames(options: argparse.Namespace) -> int:
+    return 1 + 4 * round((options.seconds * options.fps - 1) / 4)
+
+
+# --- measure ------------------------------------------------------------------------------------------------------
+
+
+def _add_measure(verbs) -> None:
+    verb = _verb(verbs, "measure", run_measure, "outline the left ventricle in a clip: volumes, EF, ED/ES, rate",
+                 "echopulse measure clip.mp4 --json clip.measured.json")  # fmt: skip
+    verb.add_argument("clip", type=Path, help="MP4, AVI, GIF, WebM, NPZ or DICOM")
+    verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
+    verb.add_argument("--json", type=Path, help="write the numbers here too")
+    verb.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+def run_measure(options: argparse.Namespace) -> int:
+    from echopulse.echo import check_writable, read_clip
+
+    if options.json:
+        check_writable(options.json, force=options.force, endings=(".json",))
+    clip = read_clip(options.clip)
+    from echopulse.measure.report import describe, write_json
+    from echopulse.pipeline import EchoPulse
+
+    measurement = EchoPulse.from_pretrained(options.model).measure(clip)
+    print(describe(measurement, clip))
+    if options.json:
+        write_json(measurement, clip, options.json)
+    return 0
+
+
+# --- train --------------------------------------------------------------------------------------------------------
+
+
+def _add_train(verbs) -> None:
+    verb = _verb(verbs, "train", run_train, "train the tokenizer, the generator or the measurer",
+                 "echopulse train tokenizer --data bank --run runs/out/tokenizer --minutes 30")  # fmt: skip
+    verb.add_argument("what", choices=("tokenizer", "generator", "measurer"))
+    verb.add_argument("--data", default="phantom", help="a bank made by `simulate --bank`, or phantom: one is made first")
+    verb.add_argument("--clips", type=int, default=1024, help="clips to simulate with --data phantom")
+    verb.add_argument("--preset", default="small", help="tiny, small (default) or base")
+    verb.add_argument("--run", type=Path, help="folder of the run; runs/out/WHAT by default")
+    verb.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    verb.add_argument("--tokenizer", type=Path, help="generator: model folder with the tokenizer's weights")
+    verb.add_argument("--out", type=Path, help="model folder for the averaged weights; RUN/model by default")
+    verb.add_argument("--steps", type=int, help="steps in all")
+    verb.add_argument("--minutes", type=float, help="let the schedule follow the clock and stop after this")
+    verb.add_argument("--batch", type=int)
+    verb.add_argument("--learning-rate", type=float)
+    verb.add_argument("--device", default="cpu")
+    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--tensorboard", action="store_true", help="also log for TensorBoard (the extra of that name)")
+
+
+def run_train(options: argparse.Namespace) -> int:
+    from echopulse.train.recipes import train
+
+    with _progress(f"training the {options.what}") as on_step:
+        scores, model = train(
+            options.what, data=options.data, clips=options.clips, preset=options.preset,
+            run=options.resume or options.run or Path("runs/out") / options.what, resume=options.resume is not None,
+            tokenizer_folder=options.tokenizer, out=options.out, steps=options.steps, minutes=options.minutes,
+            batch=options.batch, learning_rate=options.learning_rate, device=options.device, seed=options.seed,
+            tensorboard=options.tensorboard, on_progress=on_step,
+        )  # fmt: skip
+    print(f"{model}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
+    return 0
+
+
+# --- evaluate -----------------------------------------------------------------------------------------------------
+
+
+def _add_evaluate(verbs) -> None:
+    verb = _verb(verbs, "evaluate", run_evaluate, "measure a model on held-out simulated hearts and on given ECG files",
+                 "echopulse evaluate --clips 64 --markdown table.md --json table.json")  # fmt: skip
+    verb.add_argument("ecg", nargs="*", type=Path, help="ECG files to generate from and compare beats with")
+    verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
+    verb.add_argument("--clips", type=int, default=64, help="held-out simulated clips")
+    verb.add_argument("--seed", type=int, default=990_000, help="seed of the held-out hearts")
+    verb.add_argument("--start", default="phantom")
+    verb.add_argument("--only", help="comma-separated parts: " + ",".join(EVALUATION_PARTS))
+    verb.add_argument("--markdown", type=Path)
+    verb.add_argument("--json", type=Path)
+    verb.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+EVALUATION_PARTS = ("tokenizer", "measurer", "timing", "controls", "files", "speed")
+
+
+def run_evaluate(options: argparse.Namespace) -> int:
+    from echopulse.echo import check_writable
+
+    for path, ending in ((options.markdown, ".md"), (options.json, ".json")):
+        if path:
+            check_writable(path, force=options.force, endings=(ending,))
+    from echopulse.evaluate.report import evaluate, to_markdown, write_scores
+    from echopulse.pipeline import EchoPulse
+
+    parts = tuple(options.only.split(",")) if options.only else EVALUATION_PARTS
+    if unknown := sorted(set(parts) - set(EVALUATION_PARTS)):
+        raise InputError(f"--only {','.join(unknown)}: expected some of {', '.join(EVALUATION_PARTS)}.")
+    pulse = EchoPulse.from_pretrained(options.model)
+    with _progress("evaluating") as on_step:
+        scores = evaluate(pulse, clips=options.clips, seed=options.seed, ecg_files=options.ecg, parts=parts,
+                          start=options.start, on_step=on_step)  # fmt: skip
+    print(to_markdown(scores))
+    write_scores(scores, options.markdown, options.json)
+    return 0
+
+
+# --- what they share ----------------------------------------------------------------------------------------------
+
+
+class _progress:
+    """A bar that appears after two seconds; entered, it gives a function that takes the share done, 0..1."""
+
+    def __init__(self, label: str):
+        self.label = label
+
+    def __enter__(self) -> Callable[[float], None]:
+        from tqdm import tqdm
+
+        self.bar = tqdm(total=100, desc=self.label, delay=2, leave=False, bar_format="{desc} {percentage:3.0f}%|{bar}| {remaining}")
+        return self._to
+
+    def _to(self, share: float) -> None:
+        self.bar.update(max(0, round(100 * share) - self.bar.n))
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+
+def _fail(error: Exception, verbose: bool) -> int:
+    if verbose:
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
+    else:
+        text = " ".join(str(error).split()) or type(error).__name__
+        print(f"echopulse: {text}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+    sys.exit(main())

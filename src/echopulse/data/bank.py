@@ -1,0 +1,150 @@
+"""A bank of simulated clips on disk: shards of safetensors that may still be arriving while training reads them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from echopulse.errors import InputError
+from echopulse.phantom import simulate
+
+EVENTS = 24  # beats kept per clip, NaN padded
+RHYTHMS = ("sinus", "af", "pvc", "asystole")
+VIEWS = ("a4c", "a2c")
+
+
+@dataclass
+class Bank:
+    """n clips of t frames with their ECG.
+
+    frames uint8 [n, t, h, w]; lv_mask and sector bit-packed along the last axis; ecg float32 [n, leads, m] in mV at
+    `ecg_rate_hz`, from `ecg_start_s` on; volume_ml and mitral_opening float32 [n, t]; events float32 [n, 4, EVENTS]:
+    R peaks, T ends, ejection onsets and ends in seconds from the first frame; ef (of the beats seen, else nominal),
+    edv_ml, spacing_cm float32 [n]; view and rhythm int64 [n], indices into VIEWS and RHYTHMS.
+    """
+
+    tensors: dict[str, Tensor]
+    fps: float
+    ecg_rate_hz: float
+    ecg_start_s: float
+    shards: tuple[str, ...] = ()
+    folder: Path | None = None
+
+    def __len__(self) -> int:
+        return len(self.tensors["frames"])
+
+    def __getattr__(self, name: str) -> Tensor:
+        tensors = self.__dict__.get("tensors", {})
+        if name not in tensors:
+            raise AttributeError(name)
+        return tensors[name]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Bank":
+        """Every shard in `folder`; raises InputError when there is none."""
+        shards = sorted(folder.glob("shard-*.safetensors"))
+        if not shards:
+            raise InputError(f"{folder}: no shard-*.safetensors here; make some with `echopulse simulate --bank {folder}`.")
+        with safe_open(shards[0], "pt") as file:
+            about = file.metadata()
+        bank = cls({}, float(about["fps"]), float(about["ecg_rate_hz"]), float(about["ecg_start_s"]), (), folder)
+        bank.refresh()
+        return bank
+
+    def refresh(self) -> int:
+        """Takes in the shards that have arrived since; returns how many clips came."""
+        new = [path for path in sorted(self.folder.glob("shard-*.safetensors")) if path.name not in self.shards]
+        if not new:
+            return 0
+        parts = []
+        for path in new:
+            with safe_open(path, "pt") as file:
+                parts.append({key: file.get_tensor(key) for key in file.keys()})
+        before = len(self.tensors["frames"]) if self.tensors else 0
+        for key in parts[0]:
+            old = [self.tensors[key]] if self.tensors else []
+            self.tensors[key] = torch.cat([*old, *(part[key] for part in parts)])
+        self.shards = (*self.shards, *(path.name for path in new))
+        return len(self) - before
+
+    def masks(self, rows: Tensor, frames: Tensor) -> Tensor:
+        """bool [k, h, w]: the ventricle in frame `frames[i]` of clip `rows[i]`."""
+        return unpack_bits(self.tensors["lv_mask"][rows, frames])
+
+    def sectors(self, rows: Tensor) -> Tensor:
+        """bool [k, h, w]: where the scanner looks."""
+        return unpack_bits(self.tensors["sector"][rows])
+
+
+def pack_bits(mask: Tensor) -> Tensor:
+    """bool [..., 8k] → uint8 [..., k]."""
+    weights = (1 << torch.arange(8, device=mask.device)).to(torch.uint8)
+    return (mask.unflatten(-1, (-1, 8)).to(torch.uint8) * weights).sum(-1).to(torch.uint8)
+
+
+def unpack_bits(packed: Tensor) -> Tensor:
+    """uint8 [..., k] → bool [..., 8k]; the inverse of `pack_bits`."""
+    places = torch.arange(8, device=packed.device, dtype=torch.uint8)
+    return (((packed[..., None] >> places) & 1) > 0).flatten(-2)
+
+
+def clips_to_tensors(clips) -> dict[str, Tensor]:
+    """A simulated batch as the bank keeps it."""
+    truth = clips.truth
+    events = [_pad(times) for times in (truth.r_peaks_s, truth.t_ends_s, truth.ed_times_s, truth.es_times_s)]
+    seen = (truth.es_times_s > 0) & (truth.ed_times_s < truth.times_s[-1]) & truth.ef_per_beat.isfinite()
+    beats_ef = torch.where(seen, truth.ef_per_beat.nan_to_num(), torch.zeros_like(truth.ef_per_beat)).sum(1)
+    count = seen.sum(1)
+    tensors = {
+        "frames": clips.frames,
+        "lv_mask": pack_bits(truth.lv_mask),
+        "sector": pack_bits(truth.sector),
+        "ecg": clips.ecg,
+        "volume_ml": truth.volume_ml,
+        "mitral_opening": truth.mitral_opening,
+        "events": torch.stack(events, 1),
+        "ef": torch.where(count > 0, beats_ef / count.clamp(min=1), truth.ef),
+        "edv_ml": truth.edv_ml,
+        "spacing_cm": truth.pixel_spacing_cm,
+        "view": torch.tensor([VIEWS.index(name) for name in truth.view]),
+        "rhythm": torch.tensor([RHYTHMS.index(name) for name in truth.rhythm]),
+    }
+    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _pad(times: Tensor) -> Tensor:
+    if times.shape[1] > EVENTS:
+        during = times.nan_to_num(-1e9) > -2.0  # warm-up beats long before the clip are the ones to let go
+        order = torch.argsort((~during).int(), dim=1, stable=True)
+        times = times.gather(1, order)[:, :EVENTS]
+    return torch.nn.functional.pad(times, (0, EVENTS - times.shape[1]), value=torch.nan)
+
+
+def bank_from_clips(clips) -> Bank:
+    """A bank in memory only."""
+    return Bank(clips_to_tensors(clips), clips.fps, clips.ecg_rate_hz, float(clips.ecg_times_s[0]))
+
+
+def fill_bank(
+    folder: Path, clips: int, *, seed: int, prior: str = "uniform", shard: int = 32, device: str = "cpu", on_shard=None, **options
+) -> None:
+    """Simulates `clips` clips into shards of `shard`; shards that are there already are kept.
+
+    Shard k of seed s is the same whoever makes it and in whatever order, so several processes can share the work
+    by taking different seeds. Each shard appears whole or not at all.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(-(-clips // shard)):
+        path = folder / f"shard-{seed:06d}-{index:05d}.safetensors"
+        if path.exists():
+            continue
+        made = simulate(shard, seed=seed * 100_003 + index, prior=prior, device=device, **options)
+        about = {"fps": str(made.fps), "ecg_rate_hz": str(made.ecg_rate_hz), "ecg_start_s": str(float(made.ecg_times_s[0]))}
+        partial = path.with_suffix(".partial")
+        save_file(clips_to_tensors(made), partial, metadata=about)
+        partial.rename(path)
+        if on_shard:
+            on_shard(index)

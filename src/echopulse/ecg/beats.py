@@ -1,0 +1,264 @@
+"""Beats from an ECG: two detectors that check each other, then the waves around each beat.
+
+The R peak here is the largest deflection of the QRS on the leading lead, whichever way it points. A rhythm
+label describes what was seen and is no diagnosis:
+
+    sinus      P waves before the beats
+    ectopic    P waves before most beats, and beats that come early or look different
+    irregular  no P waves, irregular intervals (as in atrial fibrillation)
+    regular    no P waves found, regular intervals
+    none       no beats at all: a flat line
+    unknown    fewer than three beats
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from echopulse.ecg.clean import clean_ecg
+from echopulse.ecg.quality import check_usable, is_flat, settling_s, signal_quality
+from echopulse.ecg.types import ECG, Beats
+from echopulse.ecg.waves import RATE_HZ, Waves, average, delineate, windows
+from echopulse.errors import InputError
+
+DETECTORS = ("neurokit", "rodrigues2021")
+SAME_BEAT_S = 0.12
+REFRACTORY_S = 0.22  # no ventricle is excited twice within this time
+T_WAVE_S = 0.36
+BORDER_S = 0.6
+MOST_LEADS = 4  # as many of the best leads are delineated; their median decides
+PREFERRED = ("II", "MLII", "I", "V5", "V4", "V6", "V3", "V2")  # where R, P and T usually stand out
+EARLY = 0.85  # a beat after less than this share of the usual interval came early
+
+
+def find_beats(ecg: ECG, allow_flat: bool = False) -> Beats:
+    """The beats of an ECG (raw, or already through `clean_ecg`), with quality and rhythm.
+
+    A flat line raises InputError unless `allow_flat`, which gives no beats and the rhythm "none".
+    """
+    check_usable(ecg, allow_flat)
+    if is_flat(ecg):
+        return _no_beats("a flat line")
+    if "cleaned" not in ecg.provenance:
+        ecg = clean_ecg(ecg)
+    ecg = ecg.resampled(RATE_HZ)
+    quality = signal_quality(ecg)
+    settled = round(settling_s(ecg) * ecg.rate_hz)
+    order = _best_leads(ecg, quality)
+    row = ecg.samples[order[0]].astype(np.float64)
+    peaks, agreement, mended = _detect(row, ecg.rate_hz)
+    if not len(peaks):
+        if allow_flat:
+            return _no_beats("no QRS found")
+        raise InputError(
+            f"{ecg.name}: no heartbeat was found in {ecg.duration_s:.1f} s of lead {ecg.leads[order[0]]}; "
+            "use a cleaner recording or another lead, or say --allow-flat if a standing heart is what you want."
+        )
+    odd = _unlike_the_rest(row, peaks)
+    jolts = (peaks < settled) & (odd | (peaks < BORDER_S * ecg.rate_hz))  # electrodes that move, not beats
+    if jolts.any() and not jolts.all():
+        peaks, odd = peaks[~jolts], odd[~jolts]
+        mended += f"; {jolts.sum()} deflections while the electrodes settled were left out"
+    used = order[:MOST_LEADS]
+    waves = _median_waves([delineate(ecg.samples[i].astype(np.float64), peaks, odd) for i in used])
+    r_peaks = ecg.start_s + (peaks + _between_samples(row, peaks)) / ecg.rate_hz
+    rhythm = _rhythm(np.diff(r_peaks), odd, waves)
+    p_onsets = r_peaks + waves.p_onset
+    if rhythm == "irregular":
+        p_onsets[:] = np.nan  # what looks like a P here and there is fibrillation
+    provenance = {
+        "lead": f"{ecg.leads[order[0]]} for R; P, Q and T from {', '.join(ecg.leads[i] for i in used)}",
+        "detectors": f"{' and '.join(DETECTORS)} agree on {100 * agreement:.0f} % of the beats{mended}",
+        "ectopic": " ".join(f"{time:.2f}" for time in r_peaks[odd]) or "none",
+    }
+    return Beats(
+        r_peaks, p_onsets, r_peaks + waves.q_onset, r_peaks + waves.t_peak, r_peaks + waves.t_end,
+        rhythm=rhythm, quality=float(quality[order[0]] * agreement), provenance=provenance,
+    )  # fmt: skip
+
+
+def _no_beats(why: str) -> Beats:
+    empty = np.zeros(0)
+    return Beats(empty, empty, empty, empty, empty, rhythm="none", quality=0.0, provenance={"lead": why})
+
+
+def _best_leads(ecg: ECG, quality: np.ndarray) -> list[int]:
+    """Lead indices, best first: by quality in coarse steps, then by how usual the lead is, then by size."""
+
+    def rank(i: int) -> tuple:
+        usual = PREFERRED.index(ecg.leads[i]) if ecg.leads[i] in PREFERRED else len(PREFERRED)
+        size = float(np.subtract(*np.percentile(ecg.samples[i], (99.5, 0.5))))
+        return (-round(quality[i] * 4), size < 0.25, usual, -size)
+
+    order = sorted(range(len(ecg.leads)), key=rank)
+    good = [i for i in order if quality[i] > 0.5 * quality[order[0]]]
+    return good or order[:1]
+
+
+def _detect(row: np.ndarray, rate_hz: float) -> tuple[np.ndarray, float, str]:
+    """R peaks (samples) of one cleaned lead, the share on which both detectors agree, and what was mended."""
+    first, second = (_peaks_by(method, row, rate_hz) for method in DETECTORS)
+    energy = _qrs_energy(row, rate_hz)
+    first, second = (_to_energy_peak(found, energy, rate_hz) for found in (first, second))
+    both = np.array([p for p in first if len(second) and np.abs(second - p).min() <= SAME_BEAT_S * rate_hz], dtype=int)
+    alone = _single(np.concatenate((first, second)), both, rate_hz)
+    usual = np.median(energy[both]) if len(both) else np.median(energy[alone]) if len(alone) else 0.0
+    taken = [p for p in alone if energy[p] > 0.35 * usual]
+    peaks = _apart(np.sort(np.concatenate((both, np.array(taken, dtype=int)))), energy, rate_hz)
+    peaks = _without_t_waves(peaks, row, rate_hz)
+    border = BORDER_S * rate_hz  # near the ends the detectors' filters have not settled: one of them is enough there
+    judged = (peaks > border) & (peaks < len(row) - border)
+    by_one = int(np.isin(peaks[judged], taken).sum())
+    agreement = 1.0 - by_one / max(int(judged.sum()), 1)
+    mended = f"; {by_one} found by one of them were kept" if by_one else ""
+    peaks = _to_r_peak(row, peaks, rate_hz)
+    cut = round(0.03 * rate_hz)  # a QRS that the recording cuts has no peak
+    return peaks[(peaks >= cut) & (peaks < len(row) - cut)], agreement, mended
+
+
+def _peaks_by(method: str, row: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Peaks of one of NeuroKit2's detectors, int [beats]; none when the detector gives up on this signal."""
+    import neurokit2
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns about every stretch without beats
+        try:
+            found = neurokit2.ecg_peaks(row, sampling_rate=int(rate_hz), method=method)[1]["ECG_R_Peaks"]
+        except (ValueError, IndexError, TypeError, ZeroDivisionError):
+            return np.zeros(0, dtype=int)  # the detectors fail in these ways on signals without clear beats
+    found = np.asarray(found, dtype=np.float64)
+    return np.unique(found[np.isfinite(found)].astype(int))
+
+
+def _qrs_energy(row: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Envelope of the QRS band, the same for narrow, wide, upward and downward complexes. [n]"""
+    from scipy.signal import butter, sosfiltfilt
+
+    band = sosfiltfilt(butter(2, (4.0, 22.0), "bandpass", fs=rate_hz, output="sos"), row)
+    width = round(0.08 * rate_hz)
+    return np.sqrt(np.convolve(band**2, np.hanning(width + 2)[1:-1] / width, mode="same"))
+
+
+def _to_energy_peak(peaks: np.ndarray, energy: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Move each peak to the top of the QRS envelope nearby, so that detectors can be compared."""
+    reach = round(0.09 * rate_hz)
+    moved = [max(0, p - reach) + int(np.argmax(energy[max(0, p - reach) : p + reach + 1])) for p in peaks]
+    return np.unique(np.array(moved, dtype=int))
+
+
+def _single(peaks: np.ndarray, both: np.ndarray, rate_hz: float) -> np.ndarray:
+    """The peaks that are near none of `both`."""
+    reach = SAME_BEAT_S * rate_hz
+    return np.array([p for p in np.unique(peaks) if not len(both) or np.abs(both - p).min() > reach], dtype=int)
+
+
+def _without_t_waves(peaks: np.ndarray, row: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Drop what follows a beat so soon, and rises so slowly, that it is its T wave (Pan and Tompkins 1985)."""
+    slopes = np.nanmax(np.abs(np.diff(windows(row, peaks, -0.05, 0.05)[0], axis=1)), axis=1)
+    kept: list[int] = []
+    for i, peak in enumerate(peaks):
+        soon = kept and peak - peaks[kept[-1]] < T_WAVE_S * rate_hz
+        if not (soon and slopes[i] < 0.4 * max(slopes[kept[-1]], np.median(slopes))):
+            kept.append(i)
+    return peaks[kept]
+
+
+def _apart(peaks: np.ndarray, energy: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Of two peaks within the refractory time, keep the stronger."""
+    kept: list[int] = []
+    for peak in peaks:
+        if kept and peak - kept[-1] < REFRACTORY_S * rate_hz:
+            if energy[peak] > energy[kept[-1]]:
+                kept[-1] = int(peak)
+        else:
+            kept.append(int(peak))
+    return np.array(kept, dtype=int)
+
+
+def _to_r_peak(row: np.ndarray, peaks: np.ndarray, rate_hz: float) -> np.ndarray:
+    """Move each beat to the largest deflection of its QRS, in the direction that most beats share."""
+    if not len(peaks):
+        return peaks
+    beats, offsets = windows(row, peaks, -0.10, 0.10)
+    levels, _ = windows(row, peaks, -0.25, 0.25)
+    beats = beats - np.nanmedian(levels, axis=1, keepdims=True)
+    # the R is taken whenever it is not much smaller than the S, so that rS complexes count by their larger wave
+    up, down = np.nanmedian(np.nanmax(beats, axis=1)), np.nanmedian(-np.nanmin(beats, axis=1))
+    direction = 1.0 if up >= 0.6 * down else -1.0
+    moved = peaks.copy()
+    inner = np.abs(offsets) <= 0.06
+    for i, beat in enumerate(np.nan_to_num(direction * beats)):
+        at = int(np.argmax(np.where(inner, beat, -np.inf)))
+        against = np.max(-beat[inner]) > 2.5 * np.max(beat[inner])  # an ectopic that points the other way
+        if against or beat[max(at - 1, 0) : at + 2].max() > beat[at]:  # or one so wide that its top lies further out
+            at = int(np.argmax(np.abs(beat)))
+        moved[i] = peaks[i] + round(offsets[at] * rate_hz)
+    return np.unique(moved)
+
+
+def _between_samples(row: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """Sub-sample shift of each peak by a parabola through its three samples, within half a sample. [beats]"""
+    inner = np.clip(peaks, 1, len(row) - 2)
+    left, top, right = row[inner - 1], row[inner], row[inner + 1]
+    bend = left - 2 * top + right
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shift = 0.5 * (left - right) / bend
+    return np.where(np.isfinite(shift) & (inner == peaks), np.clip(shift, -0.5, 0.5), 0.0)
+
+
+def _unlike_the_rest(row: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """bool [beats]: a QRS whose shape is not that of the average, as ventricular ectopics have it."""
+    if len(peaks) < 3:
+        return np.zeros(len(peaks), dtype=bool)
+    beats, _ = windows(row, peaks, -0.10, 0.12)
+    usual = average(beats)
+    usual = usual - usual.mean()
+    odd = np.zeros(len(peaks), dtype=bool)
+    for i, beat in enumerate(beats):
+        if np.isfinite(beat).all():
+            beat = beat - beat.mean()
+            norm = np.linalg.norm(beat) * np.linalg.norm(usual) + 1e-9
+            odd[i] = beat @ usual / norm < 0.75
+    return odd if odd.mean() < 0.5 else np.zeros_like(odd)
+
+
+def _median_waves(leads: list[Waves]) -> Waves:
+    """Medians over leads; P only from leads that show it, T from leads where it stands out."""
+
+    def middle(values: list[np.ndarray]) -> np.ndarray:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a beat that no lead could delineate stays NaN
+            return np.nanmedian(np.stack(values), axis=0)
+
+    clearest_t = max(lead.t_clarity for lead in leads)
+    with_t = [lead for lead in leads if lead.t_clarity >= 0.5 * clearest_t]
+    with_p = [lead for lead in leads if np.isfinite(lead.p_onset).any()] or leads
+    return Waves(
+        middle([lead.p_onset for lead in with_p]),
+        middle([lead.q_onset for lead in leads]),
+        middle([lead.t_peak for lead in with_t]),
+        middle([lead.t_end for lead in with_t]),
+        max(lead.p_clarity for lead in leads),
+        clearest_t,
+    )
+
+
+def _rhythm(rr_s: np.ndarray, odd: np.ndarray, waves: Waves) -> str:
+    """One of the labels of this module's docstring."""
+    if len(rr_s) < 2:
+        return "unknown"
+    usual = np.median(rr_s)
+    early = np.concatenate(([False], rr_s < EARLY * usual))
+    ordinary = ~odd
+    with_p = float(np.mean(np.isfinite(waves.p_onset[ordinary]))) if ordinary.any() else 0.0
+    # successive differences, without the intervals around beats of another shape
+    touched = odd[1:] | odd[:-1]
+    calm = rr_s[~touched] if (~touched).sum() >= 3 else rr_s
+    wobble = float(np.median(np.abs(np.diff(calm))) / usual) if len(calm) > 2 else 0.0
+    if wobble > 0.08 and with_p < 0.8 or wobble > 0.15:
+        return "irregular"
+    if with_p >= 0.5:
+        return "ectopic" if odd.any() or early.any() and wobble < 0.08 else "sinus"
+    return "ectopic" if odd.any() and wobble < 0.08 else "regular"

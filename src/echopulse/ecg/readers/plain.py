@@ -1,0 +1,222 @@
+"""Tables of numbers: CSV and TXT with or without names, times, units and comments, and NumPy arrays."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from echopulse.ecg.readers.text import drop_cut_last_line, number
+from echopulse.ecg.readers.units import in_millivolts, lead_name, unit_in
+from echopulse.ecg.types import ECG
+from echopulse.errors import InputError
+
+TIME_NAME = re.compile(r"\s*(time|zeit|temps|tiempo|tempo|timestamp|t|sec|secs|seconds?|sekunden|ms|elapsed)\b", re.I)
+NOT_A_LEAD = re.compile(r"(index|idx|sample|#|no|nr|n|label|annotation|resp|ppg|pleth|abp|spo2)\b|.*time", re.I)
+ECG_NAME = re.compile(
+    r"(ecg|ekg|ecg.?\d*|lead|ml[i1]{1,3}|mcl\d|i{1,3}|av[rlf]|v[1-9]|volt\w*|m?v|.*\[?[uµμm]v\]?)\b", re.I
+)
+RATE_TEXT = (
+    re.compile(r"(?:sampl\w*|abtast\w*)[\s_.-]*(?:rate|freq\w*)?[^\d\n]{0,14}?(\d+(?:\.\d+)?)", re.I),
+    re.compile(r"\b(?:fs|rate|frequency)\b[^\d\n]{0,10}(\d+(?:\.\d+)?)", re.I),
+    re.compile(r"(\d+(?:\.\d+)?)\s*(?:hz|hertz)\b", re.I),
+)
+SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
+MOST_LEADS = 64
+LEAST_ROWS = 32  # fewer numbers than this are a note, not a recording
+STANDARD_12 = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+
+
+def looks_like_table(lines: list[str]) -> bool:
+    """Whether a text is mostly rows of numbers."""
+    rows = sum(bool(re.fullmatch(r"[\s\d.,;:+\-eEnaNT\"'Z]*\d[\s\d.,;:+\-eEnaNT\"'Z]*", line)) for line in lines)
+    if rows >= LEAST_ROWS:
+        return rows > 0.5 * sum(bool(line.strip()) for line in lines)
+    long = [line for line in lines if not re.search(r"[A-DF-Za-df-z]{3}", line)]
+    return any(len(re.findall(r"\d+", line)) >= LEAST_ROWS for line in long)
+
+
+def read_table(lines: list[str], text: str, path: str, rate_hz: float | None) -> ECG:
+    """The ECG columns of a table of numbers, millivolts."""
+    lines, cut = drop_cut_last_line(lines, text)
+    delimiter, comma_decimal = _separators(lines)
+    rows = [_cells(line, delimiter, comma_decimal) for line in lines]
+    parsed = [[number(cell) for cell in row] for row in rows]
+    width = Counter(len(row) for row in parsed if any(value == value and value is not None for value in row))
+    if not width:
+        raise InputError(f"{path}: text without a table of numbers, so no ECG; give one column of samples per lead.")
+    columns = width.most_common(1)[0][0]
+    if len(lines) < LEAST_ROWS and columns >= LEAST_ROWS:  # one line per lead instead of one column
+        table = np.array([_floats(row) for row in parsed if len(row) == columns]).T
+        names, header = [""] * table.shape[1], "\n".join(lines[: next(i for i, r in enumerate(parsed) if len(r) > 2)])
+    else:
+        table, names, header = _body(lines, rows, parsed, columns)
+    if len(table) < LEAST_ROWS:
+        raise InputError(f"{path}: only {len(table)} rows of numbers, so no ECG; at least 2 s of samples are needed.")
+    time, leads = _roles(table, names)
+    if not leads:
+        raise InputError(f"{path}: a table with times but no column of samples; give one column per lead.")
+    rate, how = _rate(table, names, time, header, rate_hz, path)
+    units = {unit_in(names[i]) for i in leads} - {None}
+    unit = units.pop() if len(units) == 1 else unit_in(" ".join(re.findall(r"\bunits?\b.*", header, re.I)))
+    samples, unit_how = in_millivolts(table[:, leads].T, unit)
+    titles, leads_how = _titles([names[i] for i in leads])
+    provenance = {"format": "table of numbers", "rate": f"{rate:g} Hz, {how}", "unit": unit_how, "leads": leads_how}
+    if cut:
+        provenance["end"] = "the file stops in the middle of a number; that last line is left out"
+    return ECG(samples, rate, titles, provenance=provenance)
+
+
+def read_npy(path: Path, rate_hz: float | None) -> ECG:
+    """A NumPy array [n], [leads, n] or [n, leads] of numbers; the longer side is time."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path}: not a whole NumPy array of numbers ({error}).") from error
+    if array.dtype.kind not in "iuf" or array.ndim not in (1, 2) or array.size == 0:
+        raise InputError(
+            f"{path}: an array of shape {array.shape} and type {array.dtype}; expected numbers as [n] or [leads, n]."
+        )
+    if rate_hz is None:
+        raise no_rate(str(path))
+    samples = np.atleast_2d(array.astype(np.float64))
+    if samples.shape[0] > samples.shape[1]:
+        samples = samples.T
+    if samples.shape[0] > MOST_LEADS:
+        raise InputError(f"{path}: an array of shape {array.shape}; expected at most {MOST_LEADS} leads.")
+    samples, unit_how = in_millivolts(samples, None)
+    titles, leads_how = _titles([""] * len(samples))
+    provenance = {
+        "format": "NumPy array", "rate": f"{rate_hz:g} Hz, as given", "unit": unit_how, "leads": leads_how,
+    }  # fmt: skip
+    return ECG(samples, rate_hz, titles, provenance=provenance)
+
+
+def no_rate(path: str) -> InputError:
+    return InputError(
+        f"{path}: the file does not say its sampling rate; give it in hertz (--rate 250, or rate_hz=250 in Python)."
+    )
+
+
+def _separators(lines: list[str]) -> tuple[str | None, bool]:
+    """The character between cells (None: blanks) and whether a comma is the decimal mark."""
+    sample = [line for line in lines[len(lines) // 4 :] if any(c.isdigit() for c in line)][:400]
+    share = {mark: np.mean([mark in line.strip() for line in sample] or [0]) for mark in ";\t,"}
+    comma_in_number = np.mean([bool(re.search(r"\d,\d", line)) and "." not in line for line in sample] or [0]) > 0.5
+    for mark in ";\t":
+        if share[mark] > 0.8:
+            return mark, comma_in_number
+    if share[","] < 0.5:
+        return (None, False)
+    if all(re.fullmatch(r"\s*[+-]?\d+,\d+\s*", line) for line in sample):
+        first = np.array([float(line.split(",")[0]) for line in sample])
+        # "0,043": a lone comma between digits is a decimal mark, unless what stands before it counts upwards
+        return (",", False) if len(first) > 2 and np.all(np.diff(first) > 0) else (None, True)
+    if all(re.fullmatch(r"\s*([+-]?\d+,\d+\s+)+[+-]?\d+,\d+\s*", line) for line in sample):
+        return None, True
+    return ",", False
+
+
+def _cells(line: str, delimiter: str | None, comma_decimal: bool) -> list[str]:
+    line = line.strip()
+    cells = line.split(delimiter) if line else []
+    if delimiter == ",":
+        while cells and not cells[-1].strip():  # trailing commas of a spreadsheet
+            cells.pop()
+    return [cell.replace(",", ".") for cell in cells] if comma_decimal else cells
+
+
+def _floats(row: list[float | None]) -> list[float]:
+    return [np.nan if value is None else value for value in row]
+
+
+def _body(lines, rows, parsed, columns) -> tuple[np.ndarray, list[str], str]:
+    """[n, columns] of the rows that have the usual width, the columns' names ("" where none), the text above."""
+    full = [
+        len(row) == columns and any(value is not None for value in row) and not lines[i].lstrip().startswith("#")
+        for i, row in enumerate(parsed)
+    ]
+    first = next((i for i in range(len(full)) if all(full[i : i + 3])), len(full))
+    last = len(full) - next((i for i, good in enumerate(reversed(full)) if good), 0)
+    body = parsed[first:last]
+    blanks = sum(not row for row in body)
+    if blanks > 0.45 * len(body):  # doubled line ends, not missing samples
+        body = [row for row in body if row]
+    table = np.array([_floats(row) if len(row) == columns else [np.nan] * columns for row in body], dtype=np.float64)
+    table = table.reshape(-1, columns)
+    title = next((row for row in reversed(rows[:first]) if len(row) == columns and any(c.strip() for c in row)), None)
+    names = [cell.strip().strip("\"'").lstrip("# ") for cell in title] if title else [""] * columns
+    return table, names, "\n".join(lines[:first])
+
+
+def _roles(table: np.ndarray, names: list[str]) -> tuple[int | None, list[int]]:
+    """Which column is the time (if any) and which are leads."""
+    numeric = [i for i in range(table.shape[1]) if np.isfinite(table[:, i]).any()]
+    rising = [i for i in numeric if _steady(table[:, i])]
+    time = None
+    if len(numeric) > 1:
+        named = [i for i in rising if TIME_NAME.match(names[i])]
+        time = named[-1] if named else (numeric[0] if numeric[0] in rising else None)
+    rest = [i for i in numeric if i != time and i not in rising and not NOT_A_LEAD.match(names[i])]
+    rest = rest or [i for i in numeric if i != time]
+    chosen = [i for i in rest if ECG_NAME.match(names[i])]
+    return time, chosen or rest
+
+
+def _steady(column: np.ndarray) -> bool:
+    """Whether a column only rises, in steps of about one size: a clock or a counter."""
+    steps = np.diff(column[np.isfinite(column)])
+    if len(steps) < 8 or np.mean(steps < 0) > 0:
+        return False
+    middle = np.mean(steps)
+    return bool(middle > 0 and np.mean(np.abs(steps / middle - 1) < 0.75) > 0.9)
+
+
+def _rate(table, names, time, header, rate_hz, path) -> tuple[float, str]:
+    """Hertz and how it was decided: as given, from a time column, or from a comment."""
+    if rate_hz is not None:
+        return rate_hz, "as given"
+    if time is not None:
+        column = table[np.isfinite(table[:, time]), time]
+        step = (column[-1] - column[0]) / (len(column) - 1)
+        middle = float(np.median(np.diff(column)))
+        if middle > 0 and abs(step / middle - 1) > 0.02:  # a pause in the recording: the usual step tells the rate
+            step = middle
+        scale, unit = _time_unit(names[time], step)
+        if scale is not None:
+            rate = 1.0 / (step * scale)
+            rate = float(round(rate)) if abs(rate / round(rate) - 1) < 5e-4 else rate
+            return rate, f"from the time column ({unit})"
+    for pattern in RATE_TEXT:
+        match = pattern.search(header)
+        if match and 20 <= float(match.group(1)) <= 20000:
+            return float(match.group(1)), "from a comment in the file"
+    raise no_rate(path)
+
+
+def _time_unit(name: str, step: float) -> tuple[float | None, str]:
+    """Seconds per unit of a time column, by its name or else by the size of its steps; None for a mere counter."""
+    words = re.findall(r"[a-zµμ]+", name.lower())
+    for word in reversed(words[1:] if len(words) > 1 else words):
+        if word in SECONDS:
+            return SECONDS[word], word
+    if words and words[0] in ("seconds", "second", "secs", "sekunden"):
+        return 1.0, "s"
+    if step == 1 and not words:
+        return None, ""
+    for unit in ("s", "ms", "us", "ns"):
+        if 50 <= 1.0 / (step * SECONDS[unit]) <= 5000:
+            return SECONDS[unit], f"{unit}, by the size of its steps"
+    return None, ""
+
+
+def _titles(names: list[str]) -> tuple[tuple[str, ...], str]:
+    """One lead name per column, and where the names are from."""
+    named = [lead_name(name) if name else "" for name in names]
+    if all(named) and len(set(named)) == len(named):
+        return tuple(named), "from the column names"
+    if len(names) == 12:
+        return STANDARD_12, "twelve unnamed columns, taken in the usual order I, II, III, aVR, aVL, aVF, V1-V6"
+    return (tuple(f"ECG{i + 1}" for i in range(len(names))) if len(names) > 1 else ("ECG",)), "unnamed"

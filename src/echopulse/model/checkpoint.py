@@ -1,0 +1,62 @@
+"""Weights on disk: safetensors beside a config.json, and nothing else."""
+
+import json
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from echopulse.errors import InputError
+
+
+def save_weights(model: nn.Module, path: Path, dtype: torch.dtype = torch.bfloat16) -> None:
+    """The model's state as `path`.safetensors; floats as `dtype`, but statistics and scalars stay float32."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {}
+    for name, value in model.state_dict().items():
+        exact = not value.is_floating_point() or value.ndim < 2
+        state[name] = value.detach().cpu().to(value.dtype if exact else dtype).clone().contiguous()
+    save_file(state, path.with_suffix(".safetensors"), metadata={"made_by": "echopulse"})
+
+
+def load_weights(model: nn.Module, path: Path) -> nn.Module:
+    """The model with the weights of `path`.safetensors in float32, in evaluation mode.
+
+    Raises InputError when the file is absent, damaged, or of another architecture.
+    """
+    path = path.with_suffix(".safetensors")
+    if not path.exists():
+        raise InputError(f"{path}: no such weights; a model folder holds config.json and one .safetensors per network.")
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error}); fetch or train it again.") from error
+    expected = model.state_dict()
+    wrong = [name for name in expected if name not in state or state[name].shape != expected[name].shape]
+    if wrong or len(state) != len(expected):
+        raise InputError(f"{path}: made for another architecture than config.json says ({(wrong or list(state))[0]} differs).")
+    model.load_state_dict({name: value.to(expected[name].dtype) for name, value in state.items()})
+    return model.eval()
+
+
+def save_config(folder: Path, **parts) -> None:
+    """Each named dataclass or plain value into `folder`/config.json, beside what is there already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "config.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    known |= {name: asdict(part) if is_dataclass(part) else part for name, part in parts.items()}
+    path.write_text(json.dumps(known, indent=2) + "\n")
+
+
+def load_config(folder: Path) -> dict:
+    """`folder`/config.json; raises InputError when it is absent or not JSON."""
+    path = folder / "config.json"
+    if not path.exists():
+        raise InputError(f"{folder}: no config.json here; give a folder that `echopulse train` has written.")
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not JSON ({error}).") from error

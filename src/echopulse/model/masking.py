@@ -1,0 +1,33 @@
+"""What is hidden from the generator in training."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class MaskedTokens:
+    """ids int64 [b, t, h, w]; hidden bool [b, t, h, w, groups]: what the loss is taken over."""
+
+    ids: Tensor
+    hidden: Tensor
+
+
+def draw_mask_ratio(count: int, generator: torch.Generator) -> Tensor:
+    """float [count]: arccos(u) · 2/π of uniform u, mostly near one, as early steps of the sampler see (Chang et al. 2022)."""
+    return torch.arccos(torch.rand(count, generator=generator)) * (2 / math.pi)
+
+
+def mask_tokens(ids: Tensor, groups: int, ratio: Tensor, known_frames: Tensor, generator: torch.Generator) -> MaskedTokens:
+    """Hides a share `ratio` [b] of the bit groups of all latent frames but the first `known_frames` [b].
+
+    Random numbers come from a CPU generator, so the same seed hides the same tokens on every device.
+    """
+    shape = (*ids.shape, groups)
+    draw = torch.rand(shape, generator=generator)
+    hidden = draw < ratio.reshape(-1, 1, 1, 1, 1).cpu().clamp(min=0.02)
+    frame = torch.arange(ids.shape[1]).reshape(1, -1, 1, 1, 1)
+    hidden &= frame >= known_frames.reshape(-1, 1, 1, 1, 1).cpu()
+    return MaskedTokens(ids, hidden.to(ids.device))

@@ -1,0 +1,38 @@
+"""How a long clip is laid out in the generator's windows, in training and in use alike."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BEFORE_S, AFTER_S = 1.6, 0.4  # how much ECG around a window the generator hears
+OVERLAP = 3  # latent frames of the window before that the next one knows
+
+
+@dataclass(frozen=True)
+class Window:
+    """The latent frames in the slots of one window; the first `known` of them are known already.
+
+    In all windows but the first, slot 0 is the clip's first latent frame, far back, as the reference.
+    """
+
+    latents: tuple[int, ...]
+    known: int
+    first: bool
+
+
+def latent_times(index: Tensor, frames_per_latent: int = 4, fps: float = 25.0) -> Tensor:
+    """The middle of latent frame `index` (int, any shape) in seconds from the clip's first frame."""
+    middle = (index * frames_per_latent - (frames_per_latent - 1) / 2) / fps
+    return torch.where(index > 0, middle, torch.zeros_like(middle))
+
+
+def plan_windows(latents: int, window: int) -> Iterator[Window]:
+    """Windows that together cover `latents` latent frames, each but the first leaning on `OVERLAP` or more before it."""
+    done = min(latents, window)
+    yield Window(tuple(range(done)), 0, True)
+    while done < latents:
+        first = min(done - OVERLAP, latents - (window - 1))  # the last window is as long as the others and knows more
+        yield Window((0, *range(first, first + window - 1)), 1 + done - first, False)
+        done = first + window - 1

@@ -1,0 +1,6 @@
+"""A simulated heart and scanner: rhythm, electrocardiogram, mechanics, anatomy and B-mode, with exact truth."""
+
+from echopulse.phantom.simulate import PhantomClips, PhantomParameters, draw_phantom, simulate
+from echopulse.phantom.types import Motion, Rhythm, Truth
+
+__all__ = ["Motion", "PhantomClips", "PhantomParameters", "Rhythm", "Truth", "draw_phantom", "simulate"]

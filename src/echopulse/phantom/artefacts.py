@@ -1,0 +1,74 @@
+"""What spoils an electrocardiogram: breathing, muscles, loose electrodes, mains, the recorder itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+if TYPE_CHECKING:
+    from echopulse.phantom.electrocardiogram import ElectrocardiogramParameters
+
+WANDER_HZ = (0.08, 0.25, 0.45)
+
+
+def spoil(signal: Tensor, parameters: ElectrocardiogramParameters, times_s: Tensor, generator: Generator) -> Tensor:
+    """`signal` [b, l, n] mV with the faults that `parameters` call for, [b, l, n] mV.
+
+    The kinds are those of the MIT-BIH Noise Stress Test Database: baseline wander, muscle, electrode motion.
+    """
+    b, leads, n = signal.shape
+    device = signal.device
+
+    def random(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator).to(device)
+
+    connected = parameters.connected[..., None]
+    signal = torch.where(connected, signal, 0.0)
+    turn = 2 * math.pi
+    wander = torch.zeros_like(signal)
+    for rate in WANDER_HZ:
+        own_rate = rate * (0.7 + 0.6 * random(b, 1, 1))
+        wander += random(b, leads, 1) * torch.sin(turn * (own_rate * times_s + random(b, leads, 1)))
+    signal = signal + parameters.wander_mv[..., None] * wander
+
+    white = torch.randn(b, leads, n, generator=generator).to(device)
+    rough = (white - 0.5 * torch.roll(white, 1, -1)) / 1.12  # muscle noise rises with frequency
+    burst = 0.6 + 0.8 * torch.sin(turn * (0.4 * random(b, leads, 1) * times_s + random(b, leads, 1))).clamp_min(0)
+    signal = signal + parameters.muscle_mv[..., None] * burst * rough
+    signal = signal + parameters.tremor_mv[..., None] * _tremor(times_s, b, leads, generator)
+
+    signal = signal + parameters.electrode_mv[..., None] * _electrode_motion(random, times_s, b, leads)
+
+    hum = torch.sin(turn * (parameters.mains_hz[:, None, None] * times_s + random(b, leads, 1)))
+    third = torch.sin(turn * (3 * parameters.mains_hz[:, None, None] * times_s + random(b, leads, 1)))
+    signal = signal + parameters.mains_mv[..., None] * (hum + 0.2 * third)
+
+    limit = parameters.clip_at[..., None] * signal.abs().amax(-1, keepdim=True)
+    signal = torch.maximum(torch.minimum(signal, limit), -limit)
+    step = parameters.step_mv[:, None, None]
+    return torch.where(step > 0, (signal / step.clamp_min(1e-6)).round() * step, signal)
+
+
+def _tremor(times_s: Tensor, b: int, leads: int, generator: Generator) -> Tensor:
+    """Noise of unit variance whose power lies below 20 Hz, [b, l, n]."""
+    seconds = float(times_s[-1] - times_s[0])
+    coarse = torch.randn(b, leads, max(int(40 * seconds), 4), generator=generator).to(times_s.device)
+    return 1.4 * F.interpolate(coarse, size=len(times_s), mode="linear", align_corners=True)
+
+
+def _electrode_motion(random: Callable[..., Tensor], times_s: Tensor, b: int, leads: int) -> Tensor:
+    """Bumps of 50 to 300 ms and one step that decays, [b, l, n], of order 1."""
+    start, span = times_s[0], (times_s[-1] - times_s[0]).clamp_min(1e-3)
+    total = torch.zeros(b, leads, len(times_s), device=times_s.device)
+    for _ in range(3):
+        centre = start + span * random(b, leads, 1)
+        width = 0.05 + 0.25 * random(b, leads, 1)
+        total += (2 * random(b, leads, 1) - 1) * torch.exp(-0.5 * ((times_s - centre) / width).square().clamp_max(60))
+    since = times_s - start - span * random(b, leads, 1)
+    step = torch.exp(-since.clamp_min(0) / (0.15 + random(b, leads, 1))) * (since > 0)
+    return total + (2 * random(b, leads, 1) - 1) * step

@@ -1,0 +1,328 @@
+"""The generator's recipe: first its ECG encoder learns what the heart does, then the whole fills in hidden tokens."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from echopulse.data import Bank
+from echopulse.model.config import GeneratorConfig
+from echopulse.model.ecg_encoder import EcgEncoder
+from echopulse.model.generator import Conditions, Generator
+from echopulse.model.masking import draw_mask_ratio, mask_tokens
+from echopulse.model.precision import mixed_precision
+from echopulse.model.sampling import denoiser, fill_in
+from echopulse.model.tokenizer import Tokenizer
+from echopulse.model.types import split_ids
+from echopulse.model.windows import AFTER_S, BEFORE_S, latent_times
+from echopulse.train.tokenizer import strips
+
+
+class EcgIgnored(RuntimeError):
+    """After enough steps the true ECG predicts the tokens no better than another heart's."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A batch for the generator; times in seconds from the first frame of each window's slot 1 neighbourhood.
+
+    ids int64 [b, t, h, w]; times_s float [b, t], the middle of each latent frame; far bool [b]; ecg [b, l, n] mV,
+    NaN where absent, from ecg_start_s [b] on; volume and mitral [b, f] at frame_times_s [b, f]; ef, view [b].
+    """
+
+    ids: Tensor
+    times_s: Tensor
+    far: Tensor
+    ecg: Tensor
+    ecg_start_s: Tensor
+    frame_times_s: Tensor
+    heart: Tensor
+    ef: Tensor
+    view: Tensor
+
+
+def heart_targets(bank: Bank, rows: Tensor, frames: Tensor) -> Tensor:
+    """What the ECG encoder learns to say, [b, f, 3]: volume (0 smallest, 1 largest of a regular beat), its rate, mitral.
+
+    A clip's volume is scaled by its nominal end-diastolic volume and ejection fraction, so that a weak beat reads
+    as a weak beat; a standing heart stays at 1.
+    """
+    volume = bank.volume_ml / bank.edv_ml[:, None]
+    scaled = 1 - (1 - volume) / bank.ef.clamp(min=0.1)[:, None]
+    rate = torch.zeros_like(scaled)
+    rate[:, 1:-1] = (scaled[:, 2:] - scaled[:, :-2]) * (bank.fps / 2) / 8
+    every = torch.stack([scaled.clamp(-0.5, 1.5), rate.clamp(-2, 2), bank.mitral_opening], -1)
+    return every[rows[:, None], frames]
+
+
+class EcgTask:
+    """The ECG encoder alone: from a raw ECG to volume, its rate and the mitral valve, on every frame."""
+
+    name = "ecg"
+
+    def __init__(self, config: GeneratorConfig, bank: Bank, held_out: Bank, *, batch: int = 32, device="cpu", seed=0):
+        torch.manual_seed(seed)
+        self.model = EcgEncoder(config.ecg).to(device)
+        self.config, self.bank, self.held_out, self.batch, self.device = config, bank, held_out, batch, device
+
+    def on_progress(self, progress: float) -> None:
+        """Nothing changes on the way."""
+
+    def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
+        draw = torch.Generator().manual_seed(seed)
+        frames = 1 + 4 * (self.config.window - 1)
+        rows = torch.randint(len(self.bank), (self.batch,), generator=draw)
+        starts = torch.randint(self.bank.frames.shape[1] - frames + 1, (self.batch,), generator=draw)
+        ecg, ecg_start, times, index = ecg_windows(self.bank, rows, starts, frames, draw, augment=True)
+        said = self.model.read_out(self.model(ecg.to(self.device), ecg_start.to(self.device)), times.to(self.device))
+        loss = F.smooth_l1_loss(said, heart_targets(self.bank, rows, index).to(self.device), beta=0.1)
+        return loss, {}
+
+    def evaluate(self, model: EcgEncoder) -> dict[str, float]:
+        rows = torch.arange(min(64, len(self.held_out)))
+        frames = self.held_out.frames.shape[1]
+        draw = torch.Generator().manual_seed(0)
+        ecg, start, times, index = ecg_windows(self.held_out, rows, torch.zeros_like(rows), frames, draw, augment=False)
+        said = model.read_out(model(ecg.to(self.device), start.to(self.device)), times.to(self.device))[..., 0].cpu()
+        truth = heart_targets(self.held_out, rows, index)[..., 0]
+        moving = truth.std(1) > 0.02
+        r = torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(said[moving], truth[moving], strict=True)])
+        still = said[~moving].std(1).mean() if bool((~moving).any()) else torch.tensor(math.nan)
+        return {"volume_r_median": float(r.median()), "volume_r_mean": float(r.mean()), "still_sd": float(still)}
+
+    def pictures(self, model: EcgEncoder) -> None:
+        """There is nothing to see."""
+
+
+def ecg_windows(
+    bank: Bank, rows: Tensor, starts: Tensor, frames: int, draw: torch.Generator, *, augment: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The ECG around `frames` pictures from `starts`: ecg [b, l, n], its start [b], times [b, f], frame index [b, f].
+
+    Times count from the first picture. `augment` shifts the grid by a few samples, silences one lead, forgets part of
+    the past or of the future, and changes the gain, as recordings and live streams do.
+    """
+    rate = bank.ecg_rate_hz
+    count = len(rows)
+    length = int(round((BEFORE_S + AFTER_S + (frames - 1) / bank.fps) * rate)) // 8 * 8
+    first = ((starts / bank.fps - BEFORE_S - bank.ecg_start_s) * rate).round().long()
+    if augment:
+        first = (first + torch.randint(-7, 8, (count,), generator=draw)).clamp(0, bank.ecg.shape[-1] - length)
+    samples = first[:, None] + torch.arange(length)
+    ecg = bank.ecg[rows[:, None], :, samples].transpose(1, 2).clone()
+    start = first / rate + bank.ecg_start_s - starts / bank.fps
+    if augment:
+        time = start[:, None] + torch.arange(length) / rate
+        forget = torch.rand(count, 1, generator=draw) < 0.3
+        past = torch.rand(count, 1, generator=draw) * BEFORE_S
+        ecg[((time < -past) & forget)[:, None].expand_as(ecg)] = torch.nan
+        end = (frames - 1) / bank.fps
+        live = torch.rand(count, 1, generator=draw) < 0.2
+        ahead = 0.1 + torch.rand(count, 1, generator=draw) * (AFTER_S - 0.1)
+        ecg[((time > end + ahead) & live)[:, None].expand_as(ecg)] = torch.nan
+        if ecg.shape[1] > 1:
+            alone = torch.randint(ecg.shape[1], (count,), generator=draw)
+            only = torch.rand(count, generator=draw) < 0.7
+            silent = only[:, None] & (torch.arange(ecg.shape[1])[None] != alone[:, None])
+            ecg[silent] = torch.nan
+        ecg = ecg * (0.7 + 0.8 * torch.rand(count, 1, 1, generator=draw))
+    index = starts[:, None] + torch.arange(frames)
+    times = (torch.arange(frames) / bank.fps)[None].expand(count, -1)
+    return ecg, start.float(), times, index
+
+
+class TokenCache:
+    """Every clip of a bank as ids int16 [clips, versions, t', h', w'], encoded once; later versions are shifted copies."""
+
+    def __init__(self, tokenizer: Tokenizer, bank: Bank, *, versions: int = 2, device: str = "cpu", seed: int = 0):
+        self.tokenizer, self.bank, self.versions, self.device = tokenizer.eval(), bank, versions, device
+        self.draw = torch.Generator().manual_seed(seed)
+        self.ids = torch.empty(0)
+        self.extend()
+
+    @torch.no_grad()
+    def extend(self, batch: int = 8) -> None:
+        """Encodes the clips that the bank has got since."""
+        parts = [self.ids] if len(self.ids) else []
+        span = 1 + (self.bank.frames.shape[1] - 1) // 4 * 4
+        for low in range(len(self.ids), len(self.bank), batch):
+            frames = self.bank.frames[low : low + batch, :span].to(self.device).float() / 255
+            coded = []
+            for version in range(self.versions):
+                with mixed_precision(self.device):
+                    coded.append(self.tokenizer.encode(self._vary(frames) if version else frames))
+            parts.append(torch.stack(coded, 1).to(torch.int16).cpu())
+        self.ids = torch.cat(parts)
+
+    def _vary(self, frames: Tensor) -> Tensor:
+        dy, dx = torch.randint(-5, 6, (2,), generator=self.draw).tolist()
+        gain = 0.85 + 0.3 * float(torch.rand(1, generator=self.draw))
+        height, width = frames.shape[-2:]
+        padded = F.pad(frames, (5, 5, 5, 5))
+        return (padded[..., 5 + dy : 5 + dy + height, 5 + dx : 5 + dx + width] * gain).clamp(0, 1)
+
+
+def draw_windows(
+    bank: Bank, cache: TokenCache, window: int, batch: int, draw: torch.Generator, *, augment: bool = True, rows=None
+) -> tuple[Windows, Tensor]:
+    """A batch of windows and how many leading slots each may know (int64 [b]).
+
+    Two thirds begin at the clip's start; the others continue: slot 0 is the clip's first latent frame, far back, and
+    the next few slots are known. Held-out batches (augment=False) begin at the start and know the first frame.
+    """
+    count = batch if rows is None else len(rows)
+    rows = torch.randint(len(bank), (count,), generator=draw) if rows is None else rows
+    latents = cache.ids.shape[2]
+    far = torch.zeros(count, dtype=torch.bool)
+    offset = torch.zeros(count, dtype=torch.long)
+    known = torch.ones(count, dtype=torch.long)
+    version = torch.zeros(count, dtype=torch.long)
+    if augment:
+        dice = torch.rand(count, 3, generator=draw)
+        far = (dice[:, 0] < 0.35) & (latents > window)
+        offset = torch.where(far, 2 + (dice[:, 1] * (latents - window)).long().clamp(max=latents - window - 1), offset)
+        early = torch.where(dice[:, 2] < 0.3, 0, torch.where(dice[:, 2] < 0.9, 1, 3))
+        late = 1 + torch.where(dice[:, 2] < 0.1, 0, (2 + dice[:, 2] * 3).long())
+        known = torch.where(far, late, early)
+        version = torch.randint(cache.versions, (count,), generator=draw)
+    slots = torch.arange(window)[None].expand(count, -1)
+    latent = torch.where(far[:, None] & (slots > 0), slots - 1 + offset[:, None], slots)
+    ids = cache.ids[rows[:, None], version[:, None], latent].long()
+    starts = torch.where(far, (offset * 4 - 3).clamp(min=0), torch.zeros_like(offset))
+    frames = 1 + 4 * (window - 1)
+    starts = starts.clamp(max=bank.frames.shape[1] - frames)
+    ecg, ecg_start, frame_times, index = ecg_windows(bank, rows, starts, frames, draw, augment=augment)
+    windows = Windows(
+        ids=ids,
+        times_s=latent_times(latent) - starts[:, None] / bank.fps,
+        far=far,
+        ecg=ecg,
+        ecg_start_s=ecg_start,
+        frame_times_s=frame_times,
+        heart=heart_targets(bank, rows, index),
+        ef=torch.where(bank.rhythm[rows] == 3, torch.nan, bank.ef[rows]),
+        view=bank.view[rows],
+    )
+    return windows, known
+
+
+class GeneratorTask:
+    """Masked cross-entropy over the hidden bit groups, with the ECG encoder's own task kept on beside it."""
+
+    name = "generator"
+
+    def __init__(
+        self,
+        config: GeneratorConfig,
+        tokenizer: Tokenizer,
+        bank: Bank,
+        held_out: Bank,
+        *,
+        ecg_weights: dict[str, Tensor],
+        batch: int = 16,
+        versions: int = 2,
+        device: str = "cpu",
+        seed: int = 0,
+        must_part_by: int = 400,
+    ):
+        torch.manual_seed(seed)
+        self.config, self.bank, self.held_out = config, bank, held_out
+        self.model = Generator(config).to(device)
+        self.model.ecg_encoder.load_state_dict(ecg_weights)
+        self.tokenizer = tokenizer.to(device)
+        self.cache = TokenCache(tokenizer, bank, versions=versions, device=device, seed=seed)
+        self.held_out_cache = TokenCache(tokenizer, held_out, versions=1, device=device)
+        self.batch, self.device, self.must_part_by = batch, device, must_part_by
+        self.steps = 0
+
+    def on_progress(self, progress: float) -> None:
+        """Takes in new shards now and then."""
+        self.steps += 1
+        if self.bank.folder and self.steps % 300 == 0 and self.bank.refresh():
+            self.cache.extend()
+
+    def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
+        draw = torch.Generator().manual_seed(seed)
+        windows, known = draw_windows(self.bank, self.cache, self.config.window, self.batch, draw)
+        windows = _to(windows, self.device)
+        masked = mask_tokens(windows.ids, self.config.groups, draw_mask_ratio(self.batch, draw), known, draw)
+        dice = torch.rand(self.batch, 3, generator=draw).to(self.device)
+        deaf = dice[:, 0] < 0.12
+        no_ef = torch.where(deaf, dice[:, 1] < 0.6, dice[:, 1] < 0.25)
+        memory = self.model.encode_ecg(windows.ecg, windows.ecg_start_s)
+        conditions = Conditions(
+            memory,
+            ecg_given=~deaf,
+            ef=windows.ef.masked_fill(no_ef, torch.nan),
+            view=windows.view.masked_fill(dice[:, 2] < 0.1, -1),
+        )
+        logits = self.model(masked.ids, masked.hidden, windows.times_s, windows.far, conditions)
+        targets = split_ids(masked.ids, self.config.groups, self.config.group_bits)
+        entropy = F.cross_entropy(logits[masked.hidden], targets[masked.hidden], label_smoothing=0.05)
+        said = self.model.ecg_encoder.read_out(memory, windows.frame_times_s)
+        heart = F.smooth_l1_loss(said, windows.heart, beta=0.1)
+        return entropy + 0.5 * heart, {"cross_entropy": float(entropy.detach()), "heart": float(heart.detach())}
+
+    def evaluate(self, model: Generator) -> dict[str, float]:
+        """Held-out cross-entropy with the true ECG, another heart's and none, at two mask ratios."""
+        rows = torch.arange(min(64, len(self.held_out)))
+        draw = torch.Generator().manual_seed(0)
+        windows, known = draw_windows(
+            self.held_out, self.held_out_cache, self.config.window, len(rows), draw, augment=False, rows=rows
+        )
+        windows = _to(windows, self.device)
+        memory = model.encode_ecg(windows.ecg, windows.ecg_start_s)
+        other = model.encode_ecg(windows.ecg.roll(1, 0), windows.ecg_start_s)
+        given = torch.ones(len(rows), dtype=torch.bool, device=self.device)
+        scores = {}
+        for ratio in (0.6, 1.0):
+            masked = mask_tokens(windows.ids, self.config.groups, torch.full((len(rows),), ratio), known, draw)
+            targets = split_ids(masked.ids, self.config.groups, self.config.group_bits)[masked.hidden]
+            for name, (heard, on) in {"true": (memory, given), "other": (other, given), "none": (memory, ~given)}.items():
+                conditions = Conditions(heard, on, windows.ef, windows.view)
+                logits = model(masked.ids, masked.hidden, windows.times_s, windows.far, conditions)[masked.hidden]
+                scores[f"cross_entropy_{ratio}_{name}"] = float(F.cross_entropy(logits, targets))
+                if name == "true":
+                    scores[f"accuracy_{ratio}"] = float((logits.argmax(-1) == targets).float().mean())
+        gap = scores["cross_entropy_1.0_other"] - scores["cross_entropy_1.0_true"]
+        scores["ecg_gap"] = gap
+        scores["memory_spread"] = float(memory.tokens.float().std(0).mean() / memory.tokens.float().std())
+        if self.steps >= self.must_part_by and gap < 0.01:
+            raise EcgIgnored(
+                f"After {self.steps} steps the true ECG lowers the cross-entropy by {gap:.4f} nats against another "
+                "heart's; at least 0.01 was expected. The ECG encoder is dead: train it longer first."
+            )
+        return scores
+
+    def pictures(self, model: Generator) -> Tensor:
+        """Three held-out clips as tokens know them, filled in from the first frame, and from the ECG alone."""
+        rows = torch.arange(min(3, len(self.held_out)))
+        draw = torch.Generator().manual_seed(0)
+        windows, _ = draw_windows(
+            self.held_out, self.held_out_cache, self.config.window, len(rows), draw, augment=False, rows=rows
+        )
+        windows = _to(windows, self.device)
+        memory = model.encode_ecg(windows.ecg, windows.ecg_start_s)
+        given = torch.ones(len(rows), dtype=torch.bool, device=self.device)
+        conditions = Conditions(memory, given, windows.ef, windows.view)
+        sheets = [self.tokenizer.decode(windows.ids)]
+        for known in (1, 0):
+            hidden = torch.ones(*windows.ids.shape, self.config.groups, dtype=torch.bool, device=self.device)
+            hidden[:, :known] = False
+            made = fill_in(
+                denoiser(model, windows.times_s, windows.far),
+                windows.ids,
+                hidden,
+                conditions,
+                groups=self.config.groups,
+                group_bits=self.config.group_bits,
+                generator=draw,
+            )
+            sheets.append(self.tokenizer.decode(made))
+        return strips([sheet[i] for i in range(len(rows)) for sheet in sheets])
+
+
+def _to(windows: Windows, device: str) -> Windows:
+    return Windows(**{name: value.to(device) for name, value in vars(windows).items()})

@@ -1,0 +1,133 @@
+"""From the words of a command to a trained model folder: data, sizes and rates of each recipe."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from torch import nn
+
+from echopulse.data import Bank, fill_bank
+from echopulse.errors import InputError
+from echopulse.measure.segmenter import SegmenterConfig
+from echopulse.model.checkpoint import load_config, load_weights, save_config, save_weights
+from echopulse.model.config import PRESETS, TokenizerConfig, config_from_dict
+from echopulse.model.tokenizer import Tokenizer
+from echopulse.train.generator import EcgTask, GeneratorTask
+from echopulse.train.loop import Run, Settings
+from echopulse.train.measurer import MeasurerTask
+from echopulse.train.tokenizer import TokenizerTask
+
+HELD_OUT_SEED = 900_000  # training seeds stay below it
+HELD_OUT_CLIPS = 64
+SETTINGS = {
+    "tokenizer": Settings(steps=3000, learning_rate=8e-4, ema=0.997),
+    "ecg": Settings(steps=500, learning_rate=1e-3, ema=0.99, evaluate_every=250),
+    "generator": Settings(steps=3000, learning_rate=8e-4, weight_decay=0.05, ema=0.998),
+    "measurer": Settings(steps=1500, learning_rate=2e-3, ema=0.995),
+}
+BATCH = {"tokenizer": 6, "ecg": 32, "generator": 12, "measurer": 24}
+
+
+def train(
+    what: str,
+    *,
+    data: str = "phantom",
+    clips: int = 1024,
+    preset: str = "small",
+    run: Path,
+    resume: bool = False,
+    tokenizer_folder: Path | None = None,
+    out: Path | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    tensorboard: bool = False,
+    on_progress: Callable[[float], None] | None = None,
+) -> tuple[dict[str, float], Path]:
+    """Trains one network and writes its averaged weights; returns the last scores and the model folder.
+
+    `data` is a bank's folder or "phantom", which makes a bank of `clips` inside the run first. Raises InputError for
+    an unknown preset, a run that exists without `resume`, or a generator without a tokenizer.
+    """
+    if preset not in PRESETS:
+        raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
+    if resume and not (run / "checkpoint.safetensors").exists() and not (run / "ecg").exists():
+        raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
+    sizes = PRESETS[preset]
+    tokenizer = _load_tokenizer(tokenizer_folder) if what == "generator" else None
+    frame_size = tokenizer.config.size if tokenizer else sizes["tokenizer"].size
+    bank = load_bank(data, run, clips, seed, frame_size, device)
+    held_out = load_held_out(run if data == "phantom" else Path(data), frame_size, device)
+    given = {"steps": steps, "minutes": minutes, "learning_rate": learning_rate}
+    settings = replace(SETTINGS[what], seed=seed, **{name: value for name, value in given.items() if value is not None})
+    shared = {"device": device, "seed": seed, "batch": batch or BATCH[what]}
+    if what == "tokenizer":
+        task = TokenizerTask(sizes["tokenizer"], bank, held_out, **shared)
+        config = {"tokenizer": sizes["tokenizer"]}
+    elif what == "measurer":
+        measurer = SegmenterConfig(size=frame_size)
+        task = MeasurerTask(measurer, bank, held_out, **shared)
+        config = {"measurer": measurer}
+    else:
+        encoder = train_ecg_encoder(sizes["generator"], bank, held_out, run / "ecg", device=device, seed=seed)
+        task = GeneratorTask(sizes["generator"], tokenizer, bank, held_out, ecg_weights=encoder.state_dict(), **shared)
+        config = {"generator": sizes["generator"]}
+    model_folder = out or run / "model"
+    training = Run(task, settings, run, resume=resume)
+    writer = _tensorboard(run) if tensorboard else None
+
+    def on_step(step: int, progress: float, scalars: dict[str, float]) -> None:
+        if on_progress:
+            on_progress(progress)
+        if writer and step % 10 == 0:
+            for name, value in scalars.items():
+                writer.add_scalar(name, value, step)
+
+    scores = training.train(on_step)
+    save_weights(training.averaged_model(), model_folder / what)
+    save_config(model_folder, **config)
+    return scores, model_folder
+
+
+def train_ecg_encoder(config, bank: Bank, held_out: Bank, run: Path, *, device: str, seed: int) -> nn.Module:
+    """The ECG encoder by itself, a minute's work; goes on or returns at once where it has been done before."""
+    task = EcgTask(config, bank, held_out, batch=BATCH["ecg"], device=device, seed=seed)
+    training = Run(task, replace(SETTINGS["ecg"], seed=seed), run, resume=True)
+    training.train()
+    return training.averaged_model()
+
+
+def load_bank(data: str, run: Path, clips: int, seed: int, size: int, device: str) -> Bank:
+    """The bank in `data`, or one of `clips` simulated clips made inside the run."""
+    if data != "phantom":
+        return Bank.load(Path(data))
+    folder = run / "bank"
+    fill_bank(folder, clips, seed=seed, size=size, device=device)
+    return Bank.load(folder)
+
+
+def load_held_out(beside: Path, size: int, device: str) -> Bank:
+    """64 clips of seeds that training never uses, made once beside the bank."""
+    folder = beside / "held-out"
+    fill_bank(folder, HELD_OUT_CLIPS, seed=HELD_OUT_SEED, size=size, device=device)
+    return Bank.load(folder)
+
+
+def _load_tokenizer(folder: Path | None) -> Tokenizer:
+    if folder is None:
+        raise InputError("train generator: --tokenizer FOLDER is needed, the model folder that `train tokenizer` wrote.")
+    config = load_config(folder)
+    if "tokenizer" not in config:
+        raise InputError(f"{folder}/config.json: no tokenizer; give the folder that `train tokenizer` wrote.")
+    return load_weights(Tokenizer(config_from_dict(TokenizerConfig, config["tokenizer"])), folder / "tokenizer")
+
+
+def _tensorboard(run: Path):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise InputError("--tensorboard: the package tensorboard is missing; pip install 'echopulse[tensorboard]'.") from error
+    return SummaryWriter(run / "tensorboard")

@@ -1,0 +1,112 @@
+"""The tokenizer's recipe: say the picture again, most of all where it moves."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from echopulse.data import Bank
+from echopulse.evaluate.metrics import psnr, ssim
+from echopulse.model.config import TokenizerConfig
+from echopulse.model.quantizer import live_bits
+from echopulse.model.tokenizer import Tokenizer
+
+WEIGHTS = {"l1": 1.0, "mse": 2.0, "commitment": 0.01, "entropy": 0.01}
+
+
+class TokenizerTask:
+    """Crops of `frames` pictures from a bank; the error weighs up to three times as much where the picture moves."""
+
+    name = "tokenizer"
+
+    def __init__(
+        self,
+        config: TokenizerConfig,
+        bank: Bank,
+        held_out: Bank,
+        *,
+        batch: int = 6,
+        frames: int = 13,
+        device: str = "cpu",
+        seed: int = 0,
+    ):
+        torch.manual_seed(seed)
+        self.config = config
+        self.model = Tokenizer(config).to(device)
+        self.bank, self.held_out = bank, held_out
+        self.batch, self.frames, self.device = batch, frames, device
+        self.steps = 0
+
+    def on_progress(self, progress: float) -> None:
+        """Takes in new shards now and then; holds the quantizer's statistics still for the last tenth."""
+        self.steps += 1
+        if self.bank.folder and self.steps % 200 == 0:
+            self.bank.refresh()
+        if progress > 0.9:
+            self.model.quantizer.norm.eval()
+
+    def pictures_of(self, seed: int) -> Tensor:
+        """float [batch, frames, h, w] in 0..1: the batch that `seed` names, each clip with a gain of its own."""
+        draw = torch.Generator().manual_seed(seed)
+        rows = torch.randint(len(self.bank), (self.batch,), generator=draw)
+        starts = torch.randint(self.bank.frames.shape[1] - self.frames + 1, (self.batch,), generator=draw)
+        index = starts[:, None] + torch.arange(self.frames)
+        gain = 0.85 + 0.3 * torch.rand(self.batch, 1, 1, 1, generator=draw)
+        frames = self.bank.frames[rows[:, None], index].to(self.device).float() / 255
+        return (frames * gain.to(self.device)).clamp(0, 1)
+
+    def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
+        pictures = self.pictures_of(seed)
+        quantized = self.model.quantize(pictures)
+        again = self.model.decode_bits(quantized.bits)
+        error = again - pictures
+        moving = (pictures - pictures.mean(1, keepdim=True)).abs()
+        weight = 1 + 2 * (moving / 0.15).clamp(max=1)
+        terms = {
+            "l1": (error.abs() * weight).mean(),
+            "mse": (error.square() * weight).mean(),
+            "commitment": quantized.commitment,
+            "entropy": quantized.entropy,
+        }
+        scalars = {name: float(value.detach()) for name, value in terms.items()}
+        scalars["live_bits"] = float(live_bits(quantized.bits.detach()))
+        return sum(WEIGHTS[name] * value for name, value in terms.items()), scalars
+
+    def evaluate(self, model: Tokenizer, clips: int = 16) -> dict[str, float]:
+        return tokenizer_scores(model, self.held_out, clips, self.device)
+
+    def pictures(self, model: Tokenizer) -> Tensor:
+        """Three held-out clips, each above what became of it, every fourth frame."""
+        rows = min(3, len(self.held_out))
+        frames = self.held_out.frames[:rows, : self._span()].to(self.device).float() / 255
+        again = model.decode(model.encode(frames))
+        return strips([x for pair in zip(frames, again, strict=True) for x in pair])
+
+    def _span(self) -> int:
+        return 1 + (self.held_out.frames.shape[1] - 1) // 4 * 4
+
+
+def tokenizer_scores(model: Tokenizer, bank: Bank, clips: int, device: str = "cpu") -> dict[str, float]:
+    """What is lost by encoding and decoding `clips` clips of a bank: errors of the whole picture and of the sector."""
+    errors: dict[str, list[float]] = {"mse": [], "mae": [], "psnr": [], "psnr_sector": [], "ssim_sector": []}
+    bits = []
+    span = 1 + (bank.frames.shape[1] - 1) // model.config.frames_per_latent * model.config.frames_per_latent
+    for row in range(min(clips, len(bank))):
+        frames = bank.frames[row : row + 1, :span].to(device).float() / 255
+        features = model.quantizer.normalise(model.features(frames))
+        again = model.decode_bits(torch.where(features > 0, 1.0, -1.0)).clamp(0, 1)
+        sector = bank.sectors(torch.tensor([row]))[0]
+        truth, rebuilt = frames[0].float().cpu(), again[0].float().cpu()
+        errors["mse"].append(float(F.mse_loss(rebuilt, truth)))
+        errors["mae"].append(float(F.l1_loss(rebuilt, truth)))
+        errors["psnr"].append(float(psnr(truth, rebuilt)))
+        errors["psnr_sector"].append(float(psnr(truth, rebuilt, sector)))
+        errors["ssim_sector"].append(float(ssim(truth[::8], rebuilt[::8], sector)))
+        bits.append(features.reshape(-1, features.shape[-1]))
+    scores = {name: sum(values) / len(values) for name, values in errors.items()}
+    return {**scores, "live_bits": float(live_bits(torch.cat(bits)))}
+
+
+def strips(clips: list[Tensor], every: int = 4, most: int = 10) -> Tensor:
+    """Clips float [t, h, w] in 0..1 as rows of every `every`-th frame: one sheet uint8 [h, w]."""
+    rows = [torch.cat(list(clip[::every][:most].float().cpu()), 1) for clip in clips]
+    return (torch.cat(rows, 0).clamp(0, 1) * 255).round().to(torch.uint8)
