@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     try:
-        return options.run(options)
+        return options.command(options)
     except InputError as error:
         return _fail(error, options.verbose)
     except KeyboardInterrupt:
@@ -49,7 +49,7 @@ def _verb(verbs, name: str, run: Callable, help: str, example: str) -> argparse.
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verb.add_argument("--verbose", action="store_true", help="show the traceback of an error")
-    verb.set_defaults(run=run)
+    verb.set_defaults(command=run)
     return verb
 
 

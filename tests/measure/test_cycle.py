@@ -45,7 +45,8 @@ def test_every_beat_its_ejection_fraction_and_the_rate_are_found(rate, seconds):
     nearest = np.abs(cycles.minima_s[:, None] - seen).min(0)
     assert len(seen) <= len(cycles.minima_s) <= len(seen) + 2
     assert nearest.max() < 0.08  # the trough lasts up to 80 ms
-    assert cycles.ef_per_beat == pytest.approx(np.full(len(cycles.ef_per_beat), 0.55), abs=0.035)
+    lost = 0.025 if rate <= 100 else 0.045  # smoothing over 0.2 s takes more from a beat of 0.4 s
+    assert cycles.ef_per_beat == pytest.approx(np.full(len(cycles.ef_per_beat), 0.55), abs=lost)
     assert cycles.heart_rate_bpm == pytest.approx(rate, rel=0.03)
 
 
@@ -77,7 +78,7 @@ def test_fibrillation_intervals_are_followed():
     onsets = np.cumsum(intervals) - 1
     times = np.arange(0, 10, 0.04)
     volume, ends = beating(times, onsets, fractions=generator.uniform(0.35, 0.65, 20), atrial=0.0)
-    inside = ends[(ends > 0.1) & (ends < 9.85)]
+    inside = ends[(ends > 0.05) & (ends < 9.85)]
     cycles = find_cycles(times, volume)
     assert len(cycles.minima_s) == len(inside)
     assert np.corrcoef(np.diff(cycles.minima_s), np.diff(inside))[0, 1] > 0.97

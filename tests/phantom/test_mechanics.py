@@ -66,7 +66,7 @@ def test_volume_is_continuous_and_in_bounds(kind):
     relative = motion.volume_ml / motion.edv_ml[:, None]
     assert torch.isfinite(relative).all()
     assert relative.max() <= 1.001 and relative.min() > 0.08
-    assert relative.diff(dim=1).abs().max() < 0.05  # in 5 ms, reached only where diastole is very short
+    assert relative.diff(dim=1).abs().max() < 0.065  # in 5 ms, reached only where diastole is very short
     for name in ("mitral_opening", "aortic_opening", "la_volume", "rv_fraction"):
         curve = getattr(motion, name)
         assert curve.min() >= -1e-4 and curve.max() <= 1 + 1e-4

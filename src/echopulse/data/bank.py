@@ -64,9 +64,8 @@ class Bank:
             with safe_open(path, "pt") as file:
                 parts.append({key: file.get_tensor(key) for key in file.keys()})
         before = len(self.tensors["frames"]) if self.tensors else 0
-        for key in parts[0]:
-            old = [self.tensors[key]] if self.tensors else []
-            self.tensors[key] = torch.cat([*old, *(part[key] for part in parts)])
+        old = [self.tensors] if self.tensors else []
+        self.tensors = {key: torch.cat([part[key] for part in (*old, *parts)]) for key in parts[0]}
         self.shards = (*self.shards, *(path.name for path in new))
         return len(self) - before
 

@@ -20,7 +20,7 @@ import numpy as np
 from echopulse.ecg.clean import clean_ecg
 from echopulse.ecg.quality import check_usable, is_flat, settling_s, signal_quality
 from echopulse.ecg.types import ECG, Beats
-from echopulse.ecg.waves import RATE_HZ, Waves, average, delineate, windows
+from echopulse.ecg.waves import RATE_HZ, Waves, delineate, windows
 from echopulse.errors import InputError
 
 DETECTORS = ("neurokit", "rodrigues2021")
@@ -30,7 +30,8 @@ T_WAVE_S = 0.36
 BORDER_S = 0.6
 MOST_LEADS = 4  # as many of the best leads are delineated; their median decides
 PREFERRED = ("II", "MLII", "I", "V5", "V4", "V6", "V3", "V2")  # where R, P and T usually stand out
-EARLY = 0.85  # a beat after less than this share of the usual interval came early
+SAME_SHAPE = 0.75  # correlation of two QRS complexes
+EARLY = 0.85  # a beat came early when its interval is less than this share of those around it
 
 
 def find_beats(ecg: ECG, allow_flat: bool = False) -> Beats:
@@ -56,12 +57,12 @@ def find_beats(ecg: ECG, allow_flat: bool = False) -> Beats:
             f"{ecg.name}: no heartbeat was found in {ecg.duration_s:.1f} s of lead {ecg.leads[order[0]]}; "
             "use a cleaner recording or another lead, or say --allow-flat if a standing heart is what you want."
         )
-    odd = _unlike_the_rest(row, peaks)
+    used = order[:MOST_LEADS]
+    odd = _unlike_the_rest(ecg.samples[used].astype(np.float64), peaks)
     jolts = (peaks < settled) & (odd | (peaks < BORDER_S * ecg.rate_hz))  # electrodes that move, not beats
     if jolts.any() and not jolts.all():
         peaks, odd = peaks[~jolts], odd[~jolts]
         mended += f"; {jolts.sum()} deflections while the electrodes settled were left out"
-    used = order[:MOST_LEADS]
     waves = _median_waves([delineate(ecg.samples[i].astype(np.float64), peaks, odd) for i in used])
     r_peaks = ecg.start_s + (peaks + _between_samples(row, peaks)) / ecg.rate_hz
     rhythm = _rhythm(np.diff(r_peaks), odd, waves)
@@ -208,20 +209,30 @@ def _between_samples(row: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(shift) & (inner == peaks), np.clip(shift, -0.5, 0.5), 0.0)
 
 
-def _unlike_the_rest(row: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """bool [beats]: a QRS whose shape is not that of the average, as ventricular ectopics have it."""
-    if len(peaks) < 3:
-        return np.zeros(len(peaks), dtype=bool)
-    beats, _ = windows(row, peaks, -0.10, 0.12)
-    usual = average(beats)
-    usual = usual - usual.mean()
+def _unlike_the_rest(rows: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    """bool [beats]: a QRS of another shape than the ordinary ones, as ventricular ectopics have it, on rows [leads, n].
+
+    The ordinary shape is the most frequent one; where a second is nearly as frequent (bigeminy), it is the one
+    that comes after the longer intervals.
+    """
+    leads = [windows(row / (row.std() + 1e-9), peaks, -0.10, 0.14)[0] for row in rows]
+    beats = np.concatenate([lead - lead.mean(axis=1, keepdims=True) for lead in leads], axis=1)
+    whole = np.flatnonzero(np.isfinite(beats).all(axis=1))
     odd = np.zeros(len(peaks), dtype=bool)
-    for i, beat in enumerate(beats):
-        if np.isfinite(beat).all():
-            beat = beat - beat.mean()
-            norm = np.linalg.norm(beat) * np.linalg.norm(usual) + 1e-9
-            odd[i] = beat @ usual / norm < 0.75
-    return odd if odd.mean() < 0.5 else np.zeros_like(odd)
+    if len(whole) < 3:
+        return odd
+    shapes = beats[whole] / (np.linalg.norm(beats[whole], axis=1, keepdims=True) + 1e-9)
+    alike = shapes @ shapes.T > SAME_SHAPE
+    first = alike[np.argmax(alike.sum(axis=1))]
+    rest = np.where(first, 0, (alike & ~first).sum(axis=1))
+    second = alike[np.argmax(rest)] & ~first
+    if second.sum() > 0.7 * first.sum():
+        before = np.diff(peaks, prepend=np.nan)[whole]
+        if np.nanmedian(before[second]) > np.nanmedian(before[first]):
+            first = second
+    usual = np.median(shapes[first], axis=0)
+    odd[whole] = shapes @ (usual / (np.linalg.norm(usual) + 1e-9)) < SAME_SHAPE
+    return odd
 
 
 def _median_waves(leads: list[Waves]) -> Waves:
@@ -250,14 +261,17 @@ def _rhythm(rr_s: np.ndarray, odd: np.ndarray, waves: Waves) -> str:
     if len(rr_s) < 2:
         return "unknown"
     usual = np.median(rr_s)
-    early = np.concatenate(([False], rr_s < EARLY * usual))
+    around = np.array([np.median(rr_s[max(0, i - 3) : i + 4]) for i in range(len(rr_s))])
+    # early beats are followed by a pause; breathing shortens several intervals in a row
+    early = (rr_s[:-1] < EARLY * around[:-1]) & (rr_s[1:] > 1.08 * around[1:])
     ordinary = ~odd
     with_p = float(np.mean(np.isfinite(waves.p_onset[ordinary]))) if ordinary.any() else 0.0
     # successive differences, without the intervals around beats of another shape
     touched = odd[1:] | odd[:-1]
     calm = rr_s[~touched] if (~touched).sum() >= 3 else rr_s
     wobble = float(np.median(np.abs(np.diff(calm))) / usual) if len(calm) > 2 else 0.0
-    if wobble > 0.08 and with_p < 0.8 or wobble > 0.15:
+    # a sinus node does not jump by 15 % from beat to beat; what looks like P waves then are fibrillation waves
+    if wobble > 0.08 and with_p < 0.7 or wobble > 0.15 and odd.mean() < 0.15:
         return "irregular"
     if with_p >= 0.5:
         return "ectopic" if odd.any() or early.any() and wobble < 0.08 else "sinus"

@@ -75,7 +75,7 @@ def average(beats: np.ndarray) -> np.ndarray:
 
 
 def _q_onsets(row: np.ndarray, peaks: np.ndarray, ectopic: np.ndarray) -> np.ndarray:
-    """Last quiet moment before the QRS: one offset for all ordinary beats, from their average; ectopics have own ones."""
+    """Last quiet moment before the QRS: the same for all ordinary beats (of their average), its own for an ectopic."""
     beats, offsets = windows(row, peaks, -0.20, QRS_AFTER)
     usual = _quiet_before(average(beats[~ectopic]) if (~ectopic).any() else average(beats), offsets)
     onsets = np.full(len(peaks), usual)

@@ -11,7 +11,7 @@ from echopulse.echo.canvas import GRID, GRID_SECOND, GROUND, MUTED, PANEL, TEXT,
 from echopulse.echo.types import Clip
 
 SHORTEST_FRAME_S = 0.02  # browsers slow down anything shorter
-GREYS, SHADES = 128, 24  # of the 256 colours: for the picture, and for each colour of the page
+GREYS, SHADES = 64, 36  # of the 256 colours: for the picture (speckle hides the steps), and for each page colour
 COLOURS = (TRACE, VOLUME, WARNING, TEXT, MUTED)
 
 

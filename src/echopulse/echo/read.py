@@ -20,6 +20,7 @@ from echopulse.errors import InputError
 EXPECTED = "an echo picture or loop is expected (PNG, JPEG, BMP, GIF, MP4, AVI, WebM, ultrasound DICOM, our own .npz)"
 LOOKED_AT = 8  # frames from which the sector is found
 MOST_FRAMES = 6000
+FULL = 0.9  # share of its box that a sector stays below (a quarter disc: 0.79)
 COLOURED = 0.03  # share of coloured pixels in the sector above which a picture is not plain B-mode
 
 
@@ -92,9 +93,9 @@ def _find_square(path: Path, film: Film, pictures: list[np.ndarray]) -> tuple[Sq
         raise InputError(f"{path}: a bright picture like a page or a photograph; an echo picture is mostly dark.")
     rows, columns = np.nonzero(sector)
     box = (rows.max() - rows.min() + 1) * (columns.max() - columns.min() + 1)
-    if sector.sum() > 0.93 * box:
-        raise InputError(f"{path}: the picture is a rectangle, not a sector that widens from the probe; "
-                         "a cardiac B-mode picture is expected.")  # fmt: skip
+    if sector.sum() > FULL * box:
+        what = "a rectangle, not a sector that widens from the probe"
+        raise InputError(f"{path}: the picture is {what}; a cardiac B-mode picture is expected.")
     return sector_square(sector), sector
 
 

@@ -28,20 +28,24 @@ def to_grey(picture: np.ndarray) -> np.ndarray:
 def coloured_share(picture: np.ndarray, inside: np.ndarray) -> float:
     """Share of the pixels `inside` (bool [h, w]) that are coloured: Doppler, a photograph.
 
-    A tinted scanner picture (sepia, blue) has one tint per grey level; only what departs from it counts.
+    A tinted scanner picture (sepia, blue) has one tint per grey level, which changes slowly with the level;
+    only what departs from it counts.
     """
+    from scipy.ndimage import median_filter
+
     if picture.ndim == 2 or not inside.any():
         return 0.0
     pixels = picture[inside].astype(np.float32)  # [n, 3]
     chroma = pixels - pixels.mean(axis=1, keepdims=True)
     level = (pixels.mean(axis=1) / 8).astype(int)
-    tint = np.stack([_median_by(level, chroma[:, c]) for c in range(3)], axis=1)[level]
-    return float((np.abs(chroma - tint).max(axis=1) > COLOUR_LIMIT).mean())
+    tints = [median_filter(_median_by(level, chroma[:, c]), 9, mode="nearest") for c in range(3)]
+    return float((np.abs(chroma - np.stack(tints, axis=1)[level]).max(axis=1) > COLOUR_LIMIT).mean())
 
 
 def _median_by(level: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Median of `values` for each of 32 levels; 0 where a level is empty."""
-    return np.array([np.median(values[level == k]) if (level == k).any() else 0.0 for k in range(32)], np.float32)
+    """Median of `values` for each of 32 levels; empty levels lie between their neighbours."""
+    filled = np.unique(level)
+    return np.interp(np.arange(32), filled, [np.median(values[level == k]) for k in filled])
 
 
 def find_sector(frames: np.ndarray) -> np.ndarray | None:

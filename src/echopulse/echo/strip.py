@@ -56,7 +56,7 @@ def draw_strip(
     thickness: float = 1.7, fill: bool = False,
 ) -> Strip:  # fmt: skip
     """Draw a curve (float [n] over seconds [n]) on its grid; NaN leaves gaps; `fill` shades what lies under it."""
-    inside = (times_s >= scale.start_s - 0.05) & (times_s <= scale.stop_s + 0.05)
+    inside = (times_s >= scale.start_s - 0.25) & (times_s <= scale.stop_s + 0.25)  # lines run on over the edges
     times_s, values = times_s[inside], values[inside]
     ground = _grid(scale, grid_value)
     points = np.stack([scale.x(times_s), np.clip(scale.y(values), 1, scale.height - 2)], axis=1)

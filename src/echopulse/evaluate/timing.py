@@ -103,8 +103,9 @@ def timing_errors(times_s: np.ndarray, volume: np.ndarray, cycles: Sequence[tupl
     """Hold a video's volume curve [t] at times [t] against the true curve and the ECG, cycle by cycle.
 
     Both curves are read by `phase_times` in the same windows and with the same `es_level`. Cycles run from R peak to R
-    peak; their starts are the R peaks. A curve that moves but ignores the ECG scores at chance (`chance_error_ms`); one that does not move at all
-    has no ED and ES and gives NaN, which `summarize` counts as missing rather than leaving it out of sight.
+    peak; their starts are the R peaks. A curve that moves but ignores the ECG scores at chance (`chance_error_ms`); one
+    that does not move at all has no ED and ES and gives NaN, which `summarize` counts as missing rather than leaving it
+    out of sight.
     """
     ed, es = phase_times(times_s, volume, cycles, es_level=es_level)
     r_peaks = np.array([start for start, _ in cycles], np.float64)

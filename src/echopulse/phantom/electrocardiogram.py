@@ -95,8 +95,8 @@ def draw_electrocardiogram(
     recording = {
         "recorder_gain": torch.where(flipped, -1.0, 1.0) * (torch.ones(shape) if easy else gain),
         "wander_mv": log_normal(shape, 0.07, 0.9, generator, 0.005, 0.6),
-        "muscle_mv": log_normal(shape, 0.010, 0.8, generator, 0.001, 0.07),
-        "tremor_mv": log_normal(shape, 0.006, 0.9, generator, 0.0005, 0.05),
+        "muscle_mv": torch.minimum(log_normal(shape, 0.010, 0.8, generator, 0.001, 0.07), 0.2 * tallest),
+        "tremor_mv": torch.minimum(log_normal(shape, 0.006, 0.9, generator, 0.0005, 0.05), 0.12 * tallest),
         "electrode_mv": in_some(0.2, log_normal(shape, 0.2, 0.7, generator, 0.03, 1.0)),
         "mains_mv": in_some(0.25, log_uniform(shape, 0.003, 0.05, generator)),
         "mains_hz": torch.where(chance(n, 0.6, generator), 50.0, 60.0),

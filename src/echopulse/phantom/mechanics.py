@@ -210,12 +210,12 @@ def _cycles(rhythm: Rhythm, parameters: MechanicsParameters) -> _Cycles:
 def _ejection_times(rhythm: Rhythm, parameters: MechanicsParameters) -> tuple[Tensor, Tensor]:
     """When each beat's ejection starts and ends, [b, n] seconds.
 
-    A weak ventricle needs longer to open the aortic valve and ejects for a shorter time while their sum
-    stays what the rate dictates (Garrard, Weissler and Dodge 1970; the slope used here is about three quarters
-    of theirs, nearer to the ratios reported in heart failure).
+    A weak ventricle needs longer to open the aortic valve and ejects for a shorter time, while their sum stays what
+    the rate dictates (Garrard, Weissler and Dodge 1970). The slope is gentler than theirs: it joins the mean ratios
+    reported for normal hearts (0.32) and for heart failure (0.46).
     """
     pre_normal, ejection_normal = systolic_intervals(remembered_rr(rhythm.rr_before))
-    ratio = pre_normal / ejection_normal + 0.6 * (NORMAL_EF - parameters.ef[:, None])
+    ratio = pre_normal / ejection_normal + 0.45 * (NORMAL_EF - parameters.ef[:, None])
     ratio = ratio.clamp(0.24, 0.75)
     end = rhythm.t_end + parameters.es_after_t_end_s[:, None]
     end = end - torch.where(rhythm.ectopic, 0.07, 0.0)

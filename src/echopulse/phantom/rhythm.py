@@ -164,6 +164,15 @@ def beat_times(parameters: RhythmParameters, start_s: float, stop_s: float, gene
     return _place_waves(parameters, r_peak, rr, ectopic & present, present)
 
 
+def beats_at(parameters: RhythmParameters, r_peak: Tensor) -> Rhythm:
+    """The rhythm of hearts whose R peaks [b, n] are known, in seconds; the waves around them follow the parameters."""
+    before = torch.diff(r_peak, dim=1)
+    rr = torch.cat([before[:, :1] if r_peak.shape[1] > 1 else torch.full_like(r_peak, 0.8), before], 1)
+    rr = rr.clamp_min(SHORTEST_RR_S)
+    present = torch.ones_like(r_peak, dtype=torch.bool)
+    return _place_waves(parameters, r_peak, rr, torch.zeros_like(present), present)
+
+
 def _intervals(parameters: RhythmParameters, mean_rr: Tensor, noise: Tensor, lots: Tensor) -> tuple[Tensor, Tensor]:
     """RR before each beat [b, n] in seconds, and which beats are ectopic."""
     n = noise.shape[1]

@@ -87,7 +87,7 @@ def draw_scanner(n: int, generator: Generator, prior: str = "clinical", **pinned
         "depth_ratio": uniform(n, 1.06, 1.28, generator),
         "top": uniform(n, 0.005, 0.06, generator),
         "bottom": uniform(n, 0.90, 0.985, generator),
-        "gain_db": normal(n, 4.0, 3.5, generator, -5, 11),
+        "gain_db": normal(n, 5.5, 3.5, generator, -4, 12),
         "dynamic_range_db": uniform(n, 46, 62, generator),
         "reject": uniform(n, 0.05, 0.20, generator),
         "gamma": uniform(n, 1.1, 1.8, generator),

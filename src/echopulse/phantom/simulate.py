@@ -89,13 +89,13 @@ def draw_phantom(
     if view is not None:
         pinned = {**pinned, "view": view}
     pins = _sort_pins(pinned)
-    rhythm = draw_rhythm(n, _stream(seed, 0), prior, **pins["rhythm"])
+    rhythm = draw_rhythm(n, stream(seed, 0), prior, **pins["rhythm"])
     electrocardiogram = draw_electrocardiogram(
-        n, _stream(seed, 1), prior, leads=leads, kind=rhythm.kind, **pins["electrocardiogram"]
+        n, stream(seed, 1), prior, leads=leads, kind=rhythm.kind, **pins["electrocardiogram"]
     )
-    mechanics = draw_mechanics(n, _stream(seed, 2), prior, **pins["mechanics"])
-    anatomy = draw_anatomy(n, _stream(seed, 3), mechanics.edv_ml, mechanics.ef, prior, **pins["anatomy"])
-    scanner = draw_scanner(n, _stream(seed, 4), prior, **pins["scanner"])
+    mechanics = draw_mechanics(n, stream(seed, 2), prior, **pins["mechanics"])
+    anatomy = draw_anatomy(n, stream(seed, 3), mechanics.edv_ml, mechanics.ef, prior, **pins["anatomy"])
+    scanner = draw_scanner(n, stream(seed, 4), prior, **pins["scanner"])
     return PhantomParameters(rhythm, electrocardiogram, mechanics, anatomy, scanner)
 
 
@@ -131,10 +131,10 @@ def simulate(
     samples = round((ecg_before_s + stop_s) * ecg_rate_hz)
     ecg_times_s = torch.arange(samples) / ecg_rate_hz - ecg_before_s
 
-    rhythm = beat_times(parameters.rhythm, -ecg_before_s, stop_s, _stream(seed, 5)).to(device)
-    ecg = synthesize_ecg(rhythm, parameters.electrocardiogram.to(device), ecg_times_s, _stream(seed, 6))
+    rhythm = beat_times(parameters.rhythm, -ecg_before_s, stop_s, stream(seed, 5)).to(device)
+    ecg = synthesize_ecg(rhythm, parameters.electrocardiogram.to(device), ecg_times_s, stream(seed, 6))
     motion = contract(rhythm, parameters.mechanics.to(device), times_s)
-    pictures, masks, sectors, spacings = _scan_all(parameters, motion, size, _stream(seed, 7), device)
+    pictures, masks, sectors, spacings = _scan_all(parameters, motion, size, stream(seed, 7), device)
     truth = _truth(parameters, rhythm, motion, times_s.to(device), masks, sectors, spacings)
     return PhantomClips(
         frames=pictures,
@@ -193,7 +193,7 @@ def _truth(
     )
 
 
-def _stream(seed: int, stage: int) -> Generator:
+def stream(seed: int, stage: int) -> Generator:
     """The random stream of one stage of one seed."""
     return torch.Generator().manual_seed((seed * 1_000_003 + stage * 7_919_777_777) % (2**62))
 
