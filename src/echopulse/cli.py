@@ -141,7 +141,7 @@ def _name_outputs(files: list[Path], out: Path | None, several: bool) -> list[tu
 
 def _check_outputs(outs: list[Path], force: bool, several: bool) -> None:
     """Refuses before any work what could not be written after it."""
-    from echopulse.echo import check_writable
+    from echopulse.echo import check_output
 
     for out in outs:
         if several:
@@ -149,8 +149,8 @@ def _check_outputs(outs: list[Path], force: bool, several: bool) -> None:
                 out.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError(f"{out.parent}: cannot make this folder ({error.strerror}); choose another --out.") from error
-        check_writable(out, force=force)
-        check_writable(out.with_suffix(".json"), force=force, endings=(".json",))
+        check_output(out, force=force)
+        check_output(out.with_suffix(".json"), force=force, endings=(".json",))
 
 
 # --- simulate -----------------------------------------------------------------------------------------------------
@@ -211,10 +211,10 @@ def _add_measure(verbs) -> None:
 
 
 def run_measure(options: argparse.Namespace) -> int:
-    from echopulse.echo import check_writable, read_clip
+    from echopulse.echo import check_output, read_clip
 
     if options.json:
-        check_writable(options.json, force=options.force, endings=(".json",))
+        check_output(options.json, force=options.force, endings=(".json",))
     clip = read_clip(options.clip)
     from echopulse.measure.report import describe, write_json
     from echopulse.pipeline import EchoPulse
@@ -285,11 +285,11 @@ EVALUATION_PARTS = ("tokenizer", "measurer", "timing", "controls", "files", "spe
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    from echopulse.echo import check_writable
+    from echopulse.echo import check_output
 
     for path, ending in ((options.markdown, ".md"), (options.json, ".json")):
         if path:
-            check_writable(path, force=options.force, endings=(ending,))
+            check_output(path, force=options.force, endings=(ending,))
     from echopulse.evaluate.report import evaluate, to_markdown, write_scores
     from echopulse.pipeline import EchoPulse
 
@@ -315,16 +315,21 @@ class _progress:
         self.label = label
 
     def __enter__(self) -> Callable[[float], None]:
-        from tqdm import tqdm
-
+        self.bar = None
+        try:
+            from tqdm import tqdm
+        except ImportError:  # on a training machine there may be torch, numpy and safetensors only
+            return self._to
         self.bar = tqdm(total=100, desc=self.label, delay=2, leave=False, bar_format="{desc} {percentage:3.0f}%|{bar}| {remaining}")
         return self._to
 
     def _to(self, share: float) -> None:
-        self.bar.update(max(0, round(100 * share) - self.bar.n))
+        if self.bar is not None:
+            self.bar.update(max(0, round(100 * share) - self.bar.n))
 
     def __exit__(self, *_: object) -> None:
-        self.bar.close()
+        if self.bar is not None:
+            self.bar.close()
 
 
 def _fail(error: Exception, verbose: bool) -> int:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from echopulse.ecg import ECG, Beats, check_usable, clean_ecg, find_beats
-from echopulse.echo import Clip, read_frame, write_clip
+from echopulse.echo import Clip, check_output, read_frame, write_clip
 from echopulse.errors import InputError
 from echopulse.measure import Measurement, Segmenter, SegmenterConfig, measure_clip
 from echopulse.model.checkpoint import load_config, load_weights
@@ -33,6 +33,7 @@ from echopulse.phantom import opening_frame
 
 BUNDLED = Path(__file__).parent / "weights"
 SHORTEST_S = 2.0
+CONTEXT_S = 10.0  # of ECG on either side of a clip: enough to judge rhythm and noise, little enough to be quick
 STARTS = ("phantom", "generated")
 
 
@@ -107,13 +108,14 @@ class Generation:
         """Writes the clip by its ending (.mp4, .gif, .webm, .npz, .png) and NAME.json beside it; returns the report."""
         path = Path(path)
         beside = path.with_suffix(".json")
-        if beside.exists() and not force:
-            raise InputError(f"{beside} exists already; give --force to replace it or another --out.")
+        check_output(path, force=force)
+        check_output(beside, force=force, endings=(".json",))
         measurement = self.measure()
         report = self.report(measurement)
         started = time.perf_counter()
-        clip = replace(self.clip, provenance={**self.clip.provenance, "report": json.dumps(report)})
-        write_clip(clip, path, ecg=self.ecg, beats=self.beats, measurement=measurement, plain=plain, force=force)
+        write_clip(
+            self.clip, path, ecg=self.ecg, beats=self.beats, measurement=measurement, plain=plain, force=force, report=report
+        )  # fmt: skip
         report["seconds"]["write"] = round(time.perf_counter() - started, 3)
         partial = beside.with_name(beside.name + ".partial")
         partial.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
@@ -149,6 +151,10 @@ class EchoPulse:
         for network, name in ((tokenizer, "tokenizer"), (generator, "generator"), (segmenter, "measurer")):
             load_weights(network, folder / name).to(device)
         return cls(tokenizer, generator, segmenter, name=config.get("name", folder.name))
+
+    def measure(self, clip: Clip) -> Measurement:
+        """Outline, volumes, EF and rate of any apical clip."""
+        return measure_clip(clip, self.segmenter)
 
     @property
     def fps(self) -> float:
@@ -187,7 +193,7 @@ class EchoPulse:
         with clock("clean"):
             check_usable(ecg, allow_flat=allow_flat)
             begin = self._begin(ecg, seconds, at_s)
-            cleaned = clean_ecg(ecg)
+            cleaned = clean_ecg(around(ecg, begin, begin + seconds))
         with clock("beats"):
             beats = find_beats(cleaned, allow_flat=allow_flat)
         with clock("first_image"):
@@ -195,7 +201,7 @@ class EchoPulse:
         model_frames = 1 + math.ceil((frames - 1) / fps * self.fps)
         with clock("fill_in"):
             ids = self.generate_ids(
-                self.prepare_ecg(cleaned), begin - ecg.start_s, model_frames, first=first, view=view, ef=ef, seed=seed,
+                self.prepare_ecg(cleaned), begin - cleaned.start_s, model_frames, first=first, view=view, ef=ef, seed=seed,
                 sampling=sampling, on_step=on_step,
             )  # fmt: skip
         with clock("decode"):
@@ -338,10 +344,16 @@ class EchoPulse:
             return torch.from_numpy(np.ascontiguousarray(picture)), "image", None, ef
         if start == "generated":
             return None, "generated", None, ef
-        opening = opening_frame(
-            beats.r_peaks_s - begin_s, beats.t_ends_s - begin_s, view=view, ef=ef, seed=seed, size=size, rhythm=beats.rhythm
-        )
+        peaks = beats.r_peaks_s - begin_s
+        opening = opening_frame(peaks, view=view, ef=ef, seed=seed, size=size, fibrillating=beats.rhythm == "irregular")
         return opening.frame, "phantom", opening.pixel_spacing_cm, opening.ef
+
+
+def around(ecg: ECG, start_s: float, stop_s: float, context_s: float = CONTEXT_S) -> ECG:
+    """The stretch of a recording that matters for a clip: `context_s` before and after it, as far as there is any."""
+    first = max(ecg.start_s, start_s - context_s)
+    last = min(ecg.start_s + ecg.duration_s, stop_s + context_s)
+    return ecg.crop(first, last - first)
 
 
 class Stopwatch:

@@ -31,6 +31,7 @@ BORDER_S = 0.6
 MOST_LEADS = 4  # as many of the best leads are delineated; their median decides
 PREFERRED = ("II", "MLII", "I", "V5", "V4", "V6", "V3", "V2")  # where R, P and T usually stand out
 SAME_SHAPE = 0.75  # correlation of two QRS complexes
+SAME_WIDTH = 1.45  # ratio of their areas over their heights; an ectopic takes half as long again, or more
 EARLY = 0.85  # a beat came early when its interval is less than this share of those around it
 
 
@@ -59,6 +60,7 @@ def find_beats(ecg: ECG, allow_flat: bool = False) -> Beats:
         )
     used = order[:MOST_LEADS]
     odd = _unlike_the_rest(ecg.samples[used].astype(np.float64), peaks)
+    peaks = _to_r_peak(row, peaks, odd)
     jolts = (peaks < settled) & (odd | (peaks < BORDER_S * ecg.rate_hz))  # electrodes that move, not beats
     if jolts.any() and not jolts.all():
         peaks, odd = peaks[~jolts], odd[~jolts]
@@ -86,16 +88,25 @@ def _no_beats(why: str) -> Beats:
 
 
 def _best_leads(ecg: ECG, quality: np.ndarray) -> list[int]:
-    """Lead indices, best first: by quality in coarse steps, then by how usual the lead is, then by size."""
+    """Lead indices, best first: by quality and by how far the QRS stands out, then by how usual the lead is."""
+    clarity = [_clarity(_qrs_energy(row.astype(np.float64), ecg.rate_hz), ecg.rate_hz) for row in ecg.samples]
+    score = quality * np.minimum(1.0, np.array(clarity))  # among clear leads the usual one wins, for a usual R time
 
     def rank(i: int) -> tuple:
         usual = PREFERRED.index(ecg.leads[i]) if ecg.leads[i] in PREFERRED else len(PREFERRED)
-        size = float(np.subtract(*np.percentile(ecg.samples[i], (99.5, 0.5))))
-        return (-round(quality[i] * 4), size < 0.25, usual, -size)
+        return (-round(score[i] * 8), usual, -score[i])
 
     order = sorted(range(len(ecg.leads)), key=rank)
-    good = [i for i in order if quality[i] > 0.5 * quality[order[0]]]
+    good = [i for i in order if score[i] > 0.5 * score[order[0]]]
     return good or order[:1]
+
+
+def _clarity(energy: np.ndarray, rate_hz: float) -> float:
+    """How far even the weaker beats rise above the rest of a QRS envelope: 0.3 is not at all, 1 is eight times."""
+    width = round(1.6 * rate_hz)  # long enough to hold a beat of a slow heart
+    parts = energy[: len(energy) // width * width].reshape(-1, width)
+    weakest = np.percentile(parts.max(axis=1), 10) if len(parts) else energy.max()
+    return float(np.log2(1 + weakest / (np.median(energy) + 1e-9)) / np.log2(9))
 
 
 def _detect(row: np.ndarray, rate_hz: float) -> tuple[np.ndarray, float, str]:
@@ -106,15 +117,16 @@ def _detect(row: np.ndarray, rate_hz: float) -> tuple[np.ndarray, float, str]:
     both = np.array([p for p in first if len(second) and np.abs(second - p).min() <= SAME_BEAT_S * rate_hz], dtype=int)
     alone = _single(np.concatenate((first, second)), both, rate_hz)
     usual = np.median(energy[both]) if len(both) else np.median(energy[alone]) if len(alone) else 0.0
+    both = both[energy[both] > 0.15 * usual]
     taken = [p for p in alone if energy[p] > 0.35 * usual]
+    taken += _overlooked(energy, np.concatenate((both, taken)), 0.7 * usual, rate_hz)
     peaks = _apart(np.sort(np.concatenate((both, np.array(taken, dtype=int)))), energy, rate_hz)
     peaks = _without_t_waves(peaks, row, rate_hz)
     border = BORDER_S * rate_hz  # near the ends the detectors' filters have not settled: one of them is enough there
     judged = (peaks > border) & (peaks < len(row) - border)
     by_one = int(np.isin(peaks[judged], taken).sum())
     agreement = 1.0 - by_one / max(int(judged.sum()), 1)
-    mended = f"; {by_one} found by one of them were kept" if by_one else ""
-    peaks = _to_r_peak(row, peaks, rate_hz)
+    mended = f"; {by_one} not found by both were kept" if by_one else ""
     cut = round(0.03 * rate_hz)  # a QRS that the recording cuts has no peak
     return peaks[(peaks >= cut) & (peaks < len(row) - cut)], agreement, mended
 
@@ -149,6 +161,14 @@ def _to_energy_peak(peaks: np.ndarray, energy: np.ndarray, rate_hz: float) -> np
     return np.unique(np.array(moved, dtype=int))
 
 
+def _overlooked(energy: np.ndarray, peaks: np.ndarray, height: float, rate_hz: float) -> list[int]:
+    """Deflections like a usual QRS that neither detector reported; early wide ectopics are overlooked that way."""
+    from scipy.signal import find_peaks
+
+    tops = find_peaks(energy, height=max(height, 1e-6), distance=round(REFRACTORY_S * rate_hz))[0]
+    return [int(top) for top in tops if not len(peaks) or np.abs(peaks - top).min() > REFRACTORY_S * rate_hz]
+
+
 def _single(peaks: np.ndarray, both: np.ndarray, rate_hz: float) -> np.ndarray:
     """The peaks that are near none of `both`."""
     reach = SAME_BEAT_S * rate_hz
@@ -178,15 +198,14 @@ def _apart(peaks: np.ndarray, energy: np.ndarray, rate_hz: float) -> np.ndarray:
     return np.array(kept, dtype=int)
 
 
-def _to_r_peak(row: np.ndarray, peaks: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Move each beat to the largest deflection of its QRS, in the direction that most beats share."""
-    if not len(peaks):
-        return peaks
+def _to_r_peak(row: np.ndarray, peaks: np.ndarray, odd: np.ndarray) -> np.ndarray:
+    """Move each beat to the largest deflection of its QRS, in the direction that the ordinary beats share."""
     beats, offsets = windows(row, peaks, -0.10, 0.10)
     levels, _ = windows(row, peaks, -0.25, 0.25)
     beats = beats - np.nanmedian(levels, axis=1, keepdims=True)
     # the R is taken whenever it is not much smaller than the S, so that rS complexes count by their larger wave
-    up, down = np.nanmedian(np.nanmax(beats, axis=1)), np.nanmedian(-np.nanmin(beats, axis=1))
+    ordinary = beats if odd.all() else beats[~odd]
+    up, down = np.nanmedian(np.nanmax(ordinary, axis=1)), np.nanmedian(-np.nanmin(ordinary, axis=1))
     direction = 1.0 if up >= 0.6 * down else -1.0
     moved = peaks.copy()
     inner = np.abs(offsets) <= 0.06
@@ -195,8 +214,8 @@ def _to_r_peak(row: np.ndarray, peaks: np.ndarray, rate_hz: float) -> np.ndarray
         against = np.max(-beat[inner]) > 2.5 * np.max(beat[inner])  # an ectopic that points the other way
         if against or beat[max(at - 1, 0) : at + 2].max() > beat[at]:  # or one so wide that its top lies further out
             at = int(np.argmax(np.abs(beat)))
-        moved[i] = peaks[i] + round(offsets[at] * rate_hz)
-    return np.unique(moved)
+        moved[i] = peaks[i] + round(offsets[at] * RATE_HZ)
+    return moved
 
 
 def _between_samples(row: np.ndarray, peaks: np.ndarray) -> np.ndarray:
@@ -216,22 +235,24 @@ def _unlike_the_rest(rows: np.ndarray, peaks: np.ndarray) -> np.ndarray:
     that comes after the longer intervals.
     """
     leads = [windows(row / (row.std() + 1e-9), peaks, -0.10, 0.14)[0] for row in rows]
-    beats = np.concatenate([lead - lead.mean(axis=1, keepdims=True) for lead in leads], axis=1)
+    beats = np.concatenate([lead - np.median(lead, axis=1, keepdims=True) for lead in leads], axis=1)
     whole = np.flatnonzero(np.isfinite(beats).all(axis=1))
     odd = np.zeros(len(peaks), dtype=bool)
     if len(whole) < 3:
         return odd
     shapes = beats[whole] / (np.linalg.norm(beats[whole], axis=1, keepdims=True) + 1e-9)
-    alike = shapes @ shapes.T > SAME_SHAPE
+    width = np.abs(beats[whole]).sum(axis=1) / np.abs(beats[whole]).max(axis=1)
+    alike = (shapes @ shapes.T > SAME_SHAPE) & (np.abs(np.log(width[:, None] / width)) < np.log(SAME_WIDTH))
     first = alike[np.argmax(alike.sum(axis=1))]
     rest = np.where(first, 0, (alike & ~first).sum(axis=1))
     second = alike[np.argmax(rest)] & ~first
-    if second.sum() > 0.7 * first.sum():
+    if second.sum() > 0.5 * first.sum():
         before = np.diff(peaks, prepend=np.nan)[whole]
         if np.nanmedian(before[second]) > np.nanmedian(before[first]):
             first = second
     usual = np.median(shapes[first], axis=0)
     odd[whole] = shapes @ (usual / (np.linalg.norm(usual) + 1e-9)) < SAME_SHAPE
+    odd[whole] |= width > SAME_WIDTH * np.median(width[first])
     return odd
 
 

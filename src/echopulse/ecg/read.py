@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from echopulse.ecg.quality import check_usable, settling_s
+from echopulse.ecg.quality import check_usable, clipped_share, settling_s
 from echopulse.ecg.readers.apple import looks_like_apple, read_apple
 from echopulse.ecg.readers.plain import looks_like_table, read_npy, read_table
 from echopulse.ecg.readers.text import decode, is_text, lines_of
@@ -66,6 +66,9 @@ def read_ecg(path: str | Path, *, rate_hz: float | None = None, lead: str | None
     settling = settling_s(ecg)
     if settling > 0:
         ecg.provenance["start"] = f"the electrodes settle during the first {settling:.1f} s; better begin later"
+    clipped = max(clipped_share(row) for row in ecg.samples)
+    if clipped > 0.005:
+        ecg.provenance["clipping"] = f"{100 * clipped:.2g} % of the samples stick to the end of the scale"
     missing = float(np.mean(~np.isfinite(ecg.samples)))
     if missing > 0:
         ecg.provenance["gaps"] = f"{100 * missing:.2g} % of the samples are missing"

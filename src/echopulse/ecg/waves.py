@@ -87,11 +87,13 @@ def _q_onsets(row: np.ndarray, peaks: np.ndarray, ectopic: np.ndarray) -> np.nda
 
 
 def _quiet_before(beat: np.ndarray, offsets: np.ndarray) -> float:
-    """Seconds (negative) from R back to where the slope has stayed below a tenth of its largest value for 12 ms."""
+    """Seconds (negative) from R back to where the slope has stayed below a tenth of its largest value for 20 ms.
+
+    Shorter rests are the turning point of a Q wave.
+    """
     slope = np.abs(np.gradient(beat))
     quiet = slope < 0.1 * slope[(offsets > -QRS_BEFORE) & (offsets < 0.06)].max()
-    run = quiet & np.roll(quiet, 1) & np.roll(quiet, 2)
-    run[:2] = False
+    run = np.convolve(quiet, np.ones(5), mode="full")[: len(quiet)] > 4.5  # this sample and the four before it
     earlier = np.flatnonzero(run & (offsets < -0.018))
     return float(offsets[earlier[-1]]) if len(earlier) else -0.05
 

@@ -36,8 +36,9 @@ def load_weights(model: nn.Module, path: Path) -> nn.Module:
         raise InputError(f"{path}: not a whole safetensors file ({error}); fetch or train it again.") from error
     expected = model.state_dict()
     wrong = [name for name in expected if name not in state or state[name].shape != expected[name].shape]
-    if wrong or len(state) != len(expected):
-        raise InputError(f"{path}: made for another architecture than config.json says ({(wrong or list(state))[0]} differs).")
+    wrong += [name for name in state if name not in expected]
+    if wrong:
+        raise InputError(f"{path}: made for another architecture than config.json says ({wrong[0]} differs).")
     model.load_state_dict({name: value.to(expected[name].dtype) for name, value in state.items()})
     return model.eval()
 

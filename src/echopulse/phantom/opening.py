@@ -33,15 +33,15 @@ def opening_frame(
     ef: float | None = None,
     seed: int = 0,
     size: int = 128,
-    rhythm: str = "sinus",
+    fibrillating: bool = False,
     prior: str = "clinical",
 ) -> Opening:
     """The picture at time 0 of a heart whose R peaks are at `r_peaks_s` (seconds, [n]; none: it stands still).
 
-    Beats before the first known one are assumed at the usual interval, so that the ventricle has been filled before.
+    Without an atrial kick if `fibrillating`. Beats before the first known one are assumed at the usual interval, so that the ventricle has been filled before.
     """
     pins: dict[str, Any] = {} if ef is None else {"ef": ef}
-    kind = "asystole" if not len(r_peaks_s) else "af" if rhythm == "af" else "sinus"
+    kind = "asystole" if not len(r_peaks_s) else "af" if fibrillating else "sinus"
     drawn = draw_phantom(1, seed, prior, view=view, kind=kind, **pins)
     peaks = torch.from_numpy(_with_warm_up(np.asarray(r_peaks_s, dtype=np.float64))).float()[None]
     beats = beats_at(drawn.rhythm, peaks) if peaks.numel() else beat_times(drawn.rhythm, 0.0, 1.0, stream(seed, 5))

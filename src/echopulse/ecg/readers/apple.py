@@ -84,8 +84,6 @@ def _body_start(lines: list[str]) -> int:
 def _values(body: list[str], text: str) -> tuple[np.ndarray, bool]:
     """float64 [n] with NaN where a line is blank or says so, and whether a cut last line was dropped."""
     body, cut = drop_cut_last_line(body, text)
-    if sum(not line.strip() for line in body) > 0.45 * len(body):  # doubled line ends, not missing samples
-        body = [line for line in body if line.strip()]
     values = []
     for line in body:
         value = _sample(line)

@@ -141,9 +141,6 @@ def _body(lines, rows, parsed, columns) -> tuple[np.ndarray, list[str], str]:
     first = next((i for i in range(len(full)) if all(full[i : i + 3])), len(full))
     last = len(full) - next((i for i, good in enumerate(reversed(full)) if good), 0)
     body = parsed[first:last]
-    blanks = sum(not row for row in body)
-    if blanks > 0.45 * len(body):  # doubled line ends, not missing samples
-        body = [row for row in body if row]
     table = np.array([_floats(row) if len(row) == columns else [np.nan] * columns for row in body], dtype=np.float64)
     table = table.reshape(-1, columns)
     title = next((row for row in reversed(rows[:first]) if len(row) == columns and any(c.strip() for c in row)), None)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
-
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 MISSING = frozenset({"nan", "na", "n/a", "null", "none", "-", "--", "#n/a", "inf", "-inf"})
 
@@ -35,8 +33,9 @@ def is_text(data: bytes) -> bool:
 
 
 def lines_of(text: str) -> list[str]:
-    """Lines without their ends, whatever the ends are (LF, CRLF, CR); blank lines at the very end are dropped."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
+    """Lines without their ends, whatever the ends are (LF, CRLF, CR, each doubled); blank last lines are dropped."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
+    return lines[::2] if len(lines) > 8 and not any(line.strip() for line in lines[1::2]) else lines
 
 
 def number(cell: str) -> float | None:
@@ -48,8 +47,8 @@ def number(cell: str) -> float | None:
 
 
 def drop_cut_last_line(lines: list[str], text: str) -> tuple[list[str], bool]:
-    """Leave out a last value that lost its end: the file stops without a line end and with fewer digits than usual."""
+    """Leave out a last value that lost its end: no line end, and fewer decimals than all the lines before have."""
     if text.endswith(("\n", "\r")) or len(lines) < 3:
         return lines, False
     digits = [sum(character.isdigit() for character in re.split("[.,]", line)[-1]) for line in lines[-21:]]
-    return (lines[:-1], True) if digits[-1] < np.median(digits[:-1]) else (lines, False)
+    return (lines[:-1], True) if len(set(digits[:-1])) == 1 and digits[-1] < digits[0] else (lines, False)

@@ -1,0 +1,229 @@
+"""What every figure of an evaluation means: its unit, its meaning and, for some, the bar that it has to meet.
+
+The tables on the screen, in Markdown and in docs/evaluation.md are made from `KEYS`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import NamedTuple
+
+MISSING_ALLOWED = 0.1  # a figure that leaves out more than this share of its cycles or clips meets no bar
+COUNTS = ("n", "missing")
+
+
+class Bar(NamedTuple):
+    """At most or at least `value`."""
+
+    sign: str  # "≤" or "≥"
+    value: float
+
+    def met(self, found: float) -> bool:
+        """Whether a figure meets the bar; NaN never does."""
+        return found <= self.value if self.sign == "≤" else found >= self.value
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.value:g}"
+
+
+class Figure(NamedTuple):
+    unit: str
+    meaning: str
+    bar: Bar | None = None
+
+
+def _at_most(value: float) -> Bar:
+    return Bar("≤", value)
+
+
+def _at_least(value: float) -> Bar:
+    return Bar("≥", value)
+
+
+CONDITIONS = {
+    "real_frames": ("the simulated frames themselves, measured: what the measurer alone costs", (None, None)),
+    "reconstruction": ("the frames after tokenizer and back: what generation can reach at best", (None, None)),
+    "first_image": ("generated from the first image and the ECG", (35, 45)),
+    "ecg_alone": ("generated from the ECG alone", (60, 70)),
+}
+
+
+def _errors(name: str, what: str, bar: float | None = None) -> dict[str, Figure]:
+    return {
+        f"{name}.median_abs": Figure("ms", f"{what}: median absolute", _at_most(bar) if bar else None),
+        f"{name}.mean_abs": Figure("ms", f"{what}: mean absolute"),
+        f"{name}.median": Figure("ms", f"{what}: median, positive is late"),
+        f"{name}.mean": Figure("ms", f"{what}: mean, positive is late"),
+    }
+
+
+def _ejection(name: str, what: str) -> dict[str, Figure]:
+    return {
+        f"{name}_mae": Figure("", f"{what}: mean absolute error of the EF per clip (median over its beats)"),
+        f"{name}_bias": Figure("", f"{what}: mean of measured minus true EF"),
+        f"{name}_r": Figure("", f"{what}: correlation of measured with true EF"),
+        f"{name}_mean": Figure("", f"{what}: mean measured EF"),
+    }
+
+
+def _condition(name: str, what: str, ed_bar: float | None, es_bar: float | None) -> dict[str, Figure]:
+    return {
+        **_errors(f"timing.{name}.ed_ms", f"ED against truth, {what}", ed_bar),
+        **_errors(f"timing.{name}.es_ms", f"ES (10 % of the fall) against truth, {what}", es_bar),
+        **_errors(f"timing.{name}.es_lowest_ms", f"ES as the lowest point against truth, {what}"),
+        f"timing.{name}.r": Figure("", f"correlation of the volume curve with the true one, median over clips, {what}"),
+        f"timing.{name}.frames_without_ventricle": Figure("", f"share of frames in which no ventricle was found, {what}"),
+        **_ejection(f"timing.{name}.ef", what),
+    }
+
+
+KEYS: dict[str, Figure] = {
+    "tokenizer.mse": Figure("", "mean squared error of encoding and decoding, whole picture, 0..1", _at_most(2.2e-3)),
+    "tokenizer.mae": Figure("", "mean absolute error, whole picture, 0..1"),
+    "tokenizer.psnr": Figure("dB", "peak signal-to-noise ratio, whole picture"),
+    "tokenizer.psnr_sector": Figure("dB", "peak signal-to-noise ratio inside the sector"),
+    "tokenizer.ssim_sector": Figure("", "structural similarity inside the sector (11 x 11 Gaussian window)"),
+    "tokenizer.live_bits": Figure("", "bits whose rarer value is in over 5 % of the tokens", _at_least(12)),
+    "measurer.dice": Figure("", "overlap of found and true ventricle, mean over all frames", _at_least(0.95)),
+    "measurer.dice.p5": Figure("", "overlap, fifth percentile of the frames"),
+    "measurer.ef_mae": Figure("", "mean absolute error of the EF per clip (median over its beats)", _at_most(0.03)),
+    "measurer.ef_bias": Figure("", "mean of measured minus true EF"),
+    "measurer.ef_r": Figure("", "correlation of measured with true EF"),
+    "measurer.ef_mean": Figure("", "mean measured EF"),
+    "measurer.ef_mae_true_outlines": Figure("", "the same error from the true outlines: what the definitions cost"),
+    "measurer.volume_mae_ml": Figure("ml", "mean absolute error of the volume, all frames"),
+    "measurer.volume_bias_ml": Figure("ml", "mean of measured minus true volume"),
+    "measurer.volume_mae_share": Figure("", "mean absolute error of the volume as a share of it"),
+    "measurer.standing_ef": Figure("", "EF measured in hearts that stand still, median; 0 is right"),
+    **{key: figure for name, (what, bars) in CONDITIONS.items() for key, figure in _condition(name, what, *bars).items()},
+    **_ejection("timing.first_image.ef_given", "first image, ECG and true EF given"),
+    **_errors("timing.ed_minus_r_ms", "ED after the R peak, first image and ECG"),
+    **_errors("timing.es_minus_t_end_ms", "ES after the end of the T wave, first image and ECG"),
+    **_errors("timing.truth.ed_minus_r_ms", "ED after the R peak in the truth"),
+    **_errors("timing.truth.es_minus_t_end_ms", "ES after the end of the T wave in the truth"),
+    "timing.chance.ed_ms.median_abs": Figure("ms", "ED error of a true heart that beats to another's ECG: chance"),
+    "timing.chance.es_ms.median_abs": Figure("ms", "ES error of a true heart that beats to another's ECG: chance"),
+    "timing.ef_asked.0.3": Figure("", "measured EF when 0.3 is asked for, median over clips"),
+    "timing.ef_asked.0.7": Figure("", "measured EF when 0.7 is asked for, median over clips"),
+    "timing.ef_asked.difference": Figure("", "how far the measured EF moves when the one asked for moves by 0.4"),
+    "controls.same.ef": Figure("", "own ECG: 1 - min/max of the volume, median over clips"),
+    "controls.same.r": Figure("", "own ECG: correlation of the area curve with the true volume, median"),
+    "controls.same.identical": Figure("", "1 if the same seed and arguments gave identical frames", _at_least(1)),
+    "controls.none.ef": Figure("", "no ECG: 1 - min/max of the volume, median"),
+    "controls.none.r": Figure("", "no ECG: correlation of the area curve with the true volume, median"),
+    **_errors("controls.none.ed_ms", "no ECG: ED against truth"),
+    **_errors("controls.none.es_ms", "no ECG: ES against truth"),
+    "controls.none.ed_over_chance": Figure("", "no ECG: median ED error over that of chance; 1 is chance", _at_least(0.7)),
+    "controls.none.es_over_chance": Figure("", "no ECG: median ES error over that of chance; 1 is chance", _at_least(0.7)),
+    "controls.flat.ef": Figure("", "flat ECG: 1 - min/max of the volume, median", _at_most(0.12)),
+    "controls.flat.ef.largest": Figure("", "flat ECG: the largest of them"),
+    **_errors("controls.shifted.ed_ms", "ECG half a beat late, no image: ED against the truth as late", 60),
+    **_errors("controls.shifted.es_ms", "ECG half a beat late, no image: ES against the truth as late"),
+    **_errors("controls.shifted.unshifted.ed_ms", "the same clips: ED against the truth not moved (large if the ECG rules)"),
+    **_errors("controls.shifted.unshifted.es_ms", "the same clips: ES against the truth not moved"),
+    "controls.donor.r_donor": Figure(
+        "", "another's ECG: correlation of the area curve with the donor's volume, median", _at_least(0.7)
+    ),
+    "controls.donor.r_own": Figure("", "another's ECG: correlation with the own true volume, median", _at_most(0.25)),
+    "controls.donor.r_between_truths": Figure("", "correlation of the donor's with the own true volume: what r_own shows anyway"),
+    **_errors("controls.donor.ed_ms", "another's ECG: ED against the donor's truth"),
+    **_errors("controls.donor.es_ms", "another's ECG: ES against the donor's truth"),
+    "beats.files": Figure("", "ECG files given"),
+    "beats.failed": Figure("", "files from which nothing could be generated", _at_most(0)),
+    "beats.regular": Figure("", "files in sinus or another regular rhythm"),
+    "beats.irregular": Figure("", "files in an irregular rhythm without P waves"),
+    "beats.regular.rate_difference_bpm.largest": Figure("/min", "heart rate, video against ECG; the worst file", _at_most(3)),
+    "beats.regular.r_with_maximum.smallest": Figure(
+        "", "share of R peaks with a volume maximum within 80 ms; the worst file", _at_least(1)
+    ),
+    "beats.regular.beats_with_minimum.smallest": Figure(
+        "", "share of RR intervals with a volume minimum; the worst file", _at_least(1)
+    ),
+    "beats.irregular.interval_r.smallest": Figure(
+        "", "correlation of the intervals between volume minima with RR; the worst file", _at_least(0.8)
+    ),
+    "files.NAME.rhythm": Figure("", "rhythm found in the ECG"),
+    "files.NAME.seconds": Figure("s", "length of the clip; irregular rhythms get up to 10 s"),
+    "files.NAME.ecg_rate_bpm": Figure("/min", "60 / median RR within the clip"),
+    "files.NAME.video_rate_bpm": Figure("/min", "60 / median interval from ED to ED and from minimum to minimum"),
+    "files.NAME.rate_difference_bpm": Figure("/min", "their absolute difference"),
+    "files.NAME.r_with_maximum": Figure(
+        "", "share of R peaks with a volume within 2 % of the beat's largest within 80 ms, followed by a fall"
+    ),
+    "files.NAME.beats_with_minimum": Figure("", "share of RR intervals with a volume minimum"),
+    "files.NAME.extra_minima": Figure("", "minima beyond the first in an RR interval"),
+    "files.NAME.interval_r": Figure("", "correlation of the intervals between volume minima with RR"),
+    "files.NAME.ef": Figure("", "measured EF, median over the beats"),
+    "files.NAME.frames_without_ventricle": Figure("", "share of frames in which no ventricle was found"),
+    "files.NAME.error": Figure("", "why nothing could be generated"),
+    "speed.generate_s_per_s": Figure("s", "to generate one second of video, model loaded, median of three", _at_most(1)),
+    "speed.first_s_per_s": Figure("s", "the same, first call (imports included)"),
+    "speed.peak_memory_gb": Figure("GiB", "most memory held by then: model loaded, clips generated", _at_most(2)),
+    "speed.import_s": Figure("s", "to import echopulse and its pipeline after torch", _at_most(2)),
+    "speed.threads": Figure("", "CPU threads"),
+    "speed.bfloat16": Figure("", "1 if the machine multiplies bfloat16 (else float32)"),
+}
+
+
+def figure_of(key: str) -> Figure | None:
+    """The entry of `KEYS` for a key of the scores, whichever file it is about; None for counts and unknown keys."""
+    return KEYS.get(re.sub(r"^files\.[^.]+\.", "files.NAME.", key))
+
+
+def is_count(key: str) -> bool:
+    """Whether a key says how many values went into another figure or are missing from it."""
+    return key.rpartition(".")[2] in COUNTS and figure_of(key) is None
+
+
+def counts_for(key: str, scores: dict) -> tuple[int, int] | None:
+    """(n, missing) of the figure `key`, if the scores say: `X.n` beside X, or beside X.median_abs and its like."""
+    for stem in (key, key.rpartition(".")[0], re.sub(r"_(bias|r|mean)$", "_mae", key)):
+        if f"{stem}.n" in scores:
+            return int(scores[f"{stem}.n"]), int(scores.get(f"{stem}.missing", 0))
+    return None
+
+
+def verdict(key: str, scores: dict) -> bool | None:
+    """Whether the figure meets its bar, None without one. NaN, or too much missing, does not."""
+    figure = figure_of(key)
+    if figure is None or figure.bar is None:
+        return None
+    n, missing = counts_for(key, scores) or (1, 0)
+    return not math.isnan(scores[key]) and missing <= MISSING_ALLOWED * (n + missing) and figure.bar.met(scores[key])
+
+
+def documentation() -> str:
+    """docs/evaluation.md."""
+    rows = [f"| `{key}` | {f.unit or '-'} | {f.bar or ''} | {f.meaning} |" for key, f in KEYS.items()]
+    return _INTRODUCTION + "\n".join(["| key | unit | bar | meaning |", "|---|---|---|---|", *rows]) + "\n"
+
+
+_INTRODUCTION = """# What `echopulse evaluate` measures
+
+    echopulse evaluate [ECG ...] --clips 48 --markdown table.md --json table.json
+
+simulates hearts that no training has seen (`--seed`), 2.6 s each, EF evenly from 0.12 to 0.78, in every rhythm of the
+simulator, generates from their ECGs, measures what was generated with the bundled measurer and holds it against the
+truth. ECG files are optional: their beats are held against the beats of the clip generated from them. All clips are
+used for timing; EF given as a condition and the controls are tried on half of them, EF pinned to 0.3 and 0.7 on a
+quarter. Each clip has one seed.
+
+The JSON holds the keys below, flat. Beside a figure `X` stand `X.n`, how many cycles or clips went into it, and
+`X.missing`, how many gave nothing (for `X.median_abs` and its like: `X.n`). A figure that leaves out more than a tenth,
+or that is not a number (`null`), does not meet its bar.
+
+**ED and ES** are read from truth and video by the same definition, in the same window from R peak to R peak: ED is the
+last time above 90 % of the fall to the cycle's smallest volume, ES the first time below 10 % of that fall. The trough
+itself is flat while both valves are shut, so its lowest point is mostly noise: with 3 % noise on the true volume it was
+off by 27 ms on average, the time at 10 % by 17 ms. On true curves this ED lies 33 ms after the onset of ejection and
+this ES 50 ms before its end (medians). `es_lowest_ms` gives the lowest point nevertheless. As the windows come from the
+ECG, errors are bounded: read them beside `timing.chance`, where each true heart is held against another's truth.
+
+**A volume maximum at R**, in ECG files: the volume stays flat from the closure of the mitral valve to the onset of
+ejection, so a plateau is looked for and not a peak: within 80 ms of R the volume comes within 2 % of the beat's
+largest, and falls by at least 5 % after it. The beat runs from halfway through the RR interval before to 0.3 s after R.
+
+This table is written by `python -c "from echopulse.evaluate.keys import documentation; print(documentation(), end='')"`.
+
+"""

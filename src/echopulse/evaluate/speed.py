@@ -1,0 +1,69 @@
+"""How long a clip takes and how much memory, on the machine at hand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import torch
+
+from echopulse.model.precision import cpu_has_bfloat16
+from echopulse.phantom import simulate
+
+if TYPE_CHECKING:
+    from echopulse.pipeline import EchoPulse
+
+SECONDS = 4.0
+REPEATS = 3
+
+
+def speed_scores(pulse: EchoPulse, *, start: str = "phantom", on_step=lambda _: None) -> dict[str, float]:
+    """Seconds per second of video (median of three after one to warm up), peak memory so far, import time.
+
+    Generating alone: reading the file, measuring and writing the clip are not in it. The memory is the most that this
+    process has held until now, so this part has to run before the others.
+    """
+    ecg = simulate(1, frames=1, seed=0, prior="easy", kind="sinus", ecg_before_s=SECONDS + 4, ecg_after_s=1.0).ecg_of(0)
+    taken = []
+    for turn in range(REPEATS + 1):
+        started = time.perf_counter()
+        pulse(ecg, seconds=SECONDS, start=start, seed=turn)
+        taken.append((time.perf_counter() - started) / SECONDS)
+        on_step((turn + 1) / (REPEATS + 2))
+    fast = cpu_has_bfloat16() if pulse.device.type == "cpu" else torch.cuda.is_bf16_supported()
+    scores = {
+        "generate_s_per_s": median(taken[1:]),
+        "first_s_per_s": taken[0],
+        "peak_memory_gb": peak_memory_gb(),
+        "import_s": import_seconds(),
+        "threads": torch.get_num_threads(),
+        "bfloat16": float(fast),
+    }
+    on_step(1.0)
+    return scores
+
+
+def peak_memory_gb() -> float:
+    """The most memory that this process has held so far, GiB; NaN where the system does not tell."""
+    if sys.platform == "win32":
+        return float("nan")
+    import resource
+
+    unit = 2**30 if sys.platform == "darwin" else 2**20  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def import_seconds() -> float:
+    """Seconds that a fresh interpreter takes to import the whole generating road after torch and numpy."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        "import time, numpy, torch, safetensors.torch\n"
+        "started = time.perf_counter()\n"
+        "import echopulse; echopulse.EchoPulse; echopulse.read_ecg\n"
+        "sys.stdout.write(str(time.perf_counter() - started))"
+    )
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
