@@ -15,20 +15,16 @@ if sys.version_info < (3, 11):  # noqa: UP036 - the whole point is to be run by 
 
 import argparse
 import hashlib
-import http.client
 import os
 import re
-import shutil
 import subprocess
 import time
-import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 EXAMPLE = Path("examples") / "sinus_72.csv"
 CLIP = Path("demo") / "heartbeat.mp4"
-CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 USED_LIBRARIES = (
     "torch, numpy, scipy.signal, safetensors.torch, neurokit2, wfdb, av, PIL.Image, pydicom, matplotlib.pyplot, tqdm"
 )
@@ -131,22 +127,6 @@ def make_environment() -> None:
     install(pip, ["--ignore-installed", "pip"], "pip")
 
 
-def torch_source() -> list[str]:
-    """pip arguments that say where torch comes from.
-
-    On Linux the default wheel brings gigabytes of CUDA libraries along; a machine without an NVIDIA driver is better
-    served by PyTorch's own index of CPU wheels.
-    """
-    if not sys.platform.startswith("linux") or shutil.which("nvidia-smi"):
-        return []
-    try:
-        urllib.request.urlopen(CPU_WHEELS + "/torch/", timeout=5).close()
-    except (OSError, http.client.HTTPException):
-        say("download.pytorch.org does not answer, so torch comes from the package index that pip is set to")
-        return []
-    return ["--extra-index-url", CPU_WHEELS]
-
-
 def last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""
@@ -190,8 +170,8 @@ def set_up() -> None:
     pip = [str(venv_python()), "-m", "pip"]
     constraints = ["--constraint", str(ROOT / "constraints.txt")]
     torch = pinned("torch")
-    say(f"installing {torch} (200 MB without CUDA)")
-    install(pip, [*constraints, *torch_source(), torch, pinned("setuptools")], torch)
+    say(f"installing {torch}")
+    install(pip, [*constraints, torch, pinned("setuptools")], torch)
     say("installing the other packages")
     # setuptools is there already, so the build needs no environment (and no download) of its own.
     install(pip, [*constraints, "--no-build-isolation", "--editable", f"{ROOT}[dev]"], "the other packages")

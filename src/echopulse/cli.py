@@ -59,7 +59,7 @@ def _verb(verbs, name: str, run: Callable, help: str, example: str) -> argparse.
 def _add_generate(verbs) -> None:
     verb = _verb(verbs, "generate", run_generate, "turn ECG files into echo videos",
                  "echopulse generate watch.csv --view a4c --ef 0.55 --seconds 4 --out clip.mp4")  # fmt: skip
-    verb.add_argument("ecg", nargs="+", type=Path, help="ECG files (WFDB, Apple Watch CSV, CSV, NPY) or folders of them")
+    verb.add_argument("ecg", nargs="+", type=Path, help="ECG files (WFDB, Apple Watch, CSV, NPY) or folders of them")
     verb.add_argument("--image", type=Path, help="first picture: PNG, JPEG, video or DICOM")
     verb.add_argument("--view", default="a4c", help="a4c (default) or a2c")
     verb.add_argument("--ef", type=float, help="ejection fraction to aim at, 0.05 to 0.85")
@@ -67,7 +67,7 @@ def _add_generate(verbs) -> None:
     verb.add_argument("--at", type=float, help="where in the ECG the clip begins, in seconds")
     verb.add_argument("--fps", type=float, default=25.0)
     verb.add_argument("--seed", type=int, default=0)
-    verb.add_argument("--start", default="phantom", help="first picture without --image: phantom (default) or generated")
+    verb.add_argument("--start", default="phantom", help="first picture if no --image: phantom (default) or generated")
     verb.add_argument("--steps", type=int, default=8, help="passes per window of 1.3 s")
     verb.add_argument("--guidance", type=float, default=2.5, help="how strongly ECG and EF steer; 1 is off")
     verb.add_argument("--rate", type=float, help="sampling rate in Hz where the file does not say")
@@ -85,15 +85,15 @@ def run_generate(options: argparse.Namespace) -> int:
     files = [found for path in options.ecg for found in (list_ecg_files(path) if path.is_dir() else [path])]
     several = len(files) > 1 or any(path.is_dir() for path in options.ecg)
     jobs = _name_outputs(files, options.out, several)
-    _check_outputs([out for _, out in jobs], options.force, several)
     from echopulse.pipeline import EchoPulse
 
     pulse = EchoPulse.from_pretrained(options.model)
+    _check_outputs([out for _, out in jobs], options.force, several)
     failed = 0
     for path, out in jobs:
         try:
             _generate_one(pulse, path, out, options)
-        except (InputError, OSError) as error:
+        except Exception as error:  # whatever is wrong with one recording, the others have their turn
             if not several:
                 raise
             failed += 1
@@ -133,10 +133,9 @@ def _name_outputs(files: list[Path], out: Path | None, several: bool) -> list[tu
     if folder.suffix:
         raise InputError(f"{folder}: several ECGs need a folder for --out, not the name of one file.")
     names = [path.stem for path in files]
-    return [
-        (path, folder / f"{path.stem if names.count(path.stem) == 1 else '_'.join(path.with_suffix('').parts[-2:])}.mp4")
-        for path in files
-    ]
+    names = ["_".join(path.parts[-2:]) if names.count(path.stem) > 1 else path.stem for path in files]
+    names = [name if names.count(name) == 1 else f"{name}_{number}" for number, name in enumerate(names, 1)]
+    return [(path, folder / f"{name}.mp4") for path, name in zip(files, names, strict=True)]
 
 
 def _check_outputs(outs: list[Path], force: bool, several: bool) -> None:
@@ -148,7 +147,8 @@ def _check_outputs(outs: list[Path], force: bool, several: bool) -> None:
             try:
                 out.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise InputError(f"{out.parent}: cannot make this folder ({error.strerror}); choose another --out.") from error
+                why = f"cannot make this folder ({error.strerror})"
+                raise InputError(f"{out.parent}: {why}; choose another --out.") from error
         check_output(out, force=force)
         check_output(out.with_suffix(".json"), force=force, endings=(".json",))
 
@@ -160,7 +160,7 @@ def _add_simulate(verbs) -> None:
     verb = _verb(verbs, "simulate", run_simulate, "make paired ECG, echo and exact truth with the simulated heart",
                  "echopulse simulate --out pairs --clips 20 --set ef=0.3 --set kind=af")  # fmt: skip
     where = verb.add_mutually_exclusive_group(required=True)
-    where.add_argument("--out", type=Path, help="folder for NNNNN.mp4, NNNNN.csv (the ECG) and NNNNN.npz (all with truth)")
+    where.add_argument("--out", type=Path, help="folder for NNNNN.mp4, NNNNN.csv (ECG) and NNNNN.npz (all, with truth)")
     where.add_argument("--bank", type=Path, help="folder for training shards (safetensors) instead")
     verb.add_argument("--clips", type=int, default=10)
     verb.add_argument("--seconds", type=float, default=2.6)
@@ -185,7 +185,7 @@ def run_simulate(options: argparse.Namespace) -> int:
             total = -(-options.clips // 32)
             fill_bank(options.bank, options.clips, seed=options.seed, frames=_frames(options),
                       on_shard=lambda k: on_step((k + 1) / total), **settings)  # fmt: skip
-        print(f"{options.bank}: {options.clips} clips.")
+        print(f"{options.bank}: {32 * total} clips.")
         return 0
     with _progress("simulating") as on_step:
         export_pairs(options.out, options.clips, seconds=options.seconds, seed=options.seed, force=options.force,
@@ -233,7 +233,7 @@ def _add_train(verbs) -> None:
     verb = _verb(verbs, "train", run_train, "train the tokenizer, the generator or the measurer",
                  "echopulse train tokenizer --data bank --run runs/out/tokenizer --minutes 30")  # fmt: skip
     verb.add_argument("what", choices=("tokenizer", "generator", "measurer"))
-    verb.add_argument("--data", default="phantom", help="a bank made by `simulate --bank`, or phantom: one is made first")
+    verb.add_argument("--data", default="phantom", help="a bank from `simulate --bank`, or phantom: one is made first")
     verb.add_argument("--clips", type=int, default=1024, help="clips to simulate with --data phantom")
     verb.add_argument("--preset", default="small", help="tiny, small (default) or base")
     verb.add_argument("--run", type=Path, help="folder of the run; runs/out/WHAT by default")
@@ -320,7 +320,9 @@ class _progress:
             from tqdm import tqdm
         except ImportError:  # on a training machine there may be torch, numpy and safetensors only
             return self._to
-        self.bar = tqdm(total=100, desc=self.label, delay=2, leave=False, bar_format="{desc} {percentage:3.0f}%|{bar}| {remaining}")
+        # Nothing is drawn where no terminal looks (disable=None).
+        form = "{desc} {percentage:3.0f}%|{bar}| {remaining}"
+        self.bar = tqdm(total=100, desc=self.label, delay=2, leave=False, bar_format=form, disable=None)
         return self._to
 
     def _to(self, share: float) -> None:

@@ -50,13 +50,15 @@ class Sampling:
 class Generation:
     """A generated clip with all that it was made from.
 
-    `start_s` is where in the ECG the clip begins; `first_image` says where the first picture came from.
+    `start_s` is where in the ECG the clip begins; `ef_aimed` the ejection fraction that steered it: the one asked for,
+    else the simulated heart's that drew the first picture.
     """
 
     clip: Clip
     ecg: ECG
     beats: Beats
     start_s: float
+    ef_aimed: float | None
     seed: int
     model: dict[str, Any]
     arguments: dict[str, Any]
@@ -92,6 +94,7 @@ class Generation:
                     "ed_frames": found.ed_frames,
                     "es_frames": found.es_frames,
                     "ef": found.ef_per_beat,
+                    "ef_aimed": self.ef_aimed,
                     "heart_rate_bpm": found.heart_rate_bpm,
                     "synthetic": True,
                     "first_image": self.clip.provenance.get("first_image"),
@@ -114,7 +117,8 @@ class Generation:
         report = self.report(measurement)
         started = time.perf_counter()
         write_clip(
-            self.clip, path, ecg=self.ecg, beats=self.beats, measurement=measurement, plain=plain, force=force, report=report
+            self.clip, path, ecg=self.ecg, beats=self.beats, measurement=measurement,
+            plain=plain, force=force, report=report,
         )  # fmt: skip
         report["seconds"]["write"] = round(time.perf_counter() - started, 3)
         partial = beside.with_name(beside.name + ".partial")
@@ -143,8 +147,9 @@ class EchoPulse:
         """
         folder = Path(folder) if folder else BUNDLED
         config = load_config(folder)
-        if missing := [part for part in ("tokenizer", "generator", "measurer") if part not in config]:
-            raise InputError(f"{folder}/config.json: no {', '.join(missing)}; a whole model has tokenizer, generator, measurer.")
+        whole = ("tokenizer", "generator", "measurer")
+        if missing := [part for part in whole if part not in config]:
+            raise InputError(f"{folder}/config.json: no {', '.join(missing)}; a whole model has {', '.join(whole)}.")
         tokenizer = Tokenizer(config_from_dict(TokenizerConfig, config["tokenizer"]))
         generator = Generator(config_from_dict(GeneratorConfig, config["generator"]))
         segmenter = Segmenter(config_from_dict(SegmenterConfig, config["measurer"]))
@@ -188,7 +193,7 @@ class EchoPulse:
         the clip begins; by default as late as 1.6 s, so that the model hears what came before. on_step is called with
         the share done, 0..1. Raises InputError when an argument is out of range or the ECG cannot be used.
         """
-        frames = self._check(ecg, view, ef, seconds, fps, start)
+        frames = self._check(ecg, view, ef, seconds, fps, start, sampling)
         clock = Stopwatch()
         with clock("clean"):
             check_usable(ecg, allow_flat=allow_flat)
@@ -197,12 +202,12 @@ class EchoPulse:
         with clock("beats"):
             beats = find_beats(cleaned, allow_flat=allow_flat)
         with clock("first_image"):
-            first, origin, spacing, ef = self._first_image(image, start, beats, begin, view, ef, seed)
+            first, origin, spacing, aimed = self._first_image(image, start, beats, begin, view, ef, seed)
         model_frames = 1 + math.ceil((frames - 1) / fps * self.fps)
         with clock("fill_in"):
             ids = self.generate_ids(
-                self.prepare_ecg(cleaned), begin - cleaned.start_s, model_frames, first=first, view=view, ef=ef, seed=seed,
-                sampling=sampling, on_step=on_step,
+                self.prepare_ecg(cleaned), begin - cleaned.start_s, model_frames,
+                first=first, view=view, ef=ef, seed=seed, sampling=sampling, on_step=on_step,
             )  # fmt: skip
         with clock("decode"):
             pictures = self.decode(ids)[:model_frames]
@@ -219,7 +224,7 @@ class EchoPulse:
         arguments = {"view": view, "ef": ef, "seconds": seconds, "fps": fps, "start": start, **vars(sampling)}
         arguments["image"] = str(image) if isinstance(image, (str, Path)) else None
         return Generation(
-            clip, ecg, beats, begin, seed, {"name": self.name}, arguments, clock.seconds, self.segmenter
+            clip, ecg, beats, begin, aimed, seed, {"name": self.name}, arguments, clock.seconds, self.segmenter
         )
 
     def prepare_ecg(self, ecg: ECG) -> Tensor:
@@ -264,7 +269,7 @@ class EchoPulse:
             times = latent_times(slots)[None]
             origin = 0.0 if plan.first else float(times[0, 1]) - 1.5 / self.fps
             conditions = self._conditions(ecg, begin_s + origin, view, ef)
-            hidden = torch.ones(1, len(slots), config.grid, config.grid, config.groups, dtype=torch.bool, device=self.device)
+            hidden = torch.ones(*ids[:, slots].shape, config.groups, dtype=torch.bool, device=self.device)
             hidden[:, :known] = False
             far = torch.tensor([not plan.first], device=self.device)
             with mixed_precision(self.device):
@@ -305,7 +310,9 @@ class EchoPulse:
             view=torch.tensor([config.views.index(view)], device=self.device),
         )
 
-    def _check(self, ecg: ECG, view: str, ef: float | None, seconds: float, fps: float, start: str) -> int:
+    def _check(
+        self, ecg: ECG, view: str, ef: float | None, seconds: float, fps: float, start: str, sampling: Sampling
+    ) -> int:
         views = self.generator.config.views
         if view not in views:
             raise InputError(f"--view {view}: this model knows {', '.join(views)}.")
@@ -315,9 +322,13 @@ class EchoPulse:
             raise InputError(f"--start {start}: expected {' or '.join(STARTS)}.")
         if not 5 <= fps <= 100:
             raise InputError(f"--fps {fps:g}: between 5 and 100 frames per second are expected.")
-        frames = round(seconds * fps)
+        frames = round(seconds * fps) if math.isfinite(seconds) else 0
         if frames < 2:
             raise InputError(f"--seconds {seconds:g}: at least two frames are needed.")
+        if sampling.steps < 1:
+            raise InputError(f"--steps {sampling.steps}: at least one pass per window is needed.")
+        if not math.isfinite(sampling.guidance):
+            raise InputError(f"--guidance {sampling.guidance:g}: a number is expected, 1 for none.")
         if ecg.duration_s < SHORTEST_S:
             raise InputError(
                 f"{ecg.provenance.get('path', 'ECG')}: {ecg.duration_s:.1f} s of ECG at {ecg.rate_hz:g} Hz; at least "
@@ -329,11 +340,11 @@ class EchoPulse:
         spare = ecg.duration_s - seconds
         name = ecg.provenance.get("path", "ECG")
         if spare < -1e-6:
-            raise InputError(f"{name}: {seconds:g} s asked for, but the ECG has {ecg.duration_s:.1f} s; ask for that or less.")
+            raise InputError(f"{name}: {seconds:g} s asked for, but the ECG has {ecg.duration_s:.1f} s; ask for less.")
         if at_s is None:
             return ecg.start_s + max(0.0, min(BEFORE_S, spare))
         if not 0 <= at_s <= spare + 1e-6:
-            raise InputError(f"{name}: a clip of {seconds:g} s can begin between 0 and {spare:.1f} s; got --at {at_s:g}.")
+            raise InputError(f"{name}: {seconds:g} s of video can begin from 0 to {spare:.1f} s; got --at {at_s:g}.")
         return ecg.start_s + at_s
 
     def _first_image(self, image, start, beats, begin_s, view, ef, seed):
@@ -341,17 +352,21 @@ class EchoPulse:
         size = self.tokenizer.config.size
         if image is not None:
             picture = image if isinstance(image, np.ndarray) else read_frame(image, size)
+            if picture.ndim != 2 or picture.dtype != np.uint8:
+                raise InputError(f"image: uint8 [h, w] is expected, got {picture.dtype} {list(picture.shape)}.")
             return torch.from_numpy(np.ascontiguousarray(picture)), "image", None, ef
         if start == "generated":
             return None, "generated", None, ef
         peaks = beats.r_peaks_s - begin_s
         opening = opening_frame(peaks, view=view, ef=ef, seed=seed, size=size, fibrillating=beats.rhythm == "irregular")
-        return opening.frame, "phantom", opening.pixel_spacing_cm, opening.ef
+        aimed = opening.ef if len(peaks) else ef  # no label fits a heart that stands still
+        return opening.frame, "phantom", opening.pixel_spacing_cm, aimed
 
 
 def around(ecg: ECG, start_s: float, stop_s: float, context_s: float = CONTEXT_S) -> ECG:
     """The stretch of a recording that matters for a clip: `context_s` before and after it, as far as there is any."""
-    first = max(ecg.start_s, start_s - context_s)
+    skipped = math.floor(max(0.0, start_s - context_s - ecg.start_s) * ecg.rate_hz)  # whole samples: rounding adds none
+    first = ecg.start_s + skipped / ecg.rate_hz
     last = min(ecg.start_s + ecg.duration_s, stop_s + context_s)
     return ecg.crop(first, last - first)
 

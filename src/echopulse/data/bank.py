@@ -1,7 +1,9 @@
 """A bank of simulated clips on disk: shards of safetensors that may still be arriving while training reads them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -47,7 +49,8 @@ class Bank:
         """Every shard in `folder`; raises InputError when there is none."""
         shards = sorted(folder.glob("shard-*.safetensors"))
         if not shards:
-            raise InputError(f"{folder}: no shard-*.safetensors here; make some with `echopulse simulate --bank {folder}`.")
+            remedy = f"make some with `echopulse simulate --bank {folder}`"
+            raise InputError(f"{folder}: no shard-*.safetensors here; {remedy}.")
         with safe_open(shards[0], "pt") as file:
             about = file.metadata()
         bank = cls({}, float(about["fps"]), float(about["ecg_rate_hz"]), float(about["ecg_start_s"]), (), folder)
@@ -128,7 +131,15 @@ def bank_from_clips(clips) -> Bank:
 
 
 def fill_bank(
-    folder: Path, clips: int, *, seed: int, prior: str = "uniform", shard: int = 32, device: str = "cpu", on_shard=None, **options
+    folder: Path,
+    clips: int,
+    *,
+    seed: int,
+    prior: str = "uniform",
+    shard: int = 32,
+    device: str = "cpu",
+    on_shard: Callable[[int], None] | None = None,
+    **options: Any,
 ) -> None:
     """Simulates `clips` clips into shards of `shard`; shards that are there already are kept.
 
@@ -141,7 +152,8 @@ def fill_bank(
         if path.exists():
             continue
         made = simulate(shard, seed=seed * 100_003 + index, prior=prior, device=device, **options)
-        about = {"fps": str(made.fps), "ecg_rate_hz": str(made.ecg_rate_hz), "ecg_start_s": str(float(made.ecg_times_s[0]))}
+        start_s = float(made.ecg_times_s[0])
+        about = {"fps": str(made.fps), "ecg_rate_hz": str(made.ecg_rate_hz), "ecg_start_s": str(start_s)}
         partial = path.with_suffix(".partial")
         save_file(clips_to_tensors(made), partial, metadata=about)
         partial.rename(path)

@@ -1,9 +1,6 @@
 """Real ECG files: there is no true video to compare with, but the beats must be the ECG's.
 
-A volume maximum within 80 ms of R: the volume stays flat from the closure of the mitral valve to the onset of
-ejection, so there is a plateau rather than a peak, and every moment within 2 % of the beat's largest volume counts as
-maximum. The beat runs from halfway through the RR interval before to 0.3 s after R (at most half of the interval after);
-the volume has to fall by at least 5 % after it, or a heart that stands still would pass.
+Sinus rhythms have to keep the rate, the maxima and the minima; irregular ones the order of their intervals.
 """
 
 from __future__ import annotations
@@ -16,19 +13,14 @@ import numpy as np
 
 from echopulse.ecg import read_ecg
 from echopulse.errors import InputError
-from echopulse.evaluate.timing import interval_correlation
-from echopulse.measure.cycle import SMALLEST_STROKE, find_cycles, heart_rate_from_phases, smooth_curve
+from echopulse.evaluate.beats import beat_figures
 
 if TYPE_CHECKING:
     from echopulse.pipeline import EchoPulse
 
 SECONDS = 4.0
 IRREGULAR_SECONDS = 10.0  # more intervals to correlate
-NEAR_S = 0.08
-PLATEAU = 0.02
-SYSTOLE_S = 0.3
 REGULAR = ("sinus", "regular")
-RATE_HZ = 200.0
 
 
 def file_scores(
@@ -62,60 +54,6 @@ def one_file(pulse: EchoPulse, path: Path, *, start: str, seed: int) -> dict[str
         "rhythm": made.beats.rhythm, "seconds": made.clip.duration_s, **figures, "ef": measured.ef,
         "frames_without_ventricle": float(np.mean(~np.isfinite(measured.volumes))),
     }  # fmt: skip
-
-
-def beat_figures(r_peaks_s: np.ndarray, times_s: np.ndarray, volume: np.ndarray) -> dict[str, float]:
-    """A volume curve [t] at times [t] against R peaks, all on the ECG's clock in seconds."""
-    cycles = find_cycles(times_s, volume)
-    peaks = np.sort(r_peaks_s)
-    inside = peaks[(peaks >= times_s[0]) & (peaks <= times_s[-1])]
-    ecg_rate = heart_rate_from_phases(inside, np.zeros(0))
-    video_rate = heart_rate_from_phases(cycles.ed_times_s, cycles.minima_s)
-    hits = maxima_near(peaks, times_s, volume)
-    intervals = zip(inside[:-1], inside[1:], strict=True)
-    counts = np.array([np.sum((cycles.minima_s >= a) & (cycles.minima_s < b)) for a, b in intervals])
-    r, compared = follow_intervals(cycles.minima_s, peaks)
-    return {
-        "ecg_rate_bpm": ecg_rate,
-        "video_rate_bpm": video_rate,
-        "rate_difference_bpm": abs(video_rate - ecg_rate),
-        "r_with_maximum": float(hits.mean()) if len(hits) else float("nan"),
-        "r_with_maximum.n": len(hits),
-        "beats_with_minimum": float((counts > 0).mean()) if len(counts) else float("nan"),
-        "beats_with_minimum.n": len(counts),
-        "extra_minima": int(np.maximum(counts - 1, 0).sum()),
-        "interval_r": r,
-        "interval_r.n": compared,
-    }
-
-
-def maxima_near(peaks: np.ndarray, times_s: np.ndarray, volume: np.ndarray) -> np.ndarray:
-    """For every R peak whose beat the curve covers: is there a volume maximum within 80 ms? bool [k]; see above."""
-    fine = np.arange(times_s[0], times_s[-1], 1 / RATE_HZ)
-    curve = np.interp(fine, times_s, smooth_curve(times_s, volume))
-    usual = float(np.median(np.diff(peaks))) if len(peaks) > 1 else 2 * SYSTOLE_S
-    before = np.diff(peaks, prepend=peaks[:1] - usual) / 2
-    after = np.minimum(np.diff(peaks, append=peaks[-1:] + usual) / 2, SYSTOLE_S)
-    hits = []
-    for peak, back, ahead in zip(peaks, before, after, strict=True):
-        if peak - NEAR_S < times_s[0] or peak + ahead > times_s[-1]:
-            continue
-        beat = curve[(fine >= peak - back) & (fine <= peak + ahead)]
-        near = curve[np.abs(fine - peak) <= NEAR_S]
-        falls = curve[(fine >= peak) & (fine <= peak + 2 * SYSTOLE_S)].min() <= (1 - SMALLEST_STROKE) * beat.max()
-        hits.append(bool(near.max() >= (1 - PLATEAU) * beat.max() and falls))
-    return np.array(hits, bool)
-
-
-def follow_intervals(minima_s: np.ndarray, peaks: np.ndarray) -> tuple[float, int]:
-    """Correlation of the intervals between volume minima with the RR intervals, and how many were compared.
-
-    The usual lag of a minimum behind its R peak is taken off first; what then lies within 0.2 s belongs together.
-    """
-    lags = [minimum - peaks[peaks <= minimum][-1] for minimum in minima_s if (peaks <= minimum).any()]
-    if not lags:
-        return float("nan"), 0
-    return interval_correlation(minima_s - np.median(lags), peaks, 0.2)
 
 
 def aggregate(found: Sequence[dict[str, float | str]]) -> dict[str, float]:

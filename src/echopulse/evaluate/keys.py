@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 MISSING_ALLOWED = 0.1  # a figure that leaves out more than this share of its cycles or clips meets no bar
 COUNTS = ("n", "missing")
+BESIDE = {"median": "median", "mean": "mean", "mean_abs": "mean absolute"}
 
 
 class Bar(NamedTuple):
@@ -42,20 +43,24 @@ def _at_least(value: float) -> Bar:
 
 
 CONDITIONS = {
-    "real_frames": ("the simulated frames themselves, measured: what the measurer alone costs", (None, None)),
-    "reconstruction": ("the frames after tokenizer and back: what generation can reach at best", (None, None)),
-    "first_image": ("generated from the first image and the ECG", (35, 45)),
-    "ecg_alone": ("generated from the ECG alone", (60, 70)),
+    "real_frames": ("simulated frames (the measurer alone)", (None, None)),
+    "reconstruction": ("frames after tokenizer and back", (None, None)),
+    "first_image": ("from first image and ECG", (35, 45)),
+    "ecg_alone": ("from the ECG alone", (60, 70)),
 }
 
 
 def _errors(name: str, what: str, bar: float | None = None) -> dict[str, Figure]:
     return {
-        f"{name}.median_abs": Figure("ms", f"{what}: median absolute", _at_most(bar) if bar else None),
-        f"{name}.mean_abs": Figure("ms", f"{what}: mean absolute"),
-        f"{name}.median": Figure("ms", f"{what}: median, positive is late"),
-        f"{name}.mean": Figure("ms", f"{what}: mean, positive is late"),
+        f"{name}.median_abs": Figure("ms", f"{what}: median absolute error", _at_most(bar) if bar else None),
+        f"{name}.mean_abs": Figure("ms", f"{what}: mean absolute error"),
+        f"{name}.median": Figure("ms", f"{what}: median error, positive is late"),
+        f"{name}.mean": Figure("ms", f"{what}: mean error, positive is late"),
     }
+
+
+def _lags(name: str, what: str) -> dict[str, Figure]:
+    return {key: Figure("ms", one.meaning.replace(" error", "")) for key, one in _errors(name, what).items()}
 
 
 def _ejection(name: str, what: str) -> dict[str, Figure]:
@@ -73,7 +78,10 @@ def _condition(name: str, what: str, ed_bar: float | None, es_bar: float | None)
         **_errors(f"timing.{name}.es_ms", f"ES (10 % of the fall) against truth, {what}", es_bar),
         **_errors(f"timing.{name}.es_lowest_ms", f"ES as the lowest point against truth, {what}"),
         f"timing.{name}.r": Figure("", f"correlation of the volume curve with the true one, median over clips, {what}"),
-        f"timing.{name}.frames_without_ventricle": Figure("", f"share of frames in which no ventricle was found, {what}"),
+        f"timing.{name}.rate_difference_bpm": Figure("/min", f"heart rate, video against ECG, median of clips, {what}"),
+        f"timing.{name}.r_with_maximum": Figure("", f"share of R peaks with a volume maximum within 80 ms, {what}"),
+        f"timing.{name}.beats_with_minimum": Figure("", f"share of RR intervals with a volume minimum, {what}"),
+        f"timing.{name}.frames_without_ventricle": Figure("", f"share of frames without a ventricle found, {what}"),
         **_ejection(f"timing.{name}.ef", what),
     }
 
@@ -96,12 +104,12 @@ KEYS: dict[str, Figure] = {
     "measurer.volume_bias_ml": Figure("ml", "mean of measured minus true volume"),
     "measurer.volume_mae_share": Figure("", "mean absolute error of the volume as a share of it"),
     "measurer.standing_ef": Figure("", "EF measured in hearts that stand still, median; 0 is right"),
-    **{key: figure for name, (what, bars) in CONDITIONS.items() for key, figure in _condition(name, what, *bars).items()},
+    **{key: one for name, (what, bars) in CONDITIONS.items() for key, one in _condition(name, what, *bars).items()},
     **_ejection("timing.first_image.ef_given", "first image, ECG and true EF given"),
-    **_errors("timing.ed_minus_r_ms", "ED after the R peak, first image and ECG"),
-    **_errors("timing.es_minus_t_end_ms", "ES after the end of the T wave, first image and ECG"),
-    **_errors("timing.truth.ed_minus_r_ms", "ED after the R peak in the truth"),
-    **_errors("timing.truth.es_minus_t_end_ms", "ES after the end of the T wave in the truth"),
+    **_lags("timing.ed_minus_r_ms", "ED after the R peak, first image and ECG"),
+    **_lags("timing.es_minus_t_end_ms", "ES after the end of the T wave, first image and ECG"),
+    **_lags("timing.truth.ed_minus_r_ms", "ED after the R peak in the truth"),
+    **_lags("timing.truth.es_minus_t_end_ms", "ES after the end of the T wave in the truth"),
     "timing.chance.ed_ms.median_abs": Figure("ms", "ED error of a true heart that beats to another's ECG: chance"),
     "timing.chance.es_ms.median_abs": Figure("ms", "ES error of a true heart that beats to another's ECG: chance"),
     "timing.ef_asked.0.3": Figure("", "measured EF when 0.3 is asked for, median over clips"),
@@ -114,26 +122,28 @@ KEYS: dict[str, Figure] = {
     "controls.none.r": Figure("", "no ECG: correlation of the area curve with the true volume, median"),
     **_errors("controls.none.ed_ms", "no ECG: ED against truth"),
     **_errors("controls.none.es_ms", "no ECG: ES against truth"),
-    "controls.none.ed_over_chance": Figure("", "no ECG: median ED error over that of chance; 1 is chance", _at_least(0.7)),
-    "controls.none.es_over_chance": Figure("", "no ECG: median ES error over that of chance; 1 is chance", _at_least(0.7)),
+    "controls.none.ed_over_chance": Figure("", "no ECG: median ED error over chance's; 1 is chance", _at_least(0.7)),
+    "controls.none.es_over_chance": Figure("", "no ECG: median ES error over chance's; 1 is chance", _at_least(0.7)),
     "controls.flat.ef": Figure("", "flat ECG: 1 - min/max of the volume, median", _at_most(0.12)),
     "controls.flat.ef.largest": Figure("", "flat ECG: the largest of them"),
     **_errors("controls.shifted.ed_ms", "ECG half a beat late, no image: ED against the truth as late", 60),
     **_errors("controls.shifted.es_ms", "ECG half a beat late, no image: ES against the truth as late"),
-    **_errors("controls.shifted.unshifted.ed_ms", "the same clips: ED against the truth not moved (large if the ECG rules)"),
+    **_errors("controls.shifted.unshifted.ed_ms", "the same clips: ED against the truth not moved"),
     **_errors("controls.shifted.unshifted.es_ms", "the same clips: ES against the truth not moved"),
     "controls.donor.r_donor": Figure(
         "", "another's ECG: correlation of the area curve with the donor's volume, median", _at_least(0.7)
     ),
     "controls.donor.r_own": Figure("", "another's ECG: correlation with the own true volume, median", _at_most(0.25)),
-    "controls.donor.r_between_truths": Figure("", "correlation of the donor's with the own true volume: what r_own shows anyway"),
+    "controls.donor.r_between_truths": Figure("", "correlation of the two true volumes: what r_own is bound to show"),
     **_errors("controls.donor.ed_ms", "another's ECG: ED against the donor's truth"),
     **_errors("controls.donor.es_ms", "another's ECG: ES against the donor's truth"),
     "beats.files": Figure("", "ECG files given"),
     "beats.failed": Figure("", "files from which nothing could be generated", _at_most(0)),
     "beats.regular": Figure("", "files in sinus or another regular rhythm"),
     "beats.irregular": Figure("", "files in an irregular rhythm without P waves"),
-    "beats.regular.rate_difference_bpm.largest": Figure("/min", "heart rate, video against ECG; the worst file", _at_most(3)),
+    "beats.regular.rate_difference_bpm.largest": Figure(
+        "/min", "heart rate, video against ECG; the worst file", _at_most(3)
+    ),
     "beats.regular.r_with_maximum.smallest": Figure(
         "", "share of R peaks with a volume maximum within 80 ms; the worst file", _at_least(1)
     ),
@@ -157,7 +167,7 @@ KEYS: dict[str, Figure] = {
     "files.NAME.ef": Figure("", "measured EF, median over the beats"),
     "files.NAME.frames_without_ventricle": Figure("", "share of frames in which no ventricle was found"),
     "files.NAME.error": Figure("", "why nothing could be generated"),
-    "speed.generate_s_per_s": Figure("s", "to generate one second of video, model loaded, median of three", _at_most(1)),
+    "speed.generate_s_per_s": Figure("s", "to generate 1 s of video, model loaded, median of three", _at_most(1)),
     "speed.first_s_per_s": Figure("s", "the same, first call (imports included)"),
     "speed.peak_memory_gb": Figure("GiB", "most memory held by then: model loaded, clips generated", _at_most(2)),
     "speed.import_s": Figure("s", "to import echopulse and its pipeline after torch", _at_most(2)),
@@ -169,6 +179,12 @@ KEYS: dict[str, Figure] = {
 def figure_of(key: str) -> Figure | None:
     """The entry of `KEYS` for a key of the scores, whichever file it is about; None for counts and unknown keys."""
     return KEYS.get(re.sub(r"^files\.[^.]+\.", "files.NAME.", key))
+
+
+def aside(key: str, scores: dict) -> bool:
+    """Whether a table shows this figure beside another one: the mean and the signed figures beside `X.median_abs`."""
+    stem, _, last = key.rpartition(".")
+    return last in BESIDE and f"{stem}.median_abs" in scores
 
 
 def is_count(key: str) -> bool:
@@ -206,8 +222,8 @@ _INTRODUCTION = """# What `echopulse evaluate` measures
 simulates hearts that no training has seen (`--seed`), 2.6 s each, EF evenly from 0.12 to 0.78, in every rhythm of the
 simulator, generates from their ECGs, measures what was generated with the bundled measurer and holds it against the
 truth. ECG files are optional: their beats are held against the beats of the clip generated from them. All clips are
-used for timing; EF given as a condition and the controls are tried on half of them, EF pinned to 0.3 and 0.7 on a
-quarter. Each clip has one seed.
+used for timing; of the hearts that beat, the first 20 for the controls, the first 16 with their true EF as a condition,
+the first 12 with an EF of 0.3 and of 0.7. Each clip is generated once, with a seed of its own.
 
 The JSON holds the keys below, flat. Beside a figure `X` stand `X.n`, how many cycles or clips went into it, and
 `X.missing`, how many gave nothing (for `X.median_abs` and its like: `X.n`). A figure that leaves out more than a tenth,
@@ -215,15 +231,15 @@ or that is not a number (`null`), does not meet its bar.
 
 **ED and ES** are read from truth and video by the same definition, in the same window from R peak to R peak: ED is the
 last time above 90 % of the fall to the cycle's smallest volume, ES the first time below 10 % of that fall. The trough
-itself is flat while both valves are shut, so its lowest point is mostly noise: with 3 % noise on the true volume it was
-off by 27 ms on average, the time at 10 % by 17 ms. On true curves this ED lies 33 ms after the onset of ejection and
-this ES 50 ms before its end (medians). `es_lowest_ms` gives the lowest point nevertheless. As the windows come from the
-ECG, errors are bounded: read them beside `timing.chance`, where each true heart is held against another's truth.
+itself is flat while both valves are shut, so its lowest point is mostly noise; `es_lowest_ms` gives it nevertheless.
+This ED comes a frame or so after the onset of ejection and this ES as much before its end, in truth and video alike. As
+the windows come from the ECG, errors are bounded: read them beside `timing.chance`, where each true heart is held
+against another's truth.
 
 **A volume maximum at R**, in ECG files: the volume stays flat from the closure of the mitral valve to the onset of
 ejection, so a plateau is looked for and not a peak: within 80 ms of R the volume comes within 2 % of the beat's
 largest, and falls by at least 5 % after it. The beat runs from halfway through the RR interval before to 0.3 s after R.
 
-This table is written by `python -c "from echopulse.evaluate.keys import documentation; print(documentation(), end='')"`.
+The page is what `python -c "from echopulse.evaluate.keys import documentation as page; print(page(), end='')"` prints.
 
 """

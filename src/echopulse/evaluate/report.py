@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from echopulse.data.bank import bank_from_clips
+from echopulse.ecg import list_ecg_files
 from echopulse.evaluate.controls import control_scores
 from echopulse.evaluate.files import file_scores
 from echopulse.evaluate.held_out import Bench, hearts_of, measurer_scores, simulate_held_out, timing_scores
-from echopulse.evaluate.keys import counts_for, figure_of, is_count, verdict
+from echopulse.evaluate.keys import BESIDE, aside, counts_for, figure_of, is_count, verdict
 from echopulse.evaluate.reconstruction import tokenizer_scores
 from echopulse.evaluate.speed import speed_scores
 
@@ -42,7 +43,8 @@ def evaluate(
     `clips` held-out hearts are simulated from `seed`. Files among `ecg_files` may be folders; `start` is how clips from
     files open. `on_step` is called with the share done, 0..1.
     """
-    parts = [part for part in PARTS if part in parts and (part != "files" or ecg_files)]
+    paths = [found for path in ecg_files for found in (list_ecg_files(path) if path.is_dir() else [path])]
+    parts = [part for part in PARTS if part in parts and (part != "files" or paths)]
     simulated = [part for part in parts if part not in ("speed", "files")]
     steps = _Steps(on_step or (lambda _: None), [*parts, *(["simulate"] if simulated else [])])
     scores: Scores = {}
@@ -69,9 +71,6 @@ def evaluate(
         if "controls" in parts:
             scores |= _under("controls", control_scores(bench, hearts, steps.of("controls")))
     if "files" in parts:
-        from echopulse.ecg import list_ecg_files
-
-        paths = [found for path in ecg_files for found in (list_ecg_files(path) if path.is_dir() else [path])]
         scores |= file_scores(pulse, paths, start=start, on_step=steps.of("files"))
     return scores
 
@@ -79,7 +78,7 @@ def evaluate(
 def to_markdown(scores: Scores) -> str:
     """One table per part: figure, value with the number of cycles or clips behind it, bar, met or not, meaning."""
     lines = []
-    shown = [key for key in scores if not is_count(key)]
+    shown = [key for key in scores if not is_count(key) and not aside(key, scores)]
     met = [verdict(key, scores) for key in shown]
     for part, keys in groupby(shown, lambda key: ".".join(key.split(".")[: 2 if key.startswith("files.") else 1])):
         lines += [f"### {part}", "", "| figure | value | bar | | what it says |", "|---|---|---|---|---|"]
@@ -87,7 +86,9 @@ def to_markdown(scores: Scores) -> str:
         lines.append("")
     barred = [passed for passed in met if passed is not None]
     missed = [key for key, passed in zip(shown, met, strict=True) if passed is False]
-    lines.append(f"{len(barred) - len(missed)} of {len(barred)} bars met." + (f" Missed: {', '.join(missed)}." if missed else ""))
+    lines.append(f"{len(barred) - len(missed)} of {len(barred)} bars met.")
+    if missed:
+        lines[-1] += f" Missed: {', '.join(missed)}."
     return "\n".join([*lines, "", NOTICE])
 
 
@@ -96,7 +97,8 @@ def write_scores(scores: Scores, markdown_path: Path | None, json_path: Path | N
     if markdown_path:
         _write(markdown_path, to_markdown(scores) + "\n")
     if json_path:
-        plain = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in scores.items()}
+        absent = {key: None for key, value in scores.items() if isinstance(value, float) and not math.isfinite(value)}
+        plain = {**scores, **absent}
         _write(json_path, json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -111,9 +113,14 @@ def _row(key: str, scores: Scores) -> str:
     said = value if isinstance(value, str) else _number(value)
     if figure and figure.unit and not isinstance(value, str):
         said += f" {figure.unit}"
-    counts = counts_for(key, scores)
-    if counts:
-        said += f" (n {counts[0]}{f', {counts[1]} missing' if counts[1] else ''})"
+    beside = []
+    if key.endswith(".median_abs"):
+        columns = {word: f"{key.removesuffix('median_abs')}{last}" for last, word in BESIDE.items()}
+        beside = [f"{word} {_number(scores[column])}" for word, column in columns.items() if math.isfinite(scores.get(column, math.nan))]
+    if counts := counts_for(key, scores):
+        beside.append(f"n {counts[0]}{f', {counts[1]} missing' if counts[1] else ''}")
+    if beside:
+        said += f" ({'; '.join(beside)})"
     mark = {None: "", True: "met", False: "**missed**"}[passed]
     bar = str(figure.bar) if figure and figure.bar else ""
     return f"| `{key}` | {said.replace('|', '/')} | {bar} | {mark} | {figure.meaning if figure else ''} |"

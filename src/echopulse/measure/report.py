@@ -44,7 +44,9 @@ def describe(measurement: Measurement, clip: Clip) -> str:
         lines.append(f"No whole heartbeat was found; from the largest to the smallest volume: {_percent(overall)}")
         lines.append(f"largest volume {_volume(np.nanmax(found.volumes))} {unit}")
     sure = float(np.median(found.confidence[seen]))
-    lines.append(f"expected overlap of the outlines {sure:.2f}{'; look at them before you trust this' if sure < UNSURE else ''}")
+    lines.append(f"expected overlap of the outlines {sure:.2f}")
+    if sure < UNSURE:
+        lines[-1] += "; look at them before you trust this"
     if not seen.all():
         lines.append(f"no ventricle in {int((~seen).sum())} of {len(seen)} frames")
     return "\n".join([*lines, *(["SYNTHETIC clip."] if clip.synthetic else []), NOTICE])

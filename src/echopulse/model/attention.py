@@ -68,7 +68,7 @@ class TimedCrossAttention(nn.Module):
         absent = memory_times_s.isnan()[:, None, None, :]
         apart = memory_times_s.float().nan_to_num(0.0)[:, None, :] - times_s[:, :, None].float()
         off = (apart[:, None] - self.lag_s[:, None, None]) / self.log_spread.exp()[:, None, None]
-        bias = (-0.5 * off * off).clamp(min=-30)  # [b, heads, n, m]: far tokens stay a last resort, never minus infinity
+        bias = (-0.5 * off * off).clamp(min=-30)  # [b, heads, n, m]; far tokens: a last resort, never minus infinity
         bias = bias.masked_fill(absent, -1e4)
         q = self.query(x).unflatten(-1, (self.heads, -1))
         k, v = self.key_value(memory).unflatten(-1, (2, self.heads, -1)).unbind(-3)

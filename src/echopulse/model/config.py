@@ -76,7 +76,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {
         "tokenizer": TokenizerConfig(size=32, widths=(8, 12, 16), depths=(1, 1, 1)),
         "generator": GeneratorConfig(
-            grid=2, width=32, depth=2, heads=2, ecg_heads=4, ecg=EcgEncoderConfig(width=32, depth=1, heads=2, stem=(8, 16))
+            grid=2,
+            width=32,
+            depth=2,
+            heads=2,
+            ecg_heads=4,
+            ecg=EcgEncoderConfig(width=32, depth=1, heads=2, stem=(8, 16)),
         ),
     },
     "small": {"tokenizer": TokenizerConfig(), "generator": GeneratorConfig()},

@@ -16,11 +16,16 @@ class MaskedTokens:
 
 
 def draw_mask_ratio(count: int, generator: torch.Generator) -> Tensor:
-    """float [count]: arccos(u) · 2/π of uniform u, mostly near one, as early steps of the sampler see (Chang et al. 2022)."""
+    """float [count]: arccos(u) · 2/π of uniform u, mostly near one, as the sampler's early steps are.
+
+    The schedule is that of Chang et al. (2022).
+    """
     return torch.arccos(torch.rand(count, generator=generator)) * (2 / math.pi)
 
 
-def mask_tokens(ids: Tensor, groups: int, ratio: Tensor, known_frames: Tensor, generator: torch.Generator) -> MaskedTokens:
+def mask_tokens(
+    ids: Tensor, groups: int, ratio: Tensor, known_frames: Tensor, generator: torch.Generator
+) -> MaskedTokens:
     """Hides a share `ratio` [b] of the bit groups of all latent frames but the first `known_frames` [b].
 
     Random numbers come from a CPU generator, so the same seed hides the same tokens on every device.

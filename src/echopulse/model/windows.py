@@ -29,7 +29,7 @@ def latent_times(index: Tensor, frames_per_latent: int = 4, fps: float = 25.0) -
 
 
 def plan_windows(latents: int, window: int) -> Iterator[Window]:
-    """Windows that together cover `latents` latent frames, each but the first leaning on `OVERLAP` or more before it."""
+    """Windows that together cover `latents` latent frames, each but the first leaning on `OVERLAP` or more before."""
     done = min(latents, window)
     yield Window(tuple(range(done)), 0, True)
     while done < latents:

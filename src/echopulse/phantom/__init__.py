@@ -4,4 +4,7 @@ from echopulse.phantom.opening import Opening, opening_frame
 from echopulse.phantom.simulate import PhantomClips, PhantomParameters, draw_phantom, simulate
 from echopulse.phantom.types import Motion, Rhythm, Truth
 
-__all__ = ["Motion", "Opening", "PhantomClips", "PhantomParameters", "Rhythm", "Truth", "draw_phantom", "opening_frame", "simulate"]
+__all__ = [
+    "Motion", "Opening", "PhantomClips", "PhantomParameters", "Rhythm", "Truth", "draw_phantom", "opening_frame",
+    "simulate",
+]  # fmt: skip

@@ -38,7 +38,8 @@ def opening_frame(
 ) -> Opening:
     """The picture at time 0 of a heart whose R peaks are at `r_peaks_s` (seconds, [n]; none: it stands still).
 
-    Without an atrial kick if `fibrillating`. Beats before the first known one are assumed at the usual interval, so that the ventricle has been filled before.
+    Without an atrial kick if `fibrillating`. Beats before the first known one are assumed at the usual interval, so
+    that the ventricle has been filled before.
     """
     pins: dict[str, Any] = {} if ef is None else {"ef": ef}
     kind = "asystole" if not len(r_peaks_s) else "af" if fibrillating else "sinus"

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from echopulse.data import Bank
+from echopulse.errors import InputError
 from echopulse.model.config import GeneratorConfig
 from echopulse.model.ecg_encoder import EcgEncoder
 from echopulse.model.generator import Conditions, Generator
@@ -44,7 +45,7 @@ class Windows:
 
 
 def heart_targets(bank: Bank, rows: Tensor, frames: Tensor) -> Tensor:
-    """What the ECG encoder learns to say, [b, f, 3]: volume (0 smallest, 1 largest of a regular beat), its rate, mitral.
+    """What the ECG encoder learns to say, [b, f, 3]: volume (0 smallest, 1 largest of a regular beat), rate, mitral.
 
     A clip's volume is scaled by its nominal end-diastolic volume and ejection fraction, so that a weak beat reads
     as a weak beat; a standing heart stays at 1.
@@ -88,7 +89,8 @@ class EcgTask:
         said = model.read_out(model(ecg.to(self.device), start.to(self.device)), times.to(self.device))[..., 0].cpu()
         truth = heart_targets(self.held_out, rows, index)[..., 0]
         moving = truth.std(1) > 0.02
-        r = torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(said[moving], truth[moving], strict=True)])
+        pairs = zip(said[moving], truth[moving], strict=True)
+        r = torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in pairs])
         still = said[~moving].std(1).mean() if bool((~moving).any()) else torch.tensor(math.nan)
         return {"volume_r_median": float(r.median()), "volume_r_mean": float(r.mean()), "still_sd": float(still)}
 
@@ -134,9 +136,11 @@ def ecg_windows(
 
 
 class TokenCache:
-    """Every clip of a bank as ids int16 [clips, versions, t', h', w'], encoded once; later versions are shifted copies."""
+    """Every clip of a bank as ids int16 [clips, versions, t', h', w'], encoded once; later versions are shifted."""
 
     def __init__(self, tokenizer: Tokenizer, bank: Bank, *, versions: int = 2, device: str = "cpu", seed: int = 0):
+        if tokenizer.config.bits > 15:
+            raise InputError(f"A token of {tokenizer.config.bits} bits does not fit the cache's int16; 15 at most.")
         self.tokenizer, self.bank, self.versions, self.device = tokenizer.eval(), bank, versions, device
         self.draw = torch.Generator().manual_seed(seed)
         self.ids = torch.empty(0)
@@ -280,7 +284,7 @@ class GeneratorTask:
         for ratio in (0.6, 1.0):
             masked = mask_tokens(windows.ids, self.config.groups, torch.full((len(rows),), ratio), known, draw)
             targets = split_ids(masked.ids, self.config.groups, self.config.group_bits)[masked.hidden]
-            for name, (heard, on) in {"true": (memory, given), "other": (other, given), "none": (memory, ~given)}.items():
+            for name, heard, on in (("true", memory, given), ("other", other, given), ("none", memory, ~given)):
                 conditions = Conditions(heard, on, windows.ef, windows.view)
                 logits = model(masked.ids, masked.hidden, windows.times_s, windows.far, conditions)[masked.hidden]
                 scores[f"cross_entropy_{ratio}_{name}"] = float(F.cross_entropy(logits, targets))

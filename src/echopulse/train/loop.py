@@ -64,7 +64,8 @@ def learning_rate_at(progress: float, step: int, settings: Settings) -> float:
     """Linear warm-up, a flat stretch, then a cosine down to `final` of the peak."""
     ramp = min(1.0, (step + 1) / settings.warmup)
     late = max(0.0, (progress - settings.flat) / (1 - settings.flat))
-    return settings.learning_rate * ramp * (settings.final + (1 - settings.final) * 0.5 * (1 + math.cos(math.pi * late)))
+    fall = settings.final + (1 - settings.final) * 0.5 * (1 + math.cos(math.pi * late))
+    return settings.learning_rate * ramp * fall
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
@@ -133,10 +134,13 @@ class Run:
             with mixed_precision(self.device):
                 loss, scalars = task.loss(seed)
             if not bool(torch.isfinite(loss)):
-                raise Diverged(f"{task.name}: the loss is {float(loss)} at step {self.step}, batch seed {seed}.")
+                value = float(loss.detach())
+                raise Diverged(f"{task.name}: the loss is {value} at step {self.step}, batch seed {seed}.")
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(task.model.parameters(), settings.clip)
+            if not bool(torch.isfinite(norm)):
+                raise Diverged(f"{task.name}: the gradient is not finite at step {self.step}, batch seed {seed}.")
             self.optimizer.step()
             self.average.update(task.model, self.step)
             self.step += 1
@@ -184,7 +188,8 @@ class Run:
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
         tensors = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-        about = {"step": self.step, "elapsed_s": self.elapsed_s, "task": self.task.name, "settings": asdict(self.settings)}
+        about = {"step": self.step, "elapsed_s": self.elapsed_s, "task": self.task.name}
+        about["settings"] = asdict(self.settings)
         partial = self.checkpoint.with_suffix(".partial")
         save_file(tensors, partial, metadata={"run": json.dumps(about)})
         os.replace(partial, self.checkpoint)
@@ -224,9 +229,15 @@ def write_sheet(sheet: Tensor, path: Path) -> None:
 
 
 def read_log(folder: Path) -> list[dict]:
-    """Every row of a run's log."""
+    """Every whole row of a run's log; a run that is killed may leave half a row behind."""
+    rows = []
     with open(folder / "log.jsonl") as file:
-        return [json.loads(line) for line in file]
+        for line in file:
+            try:
+                rows.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+    return rows
 
 
 def draw_curve(folder: Path) -> None:
@@ -237,7 +248,8 @@ def draw_curve(folder: Path) -> None:
         return
     from matplotlib.figure import Figure
 
-    rows = [row for row in read_log(folder) if "loss" in row]
+    latest = {row["step"]: row for row in read_log(folder) if "loss" in row}  # steps done twice after a kill count once
+    rows = [latest[step] for step in sorted(latest)]
     if not rows:
         return
     figure = Figure(figsize=(7, 4), layout="constrained")

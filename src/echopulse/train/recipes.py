@@ -118,7 +118,7 @@ def load_held_out(beside: Path, size: int, device: str) -> Bank:
 
 def _load_tokenizer(folder: Path | None) -> Tokenizer:
     if folder is None:
-        raise InputError("train generator: --tokenizer FOLDER is needed, the model folder that `train tokenizer` wrote.")
+        raise InputError("train generator: --tokenizer FOLDER is needed, which `train tokenizer` has written.")
     config = load_config(folder)
     if "tokenizer" not in config:
         raise InputError(f"{folder}/config.json: no tokenizer; give the folder that `train tokenizer` wrote.")
@@ -129,5 +129,6 @@ def _tensorboard(run: Path):
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise InputError("--tensorboard: the package tensorboard is missing; pip install 'echopulse[tensorboard]'.") from error
+        remedy = "pip install 'echopulse[tensorboard]'"
+        raise InputError(f"--tensorboard: the package tensorboard is missing; {remedy}.") from error
     return SummaryWriter(run / "tensorboard")

@@ -1,0 +1,100 @@
+"""A bank keeps what was simulated, takes in what arrives later, and is the same whoever makes it."""
+
+import pytest
+import torch
+
+from echopulse.data.bank import EVENTS, RHYTHMS, VIEWS, Bank, bank_from_clips, fill_bank, pack_bits, unpack_bits
+from echopulse.errors import InputError
+from echopulse.phantom import simulate
+
+SMALL = {"frames": 3, "size": 32, "shard": 2}
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return simulate(2, frames=5, size=32, seed=3, kind="sinus")
+
+
+def test_bits_are_packed_eight_to_a_byte_and_come_back():
+    mask = torch.rand(3, 4, 32, generator=torch.Generator().manual_seed(0)) < 0.5
+    packed = pack_bits(mask)
+    assert packed.shape == (3, 4, 4) and packed.dtype == torch.uint8
+    assert torch.equal(unpack_bits(packed), mask)
+    assert bool(unpack_bits(pack_bits(torch.ones(1, 8, dtype=torch.bool))).all())
+
+
+def test_a_bank_holds_the_clips_their_ecg_and_their_truth(clips):
+    bank = bank_from_clips(clips)
+    assert len(bank) == 2 and torch.equal(bank.frames, clips.frames) and torch.equal(bank.ecg, clips.ecg)
+    assert torch.equal(bank.volume_ml, clips.truth.volume_ml)
+    assert bank.fps == 25 and bank.ecg_rate_hz == 200 and bank.ecg_start_s == pytest.approx(-1.6)
+    assert [VIEWS[i] for i in bank.view] == list(clips.truth.view)
+    assert [RHYTHMS[i] for i in bank.rhythm] == ["sinus", "sinus"]
+
+
+def test_masks_and_sectors_come_back_for_any_clip_and_frame(clips):
+    bank = bank_from_clips(clips)
+    rows, frames = torch.tensor([1, 0, 1]), torch.tensor([4, 2, 0])
+    assert torch.equal(bank.masks(rows, frames), clips.truth.lv_mask[rows, frames])
+    assert torch.equal(bank.sectors(rows), clips.truth.sector[rows])
+
+
+def test_events_are_padded_to_one_length_and_keep_their_times(clips):
+    bank = bank_from_clips(clips)
+    assert bank.events.shape == (2, 4, EVENTS)
+    for row in range(2):
+        kept, true = bank.events[row, 0], clips.truth.r_peaks_s[row]
+        assert kept[kept.isfinite()].tolist() == pytest.approx(true[true.isfinite()].tolist())
+
+
+def test_a_name_that_is_no_column_is_an_attribute_error(clips):
+    with pytest.raises(AttributeError, match="colour"):
+        _ = bank_from_clips(clips).colour
+
+
+def test_a_bank_on_disk_is_what_was_simulated(tmp_path):
+    fill_bank(tmp_path, 2, seed=7, **SMALL)
+    bank = Bank.load(tmp_path)
+    again = bank_from_clips(simulate(2, frames=3, size=32, seed=7 * 100_003, prior="uniform"))
+    assert bank.fps == 25 and bank.ecg_start_s == pytest.approx(-1.6)
+    for name, tensor in again.tensors.items():
+        assert torch.equal(tensor.nan_to_num(-9), bank.tensors[name].nan_to_num(-9)), name
+
+
+def test_shards_that_arrive_later_are_taken_in_and_nothing_is_read_twice(tmp_path):
+    fill_bank(tmp_path, 2, seed=0, **SMALL)
+    bank = Bank.load(tmp_path)
+    first = bank.frames.clone()
+    assert bank.refresh() == 0 and len(bank) == 2
+    fill_bank(tmp_path, 4, seed=0, **SMALL)
+    assert bank.refresh() == 2 and len(bank) == 4
+    assert torch.equal(bank.frames[:2], first) and bank.refresh() == 0
+
+
+def test_the_same_seed_makes_the_same_shard_and_another_another(tmp_path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        fill_bank(tmp_path / name, 2, seed=seed, **SMALL)
+    a, b, c = (Bank.load(tmp_path / name) for name in "abc")
+    assert a.shards == b.shards != c.shards
+    assert all(torch.equal(tensor.nan_to_num(-9), b.tensors[name].nan_to_num(-9)) for name, tensor in a.tensors.items())
+    assert not torch.equal(a.frames, c.frames)
+
+
+def test_shards_that_are_there_are_kept_and_progress_is_told(tmp_path):
+    told: list[int] = []
+    fill_bank(tmp_path, 2, seed=0, **SMALL)
+    before = next(tmp_path.glob("shard-*")).stat().st_mtime_ns
+    fill_bank(tmp_path, 3, seed=0, on_shard=told.append, **SMALL)
+    assert told == [1] and min(path.stat().st_mtime_ns for path in tmp_path.iterdir()) == before
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_an_unfinished_shard_is_not_read(tmp_path):
+    fill_bank(tmp_path, 2, seed=0, **SMALL)
+    (tmp_path / "shard-000000-00009.partial").write_bytes(b"half")
+    assert len(Bank.load(tmp_path)) == 2
+
+
+def test_an_empty_folder_is_refused_with_the_command_that_fills_it(tmp_path):
+    with pytest.raises(InputError, match="simulate --bank"):
+        Bank.load(tmp_path)

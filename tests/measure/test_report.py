@@ -1,0 +1,60 @@
+"""What a measurement says on the screen and in its file."""
+
+import json
+
+import numpy as np
+import pytest
+
+from echopulse.echo.types import Clip
+from echopulse.measure import Measurement
+from echopulse.measure.report import describe, write_json
+
+TIMES = np.arange(50) / 25
+
+
+def measurement(**changes) -> Measurement:
+    volumes = 80 + 40 * np.cos(2 * np.pi * TIMES)
+    values = {
+        "times_s": TIMES, "masks": np.zeros((50, 4, 4), bool), "areas_cm2": volumes / 4, "volumes": volumes,
+        "volumes_area_length": volumes, "volume_unit": "ml", "ed_frames": np.array([0, 25]),
+        "es_frames": np.array([12, 37]), "ef_per_beat": np.array([0.66, 0.68]), "confidence": np.full(50, 0.93),
+    }  # fmt: skip
+    return Measurement(**{**values, **changes})
+
+
+def clip(**changes) -> Clip:
+    return Clip(np.zeros((50, 4, 4), np.uint8), TIMES, view="a4c", **changes)
+
+
+def test_every_beat_is_told():
+    text = describe(measurement(), clip(pixel_spacing_cm=0.1, synthetic=True))
+    assert "EF 67 % (beats: 66 %, 68 %)" in text and "heart rate 60/min" in text
+    assert "0.48" in text and "120" in text and "single-plane Simpson" in text
+    assert "SYNTHETIC" in text and "Not for diagnosis" in text
+    assert "trust" not in text
+
+
+def test_doubtful_outlines_and_lost_frames_are_told():
+    volumes = measurement().volumes.copy()
+    volumes[:5] = np.nan
+    text = describe(measurement(confidence=np.full(50, 0.5), volumes=volumes, volume_unit="relative"), clip())
+    assert "before you trust this" in text and "no ventricle in 5 of 50 frames" in text and "relative" in text
+
+
+def test_a_standing_heart_and_an_empty_picture_have_their_own_words():
+    none = np.zeros(0, int)
+    still = measurement(volumes=np.full(50, 90.0), ed_frames=none, es_frames=none, ef_per_beat=np.zeros(0))
+    assert "No whole heartbeat" in describe(still, clip()) and "0 %" in describe(still, clip())
+    empty = measurement(volumes=np.full(50, np.nan), ed_frames=none, es_frames=none, ef_per_beat=np.zeros(0))
+    assert "No left ventricle was found" in describe(empty, clip())
+
+
+def test_the_file_holds_every_number_and_null_where_there_is_none(tmp_path):
+    volumes = measurement().volumes.copy()
+    volumes[3] = np.nan
+    write_json(measurement(volumes=volumes), clip(pixel_spacing_cm=0.1), tmp_path / "m.json")
+    kept = json.loads((tmp_path / "m.json").read_text())
+    assert kept["ef"] == pytest.approx(0.67) and kept["ef_per_beat"] == [0.66, 0.68]
+    assert kept["ed_frames"] == [0, 25] and kept["volumes"][3] is None and len(kept["times_s"]) == 50
+    assert kept["volume_unit"] == "ml" and kept["heart_rate_bpm"] == pytest.approx(60) and kept["synthetic"] is False
+    assert [path.name for path in tmp_path.iterdir()] == ["m.json"]

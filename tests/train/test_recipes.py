@@ -1,0 +1,63 @@
+"""From the words of a command to a model folder: one real iteration of every recipe, and what is refused."""
+
+import json
+
+import pytest
+from safetensors.torch import save_file
+
+from echopulse.errors import InputError
+from echopulse.pipeline import EchoPulse
+from echopulse.train import recipes
+
+
+@pytest.fixture(scope="module")
+def bank_folder(toy_bank, tmp_path_factory):
+    """The toy bank on disk, with the held-out bank where a recipe looks for it."""
+    folder = tmp_path_factory.mktemp("bank")
+    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
+    (folder / "held-out").mkdir()
+    for name in ("shard-000000-00000", *(f"held-out/shard-{recipes.HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
+        save_file(toy_bank.tensors, folder / f"{name}.safetensors", metadata=about)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setitem(recipes.SETTINGS, "ecg", recipes.replace(recipes.SETTINGS["ecg"], steps=1))
+    monkeypatch.setattr(recipes, "BATCH", dict.fromkeys(recipes.BATCH, 2))
+
+
+def test_the_three_recipes_make_a_folder_that_the_pipeline_loads(bank_folder, tmp_path):
+    model = tmp_path / "model"
+    shared = {"data": str(bank_folder), "preset": "tiny", "steps": 1, "out": model}
+    told: list[float] = []
+    recipes.train("tokenizer", run=tmp_path / "t", on_progress=told.append, **shared)
+    recipes.train("measurer", run=tmp_path / "m", **shared)
+    scores, folder = recipes.train("generator", run=tmp_path / "g", tokenizer_folder=model, **shared)
+    assert folder == model and "ecg_gap" in scores and told == [1.0]
+    assert sorted(path.name for path in model.iterdir()) == [
+        "config.json", "generator.safetensors", "measurer.safetensors", "tokenizer.safetensors",
+    ]  # fmt: skip
+    assert set(json.loads((model / "config.json").read_text())) == {"tokenizer", "measurer", "generator"}
+    assert EchoPulse.from_pretrained(model).generator.config.grid == 2
+
+
+def test_a_generator_without_a_tokenizer_is_refused(bank_folder, tmp_path):
+    with pytest.raises(InputError, match="--tokenizer FOLDER is needed"):
+        recipes.train("generator", data=str(bank_folder), preset="tiny", run=tmp_path / "g")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="no tokenizer; give the folder"):
+        recipes.train("generator", data=str(bank_folder), preset="tiny", run=tmp_path / "g", tokenizer_folder=tmp_path)
+
+
+def test_an_unknown_preset_and_a_run_that_is_not_there_are_refused_before_any_work(tmp_path):
+    with pytest.raises(InputError, match="--preset huge: expected one of tiny, small, base"):
+        recipes.train("tokenizer", preset="huge", run=tmp_path / "run")
+    with pytest.raises(InputError, match="no checkpoint.safetensors here to resume from"):
+        recipes.train("tokenizer", preset="tiny", run=tmp_path / "run", resume=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_bank_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no shard-.*simulate --bank"):
+        recipes.train("tokenizer", data=str(tmp_path / "none"), preset="tiny", run=tmp_path / "run")

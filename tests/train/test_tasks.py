@@ -1,0 +1,223 @@
+"""The recipes' tasks on a tiny bank: real losses, real gradients, the same batch for the same seed."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from echopulse.measure.segmenter import SegmenterConfig
+from echopulse.model.config import PRESETS
+from echopulse.model.ecg_encoder import EcgEncoder
+from echopulse.model.tokenizer import Tokenizer
+from echopulse.train import Run, Settings
+from echopulse.train.generator import (
+    EcgIgnored,
+    EcgTask,
+    GeneratorTask,
+    TokenCache,
+    draw_windows,
+    ecg_windows,
+    heart_targets,
+)
+from echopulse.train.measurer import MeasurerTask, dice
+from echopulse.train.tokenizer import TokenizerTask, strips
+
+TOKENIZER, GENERATOR = PRESETS["tiny"]["tokenizer"], PRESETS["tiny"]["generator"]
+MEASURER = SegmenterConfig(size=32, channels=(8, 8, 8), groups=4)
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    torch.manual_seed(0)
+    return Tokenizer(TOKENIZER).eval()
+
+
+@pytest.fixture(scope="module")
+def cache(tokenizer, toy_bank) -> TokenCache:
+    return TokenCache(tokenizer, toy_bank, versions=2)
+
+
+@pytest.fixture
+def generator_task(tokenizer, toy_bank) -> GeneratorTask:
+    encoder = EcgEncoder(GENERATOR.ecg).state_dict()
+    return GeneratorTask(GENERATOR, tokenizer, toy_bank, toy_bank, ecg_weights=encoder, batch=4)
+
+
+@pytest.fixture(params=["tokenizer", "ecg", "generator", "measurer"])
+def task(request, toy_bank, generator_task):
+    make = {
+        "tokenizer": lambda: TokenizerTask(TOKENIZER, toy_bank, toy_bank, batch=2, frames=5),
+        "ecg": lambda: EcgTask(GENERATOR, toy_bank, toy_bank, batch=4),
+        "generator": lambda: generator_task,
+        "measurer": lambda: MeasurerTask(MEASURER, toy_bank, toy_bank, batch=4),
+    }
+    return make[request.param]()
+
+
+def test_every_task_trains_evaluates_and_shows_itself_in_the_real_loop(task, tmp_path):
+    before = {name: value.clone() for name, value in task.model.named_parameters()}
+    scores = Run(task, Settings(steps=2, warmup=1, evaluate_every=2), tmp_path).train()
+    assert scores and all(isinstance(value, float) for value in scores.values())
+    assert any(not torch.equal(value, before[name]) for name, value in task.model.named_parameters())
+    assert (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_the_same_seed_names_the_same_batch(task):
+    task.model.eval()
+    with torch.no_grad():
+        first, again, other = (float(task.loss(seed)[0]) for seed in (5, 5, 6))
+    assert first == again != other
+
+
+# --- tokenizer ---
+
+
+def test_the_tokenizers_loss_falls_on_a_batch_it_sees_again_and_again(toy_bank):
+    task = TokenizerTask(TOKENIZER, toy_bank, toy_bank, batch=2, frames=5)
+    optimizer = torch.optim.Adam(task.model.parameters(), 3e-3)
+    losses = []
+    for _ in range(25):
+        loss, scalars = task.loss(0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(scalars["l1"])
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_quantizers_statistics_stand_still_in_the_last_tenth(toy_bank):
+    task = TokenizerTask(TOKENIZER, toy_bank, toy_bank)
+    task.model.train()
+    task.on_progress(0.5)
+    assert task.model.quantizer.norm.training
+    task.on_progress(0.95)
+    assert not task.model.quantizer.norm.training and task.model.training
+
+
+def test_strips_lay_clips_out_in_rows():
+    sheet = strips([torch.zeros(9, 4, 5), torch.ones(9, 4, 5)], every=4)
+    assert sheet.shape == (8, 15) and sheet.dtype == torch.uint8
+    assert int(sheet[:4].max()) == 0 and int(sheet[4:].min()) == 255
+
+
+# --- measurer ---
+
+
+def test_dice_is_one_for_equal_masks_none_for_disjoint_ones_and_counts_overlap():
+    a = torch.zeros(4, 2, 4, dtype=torch.bool)
+    b = a.clone()
+    a[0, 0], b[0, 0] = True, True
+    a[1, 0], b[1, 1] = True, True
+    a[2, 0], b[2, 0, :2] = True, True
+    assert dice(a, b).tolist() == pytest.approx([1.0, 0.0, 4 / 6, 1.0])  # the last pair is empty
+
+
+# --- what the ECG encoder learns ---
+
+
+def test_heart_targets_are_one_when_full_and_fall_to_zero_in_a_regular_beat(toy_bank):
+    frames = torch.arange(65).expand(4, -1)
+    volume = heart_targets(toy_bank, torch.arange(4), frames)[..., 0]
+    assert volume[:3].amax(1).tolist() == pytest.approx([1, 1, 1], abs=0.01)
+    assert volume[:3].amin(1).tolist() == pytest.approx([0, 0, 0], abs=0.05)
+    assert torch.allclose(volume[3], torch.ones(65))  # a standing heart stays full
+
+
+def test_the_ecg_window_lies_on_the_clips_clock(toy_bank):
+    starts = torch.tensor([0, 16])
+    ecg, start, times, index = ecg_windows(toy_bank, torch.tensor([1, 1]), starts, 33, rng(), augment=False)
+    assert start.tolist() == pytest.approx([-1.6, -1.6]) and index[1, 0] == 16
+    assert float(times[0, -1]) == pytest.approx(32 / 25)
+    for row in range(2):
+        peaks = start[row] + ecg[row, 0].topk(3).indices / 200  # spikes stand at whole multiples of 0.8 s
+        since = (peaks + starts[row] / 25) / 0.8
+        assert (since - since.round()).abs().max() < 0.03
+
+
+def test_augmentation_moves_the_window_by_whole_samples_and_says_so(toy_bank):
+    rows, starts = torch.full((64,), 2), torch.zeros(64, dtype=torch.long)
+    ecg, start, _, _ = ecg_windows(toy_bank, rows, starts, 33, rng(), augment=True)
+    assert start.unique().numel() > 3 and float((start + 1.6).abs().max()) <= 7 / 200 + 1e-6
+    silent = ecg.isnan().all(-1)
+    assert 0.2 < float(silent.any(1).float().mean()) < 0.95 and not bool(silent.all(1).any())
+
+
+# --- generator ---
+
+
+def test_tokens_of_a_bank_are_encoded_once_the_first_version_untouched(cache, tokenizer, toy_bank):
+    assert cache.ids.shape == (4, 2, 17, 2, 2)
+    with torch.no_grad():
+        ids = tokenizer.encode(toy_bank.frames[:1].float() / 255)
+    agree = (cache.ids[:1, 0].long() == ids).float().mean()
+    assert float(agree) > 0.8  # exactly, but for bfloat16 where the machine has it
+
+
+def test_new_clips_are_encoded_when_they_have_arrived(tokenizer, toy_bank):
+    few = replace(toy_bank, tensors={name: tensor[:2] for name, tensor in toy_bank.tensors.items()})
+    cache = TokenCache(tokenizer, few, versions=1)
+    before = cache.ids.clone()
+    cache.bank = toy_bank
+    cache.extend()
+    assert len(cache.ids) == 4 and torch.equal(cache.ids[:2], before)
+
+
+def test_windows_begin_the_clip_or_continue_it_with_the_reference_far_back(cache, toy_bank):
+    windows, known = draw_windows(toy_bank, cache, GENERATOR.window, 256, rng())
+    far = windows.far
+    assert 0.2 < float(far.float().mean()) < 0.5
+    assert windows.ids.shape == (256, GENERATOR.window, 2, 2)
+    begins = windows.times_s[~far]
+    assert bool((begins[:, 0] == 0).all()) and torch.allclose(begins[:, 1], torch.tensor(0.1))
+    assert bool((windows.times_s[far, 0] < windows.times_s[far, 1] - 0.2).all())
+    gaps = windows.times_s[:, 2:] - windows.times_s[:, 1:-1]
+    assert torch.allclose(gaps, torch.tensor(0.16), atol=1e-4)
+    assert int(known.min()) == 0 and int(known[far].min()) >= 1 and int(known.max()) < GENERATOR.window
+
+
+def test_a_standing_heart_has_no_ejection_fraction_to_aim_at(cache, toy_bank):
+    windows, _ = draw_windows(toy_bank, cache, GENERATOR.window, 4, rng(), augment=False, rows=torch.arange(4))
+    assert windows.ef.isnan().tolist() == [False, False, False, True]
+
+
+def test_the_null_memory_is_trained_by_leaving_the_ecg_out_now_and_then(generator_task):
+    trained = 0
+    for seed in range(8):
+        generator_task.model.zero_grad()
+        loss, _ = generator_task.loss(seed)
+        loss.backward()
+        trained += float(generator_task.model.null_memory.grad.abs().sum()) > 0
+    assert 0 < trained < 8
+
+
+def test_every_parameter_of_the_generator_is_trained(generator_task):
+    reached: set[str] = set()
+    for seed in range(8):
+        generator_task.model.zero_grad()
+        generator_task.loss(seed)[0].backward()
+        for name, parameter in generator_task.model.named_parameters():
+            if parameter.grad is not None and float(parameter.grad.abs().sum()) > 0:
+                reached.add(name)
+    never = {name for name, _ in generator_task.model.named_parameters()} - reached
+    assert not never
+
+
+def test_the_ecg_encoder_starts_from_what_it_has_learned_alone(tokenizer, toy_bank):
+    torch.manual_seed(9)
+    weights = EcgEncoder(GENERATOR.ecg).state_dict()
+    task = GeneratorTask(GENERATOR, tokenizer, toy_bank, toy_bank, ecg_weights=weights, batch=2)
+    assert all(torch.equal(value, weights[name]) for name, value in task.model.ecg_encoder.state_dict().items())
+
+
+def test_an_ecg_that_stays_unheard_stops_the_training(generator_task):
+    generator_task.model.eval()
+    with torch.no_grad():
+        scores = generator_task.evaluate(generator_task.model)
+        assert scores["ecg_gap"] < 0.01  # random weights
+        generator_task.steps = generator_task.must_part_by
+        with pytest.raises(EcgIgnored, match="The ECG encoder is dead"):
+            generator_task.evaluate(generator_task.model)
