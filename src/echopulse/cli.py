@@ -272,7 +272,7 @@ def _add_evaluate(verbs) -> None:
                  "echopulse evaluate --clips 64 --markdown table.md --json table.json")  # fmt: skip
     verb.add_argument("ecg", nargs="*", type=Path, help="ECG files to generate from and compare beats with")
     verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
-    verb.add_argument("--clips", type=int, default=64, help="held-out simulated clips")
+    verb.add_argument("--clips", type=int, default=48, help="held-out simulated clips")
     verb.add_argument("--seed", type=int, default=990_000, help="seed of the held-out hearts")
     verb.add_argument("--start", default="phantom")
     verb.add_argument("--only", help="comma-separated parts: " + ",".join(EVALUATION_PARTS))

@@ -59,7 +59,7 @@ def write_pair(made: PhantomClips, i: int, stem: Path) -> None:
 
     The NPZ holds frames uint8 [t, h, w], times [t] s, ecg [leads, n] mV, ecg_times [n] s, lv_mask bool [t, h, w],
     sector bool [h, w], volume_ml [t], ef_per_beat, ed_times_s, es_times_s, r_peaks_s, t_ends_s [beats] (s from the
-    first frame, NaN where absent), ef, edv_ml, pixel_spacing_cm, view, rhythm.
+    first frame, NaN where absent), ef, edv_ml, rhythm, and `clip`: view and pixel spacing as JSON.
     """
     from echopulse.echo import write_clip
 
@@ -69,15 +69,8 @@ def write_pair(made: PhantomClips, i: int, stem: Path) -> None:
     header = "time_s," + ",".join(f"{name.replace(' ', '_')}_mV" for name in ecg.leads)
     table = np.column_stack([ecg.times_s, ecg.samples.T])
     np.savetxt(stem.with_suffix(".csv"), table, delimiter=",", header=header, comments="", fmt="%.6g")
-    per_clip = ("lv_mask", "sector", "volume_ml", "ef_per_beat", "ed_times_s", "es_times_s", "r_peaks_s", "t_ends_s",
-                "ef", "edv_ml", "pixel_spacing_cm")  # fmt: skip
-    np.savez_compressed(
-        stem.with_suffix(".npz"),
-        frames=clip.frames,
-        times=clip.times_s,
-        ecg=ecg.samples,
-        ecg_times=ecg.times_s,
-        view=truth.view[i],
-        rhythm=truth.rhythm[i],
-        **{name: getattr(truth, name)[i].cpu().numpy() for name in per_clip},
-    )
+    per_clip = ("lv_mask", "volume_ml", "ef_per_beat", "ed_times_s", "es_times_s", "r_peaks_s", "t_ends_s",
+                "ef", "edv_ml")  # fmt: skip
+    arrays = {name: getattr(truth, name)[i].cpu().numpy() for name in per_clip}
+    arrays |= {"ecg": ecg.samples, "ecg_times": ecg.times_s, "rhythm": np.array(truth.rhythm[i])}
+    write_clip(clip, stem.with_suffix(".npz"), force=True, arrays=arrays)

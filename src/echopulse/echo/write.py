@@ -36,19 +36,20 @@ PICTURE_PX_GIF = 384  # smaller: a GIF keeps every frame nearly whole
 def write_clip(
     clip: Clip, path: str | Path, *, ecg: Any = None, beats: Any = None, measurement: Any = None,
     plain: bool = False, force: bool = False, report: dict[str, Any] | None = None,
+    arrays: dict[str, np.ndarray] | None = None,
 ) -> Path:  # fmt: skip
     """Write a clip and return its path; an existing file is replaced only with `force`.
 
     .mp4, .webm, .gif: the loop with the ECG strip, scales and the word SYNTHETIC; with `plain` the
     frames alone, in their own size. .npz: `frames` uint8 [t, h, w], `times` float64 [t], `report` as
-    a JSON string, `clip` (view, spacing, provenance) as another. .png: a contact sheet with ED and
-    ES of each beat. The file appears only when it is complete.
+    a JSON string, `clip` (view, spacing, provenance) as another, and what `arrays`
+    adds. .png: a contact sheet with ED and ES of each beat. The file appears only when it is complete.
     """
     path = check_output(path, force=force)
     ending = path.suffix.lower()
     with _complete_or_absent(path) as partial:
         if ending == ".npz":
-            _write_npz(clip, partial, report)
+            _write_npz(clip, partial, report, arrays or {})
         elif ending == ".png":
             sheet = contact_sheet(clip, ecg=ecg, beats=beats, measurement=measurement)
             _save_png(sheet, partial, title(clip), describe(clip, "sheet"))
@@ -133,7 +134,7 @@ def _write_video(clip: Clip, frames: Iterator[np.ndarray], path: Path, comment: 
         container.mux(stream.encode())
 
 
-def _write_npz(clip: Clip, path: Path, report: dict[str, Any] | None) -> None:
+def _write_npz(clip: Clip, path: Path, report: dict[str, Any] | None, further: dict[str, np.ndarray]) -> None:
     facts = {
         "view": clip.view,
         "pixel_spacing_cm": clip.pixel_spacing_cm,
@@ -141,7 +142,7 @@ def _write_npz(clip: Clip, path: Path, report: dict[str, Any] | None) -> None:
         "provenance": clip.provenance,
         "notice": title(clip),
     }
-    arrays = {"frames": clip.frames, "times": clip.times_s.astype(np.float64)}
+    arrays = {**further, "frames": clip.frames, "times": clip.times_s.astype(np.float64)}
     if clip.sector is not None:
         arrays["sector"] = clip.sector
     with path.open("wb") as file:

@@ -116,7 +116,8 @@ def _row(key: str, scores: Scores) -> str:
     beside = []
     if key.endswith(".median_abs"):
         columns = {word: f"{key.removesuffix('median_abs')}{last}" for last, word in BESIDE.items()}
-        beside = [f"{word} {_number(scores[column])}" for word, column in columns.items() if math.isfinite(scores.get(column, math.nan))]
+        columns = {word: scores[column] for word, column in columns.items() if column in scores}
+        beside = [f"{word} {_number(found)}" for word, found in columns.items() if math.isfinite(found)]
     if counts := counts_for(key, scores):
         beside.append(f"n {counts[0]}{f', {counts[1]} missing' if counts[1] else ''}")
     if beside:

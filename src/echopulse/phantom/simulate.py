@@ -57,7 +57,7 @@ class PhantomClips:
 
         return Clip(
             frames=self.frames[i].cpu().numpy(),
-            times_s=self.times_s.cpu().double().numpy(),
+            times_s=torch.arange(len(self.times_s), dtype=torch.float64).numpy() / self.fps,
             view=self.truth.view[i],
             pixel_spacing_cm=float(self.truth.pixel_spacing_cm[i]),
             sector=self.truth.sector[i].cpu().numpy(),

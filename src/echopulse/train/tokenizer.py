@@ -1,11 +1,10 @@
 """The tokenizer's recipe: say the picture again, most of all where it moves."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from echopulse.data import Bank
-from echopulse.evaluate.metrics import psnr, ssim
+from echopulse.evaluate.reconstruction import tokenizer_scores
 from echopulse.model.config import TokenizerConfig
 from echopulse.model.quantizer import live_bits
 from echopulse.model.tokenizer import Tokenizer
@@ -83,27 +82,6 @@ class TokenizerTask:
 
     def _span(self) -> int:
         return 1 + (self.held_out.frames.shape[1] - 1) // 4 * 4
-
-
-def tokenizer_scores(model: Tokenizer, bank: Bank, clips: int, device: str = "cpu") -> dict[str, float]:
-    """What is lost by encoding and decoding `clips` clips of a bank: errors of the whole picture and of the sector."""
-    errors: dict[str, list[float]] = {"mse": [], "mae": [], "psnr": [], "psnr_sector": [], "ssim_sector": []}
-    bits = []
-    span = 1 + (bank.frames.shape[1] - 1) // model.config.frames_per_latent * model.config.frames_per_latent
-    for row in range(min(clips, len(bank))):
-        frames = bank.frames[row : row + 1, :span].to(device).float() / 255
-        features = model.quantizer.normalise(model.features(frames))
-        again = model.decode_bits(torch.where(features > 0, 1.0, -1.0)).clamp(0, 1)
-        sector = bank.sectors(torch.tensor([row]))[0]
-        truth, rebuilt = frames[0].float().cpu(), again[0].float().cpu()
-        errors["mse"].append(float(F.mse_loss(rebuilt, truth)))
-        errors["mae"].append(float(F.l1_loss(rebuilt, truth)))
-        errors["psnr"].append(float(psnr(truth, rebuilt)))
-        errors["psnr_sector"].append(float(psnr(truth, rebuilt, sector)))
-        errors["ssim_sector"].append(float(ssim(truth[::8], rebuilt[::8], sector)))
-        bits.append(features.reshape(-1, features.shape[-1]))
-    scores = {name: sum(values) / len(values) for name, values in errors.items()}
-    return {**scores, "live_bits": float(live_bits(torch.cat(bits)))}
 
 
 def strips(clips: list[Tensor], every: int = 4, most: int = 10) -> Tensor:
