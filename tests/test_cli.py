@@ -285,6 +285,13 @@ def test_even_a_failure_that_nobody_foresaw_does_not_stop_the_rest(run, watch, t
     assert files_in(Path("clips")) == ["watch.json", "watch.mp4"]
 
 
+def test_a_folder_without_ecgs_among_others_does_not_stop_them(run, watch, tmp_path):
+    (tmp_path / "bare").mkdir()
+    code, said, complaint = run(tmp_path / "bare", watch, "--plain")
+    assert code == 1 and "1 of 2 clips written" in said and "bare: a folder without any ECG" in complaint
+    assert files_in(Path("clips")) == ["watch.json", "watch.mp4"]
+
+
 def test_a_folder_gives_a_clip_for_every_ecg_in_it(run, tmp_path):
     (tmp_path / "ecgs" / "deep").mkdir(parents=True)
     write_ecg(tmp_path / "ecgs" / "a.csv")

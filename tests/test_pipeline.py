@@ -78,6 +78,14 @@ def test_a_clip_begins_late_enough_to_have_heard_what_came_before(pulse):
     assert pulse(an_ecg(4), seconds=4, sampling=QUICK).start_s == 0
 
 
+def test_a_clip_begins_after_the_electrodes_have_settled(pulse):
+    ecg = an_ecg(20)
+    ecg.samples[0, :300] += 3 * np.exp(-np.arange(300) / 100)
+    made = pulse(ecg, seconds=1, sampling=QUICK)
+    assert 1.0 <= made.start_s - 1.6 <= 2.0
+    assert pulse(ecg, seconds=1, at_s=0.5, sampling=QUICK).start_s == 0.5
+
+
 def test_a_clip_may_begin_anywhere_in_the_ecg_and_keeps_its_clock(pulse):
     late = pulse(an_ecg(start_s=100.0), seconds=1, at_s=5.0, sampling=QUICK)
     assert late.start_s == late.clip.times_s[0] == pytest.approx(105.0)
@@ -151,6 +159,20 @@ def test_without_an_image_a_simulated_heart_opens_or_the_generator_itself(pulse)
     assert not np.array_equal(phantom.clip.frames, own.clip.frames)
 
 
+def test_the_ef_in_the_report_is_the_one_that_steered(pulse, monkeypatch):
+    steered: list[float | None] = []
+    fill = pulse.generate_ids
+
+    def listens(*arguments, ef, **options):
+        steered.append(ef)
+        return fill(*arguments, ef=ef, **options)
+
+    monkeypatch.setattr(pulse, "generate_ids", listens)
+    options = ({}, {"ef": 0.4}, {"start": "generated"})
+    aimed = [pulse(an_ecg(), seconds=1, sampling=QUICK, **some).ef_aimed for some in options]
+    assert steered == aimed and aimed[1:] == [pytest.approx(0.4), None] and 0.1 < aimed[0] < 0.8
+
+
 def test_a_flat_line_is_allowed_when_asked_for(pulse):
     made = pulse(a_flat_line(), seconds=1, allow_flat=True, sampling=QUICK)
     assert len(made.clip.frames) == 25 and made.report()["ecg"]["heart_rate_bpm"] is None
@@ -178,6 +200,12 @@ def test_the_reports_beats_are_those_inside_the_clip(made):
     assert report["heart_rate_bpm"] == pytest.approx(75, abs=1)
     assert report["r_peaks_s"] == pytest.approx([2.0, 2.8], abs=0.02)  # of a clip from 1.6 s to 3.6 s
     assert report["path"] == "heart.csv" and report["leads"] == ["L0"] and report["rate_hz"] == 200
+
+
+def test_the_report_says_how_polarity_and_beats_were_decided(made):
+    decided = made.report()["ecg"]["provenance"]
+    assert decided["path"] == "heart.csv" and decided["polarity"] == "as recorded"
+    assert "neurokit" in decided["beats: detectors"] and "cleaned" not in made.ecg.provenance
 
 
 def test_a_saved_clip_has_its_report_beside_and_inside_it(made, tmp_path):
@@ -232,6 +260,7 @@ def test_resampling_at_the_same_rate_changes_nothing_and_blends_between_neighbou
         ({"at_s": 7.5}, r"heart.csv: 1 s of video can begin from 0 to 7.0 s; got --at 7.5"),
         ({"at_s": -1}, "got --at -1"),
         ({"at_s": float("nan")}, "got --at nan"),
+        ({"seed": 10**30}, "--seed 10+: a whole number"),
         ({"sampling": Sampling(steps=0)}, "--steps 0: at least one pass"),
         ({"sampling": Sampling(guidance=float("nan"))}, "--guidance nan"),
         ({"image": "nowhere.png"}, "nowhere.png: no such file"),

@@ -1,7 +1,6 @@
 """The command line: one short function per verb. What it does lives in the rooms."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -82,25 +81,30 @@ def _add_generate(verbs) -> None:
 def run_generate(options: argparse.Namespace) -> int:
     from echopulse.ecg import list_ecg_files
 
-    files = [found for path in options.ecg for found in (list_ecg_files(path) if path.is_dir() else [path])]
-    several = len(files) > 1 or any(path.is_dir() for path in options.ecg)
+    files, refused, failed = [], 0, 0
+    for path in options.ecg:
+        try:
+            files += list_ecg_files(path)
+        except InputError as error:
+            if len(options.ecg) == 1:
+                raise
+            refused += _fail(error, options.verbose)
+    several = len(files) > 1 or len(options.ecg) > 1 or options.ecg[0].is_dir()
     jobs = _name_outputs(files, options.out, several)
     from echopulse.pipeline import EchoPulse
 
     pulse = EchoPulse.from_pretrained(options.model)
     _check_outputs([out for _, out in jobs], options.force, several)
-    failed = 0
     for path, out in jobs:
         try:
             _generate_one(pulse, path, out, options)
         except Exception as error:  # whatever is wrong with one recording, the others have their turn
             if not several:
                 raise
-            failed += 1
-            _fail(error, options.verbose)
+            failed += _fail(error, options.verbose)
     if several:
-        print(f"{len(jobs) - failed} of {len(jobs)} clips written.")
-    return 1 if failed else 0
+        print(f"{len(jobs) - failed} of {len(jobs) + refused} clips written.")
+    return 1 if failed + refused else 0
 
 
 def _generate_one(pulse, path: Path, out: Path, options: argparse.Namespace) -> None:
@@ -130,7 +134,7 @@ def _name_outputs(files: list[Path], out: Path | None, several: bool) -> list[tu
     if not several:
         return [(files[0], out or Path(files[0].stem + ".mp4"))]
     folder = out or Path("clips")
-    if folder.suffix:
+    if folder.suffix and not folder.is_dir():
         raise InputError(f"{folder}: several ECGs need a folder for --out, not the name of one file.")
     names = [path.stem for path in files]
     names = ["_".join(path.parts[-2:]) if names.count(path.stem) > 1 else path.stem for path in files]
@@ -346,5 +350,4 @@ def _fail(error: Exception, verbose: bool) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "2")
     sys.exit(main())

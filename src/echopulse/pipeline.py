@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from echopulse.ecg import ECG, Beats, check_usable, clean_ecg, find_beats
+from echopulse.ecg.quality import settling_s
 from echopulse.echo import Clip, check_output, read_frame, write_clip
 from echopulse.errors import InputError
 from echopulse.measure import Measurement, Segmenter, SegmenterConfig, measure_clip
@@ -39,11 +40,12 @@ STARTS = ("phantom", "generated")
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn: passes per window, strength of the ECG's and EF's guidance, temperature."""
+    """How tokens are drawn: passes per window, strength of the ECG's and EF's guidance, temperature, rarest choice."""
 
     steps: int = 8
     guidance: float = 2.5
     temperature: float = 1.0
+    min_p: float = 0.02
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Generation:
     """A generated clip with all that it was made from.
 
     `start_s` is where in the ECG the clip begins; `ef_aimed` the ejection fraction that steered it: the one asked for,
-    else the simulated heart's that drew the first picture.
+    else the simulated heart's that drew the first picture. `decided` says how rate, unit, leads and polarity of the
+    ECG were found and by which lead and detectors its beats.
     """
 
     clip: Clip
@@ -62,6 +65,7 @@ class Generation:
     seed: int
     model: dict[str, Any]
     arguments: dict[str, Any]
+    decided: dict[str, str]
     seconds: dict[str, float]
     segmenter: Segmenter = field(repr=False)
 
@@ -85,7 +89,7 @@ class Generation:
                     "heart_rate_bpm": self.beats.heart_rate_bpm,
                     "rhythm": self.beats.rhythm,
                     "quality": self.beats.quality,
-                    "provenance": self.ecg.provenance,
+                    "provenance": self.decided,
                 },
                 "video": {
                     "fps": self.clip.fps,
@@ -190,10 +194,11 @@ class EchoPulse:
 
         image: the first picture, a file or uint8 [h, w]; without it the first picture is a simulated heart's in the
         phase that the ECG is in (start="phantom") or the generator's own (start="generated"). at_s: where in the ECG
-        the clip begins; by default as late as 1.6 s, so that the model hears what came before. on_step is called with
-        the share done, 0..1. Raises InputError when an argument is out of range or the ECG cannot be used.
+        the clip begins; by default as late as 1.6 s after the electrodes have settled, so that the model hears what
+        came before. on_step is called with the share done, 0..1. Raises InputError when an argument is out of range or
+        the ECG cannot be used.
         """
-        frames = self._check(ecg, view, ef, seconds, fps, start, sampling)
+        frames = self._check(ecg, view, ef, seconds, fps, seed, start, sampling)
         clock = Stopwatch()
         with clock("clean"):
             check_usable(ecg, allow_flat=allow_flat)
@@ -203,11 +208,11 @@ class EchoPulse:
             beats = find_beats(cleaned, allow_flat=allow_flat)
         with clock("first_image"):
             first, origin, spacing, aimed = self._first_image(image, start, beats, begin, view, ef, seed)
-        model_frames = 1 + math.ceil((frames - 1) / fps * self.fps)
+        model_frames = 1 + math.ceil((frames - 1) * self.fps / fps)
         with clock("fill_in"):
             ids = self.generate_ids(
                 self.prepare_ecg(cleaned), begin - cleaned.start_s, model_frames,
-                first=first, view=view, ef=ef, seed=seed, sampling=sampling, on_step=on_step,
+                first=first, view=view, ef=aimed, seed=seed, sampling=sampling, on_step=on_step,
             )  # fmt: skip
         with clock("decode"):
             pictures = self.decode(ids)[:model_frames]
@@ -223,8 +228,9 @@ class EchoPulse:
         )
         arguments = {"view": view, "ef": ef, "seconds": seconds, "fps": fps, "start": start, **vars(sampling)}
         arguments["image"] = str(image) if isinstance(image, (str, Path)) else None
+        decided = {**cleaned.provenance, **{f"beats: {about}": how for about, how in beats.provenance.items()}}
         return Generation(
-            clip, ecg, beats, begin, aimed, seed, {"name": self.name}, arguments, clock.seconds, self.segmenter
+            clip, ecg, beats, begin, aimed, seed, {"name": self.name}, arguments, decided, clock.seconds, self.segmenter
         )
 
     def prepare_ecg(self, ecg: ECG) -> Tensor:
@@ -276,7 +282,8 @@ class EchoPulse:
                 ids[:, slots] = fill_in(
                     denoiser(self.generator, times - origin, far), ids[:, slots], hidden, conditions,
                     groups=config.groups, group_bits=config.group_bits, steps=sampling.steps,
-                    guidance=sampling.guidance, temperature=sampling.temperature, generator=draw,
+                    guidance=sampling.guidance, temperature=sampling.temperature,
+                    min_p=sampling.min_p, generator=draw,
                 )  # fmt: skip
             if on_step:
                 on_step((number + 1) / len(plans))
@@ -311,8 +318,9 @@ class EchoPulse:
         )
 
     def _check(
-        self, ecg: ECG, view: str, ef: float | None, seconds: float, fps: float, start: str, sampling: Sampling
-    ) -> int:
+        self, ecg: ECG, view: str, ef: float | None, seconds: float, fps: float, seed: int, start: str,
+        sampling: Sampling,
+    ) -> int:  # fmt: skip
         views = self.generator.config.views
         if view not in views:
             raise InputError(f"--view {view}: this model knows {', '.join(views)}.")
@@ -325,6 +333,8 @@ class EchoPulse:
         frames = round(seconds * fps) if math.isfinite(seconds) else 0
         if frames < 2:
             raise InputError(f"--seconds {seconds:g}: at least two frames are needed.")
+        if abs(seed) >= 2**63:
+            raise InputError(f"--seed {seed}: a whole number of at most 18 digits is expected.")
         if sampling.steps < 1:
             raise InputError(f"--steps {sampling.steps}: at least one pass per window is needed.")
         if not math.isfinite(sampling.guidance):
@@ -340,9 +350,10 @@ class EchoPulse:
         spare = ecg.duration_s - seconds
         name = ecg.provenance.get("path", "ECG")
         if spare < -1e-6:
-            raise InputError(f"{name}: {seconds:g} s asked for, but the ECG has {ecg.duration_s:.1f} s; ask for less.")
+            there = math.floor(10 * ecg.duration_s + 1e-6) / 10  # never rounded up to what was asked for
+            raise InputError(f"{name}: {seconds:g} s asked for, but the ECG has {there:.1f} s; ask for less.")
         if at_s is None:
-            return ecg.start_s + max(0.0, min(BEFORE_S, spare))
+            return ecg.start_s + max(0.0, min(settling_s(ecg) + BEFORE_S, spare))
         if not 0 <= at_s <= spare + 1e-6:
             raise InputError(f"{name}: {seconds:g} s of video can begin from 0 to {spare:.1f} s; got --at {at_s:g}.")
         return ecg.start_s + at_s

@@ -370,3 +370,10 @@ def test_a_folder_without_ecgs_is_refused(tmp_path):
     write(tmp_path / "notes.txt", "nothing here\n")
     with pytest.raises(InputError, match="without any ECG"):
         list_ecg_files(tmp_path)
+
+
+@pytest.mark.parametrize("rate_hz", [None, 250])
+def test_times_beside_nothing_but_nan_are_not_taken_for_an_ecg(tmp_path, rate_hz):
+    rows = "".join(f"{i / 250:.3f},nan,nan\n" for i in range(1000))
+    with pytest.raises(InputError, match="gap.csv: no valid sample in it, NaN throughout"):
+        read_ecg(write(tmp_path / "gap.csv", "time_s,I_mV,II_mV\n" + rows), rate_hz=rate_hz)

@@ -1,6 +1,7 @@
 """Simulated examinations as files that other people's programs read: a video, an ECG as CSV, everything as NPZ."""
 
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from echopulse.errors import InputError
 from echopulse.phantom import PhantomClips, simulate
 
 AT_ONCE = 4
+ENDINGS = (".mp4", ".csv", ".npz")
+SETTINGS = {name for name in signature(simulate).parameters if name not in ("view", "pinned")}
 
 
 def parse_pins(pairs: list[str]) -> dict[str, Any]:
@@ -19,6 +22,8 @@ def parse_pins(pairs: list[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals or not name or not value:
             raise InputError(f"--set {pair}: expected NAME=VALUE, as in --set ef=0.3.")
+        if name in SETTINGS:
+            raise InputError(f"--set {pair}: {name} is a setting of the recording, no parameter of the heart.")
         try:
             pins[name] = float(value)
         except ValueError:
@@ -40,11 +45,13 @@ def export_pairs(
 
     Clip k comes from batch k // 4 of seed `seed`, so a longer export begins with the shorter one's clips.
     """
+    if clips < 1:
+        raise InputError(f"--clips {clips}: at least one is expected.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot make this folder ({error.strerror}); choose another --out.") from error
-    if not force and (there := sorted(folder.glob("[0-9]*.npz"))):
+    if not force and (there := sorted(x for x in folder.glob("[0-9]*") if x.suffix in ENDINGS)):
         raise InputError(f"{there[0]} exists already; give --force to replace it or another --out.")
     for low in range(0, clips, AT_ONCE):
         made = simulate(AT_ONCE, seconds=seconds, seed=seed * 100_003 + low // AT_ONCE, **settings)

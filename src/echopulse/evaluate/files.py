@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from echopulse.ecg import read_ecg
+from echopulse.ecg import find_beats, read_ecg
 from echopulse.errors import InputError
 from echopulse.evaluate.beats import beat_figures
 
 if TYPE_CHECKING:
-    from echopulse.pipeline import EchoPulse
+    from echopulse.pipeline import EchoPulse, Generation
 
 SECONDS = 4.0
 IRREGULAR_SECONDS = 10.0  # more intervals to correlate
@@ -46,21 +46,37 @@ def one_file(pulse: EchoPulse, path: Path, *, start: str, seed: int) -> dict[str
     """Generate from a file by the public road, measure, and hold the video's beats against the ECG's."""
     ecg = read_ecg(path)
     made = pulse(ecg, seconds=min(SECONDS, ecg.duration_s), start=start, seed=seed)
-    if made.beats.rhythm not in REGULAR and ecg.duration_s > SECONDS:
+    rhythm = rhythm_within(made)
+    if rhythm not in REGULAR and ecg.duration_s > SECONDS:
         made = pulse(ecg, seconds=min(IRREGULAR_SECONDS, ecg.duration_s), start=start, seed=seed)
     measured = made.measure()
     figures = beat_figures(made.beats.r_peaks_s, made.clip.times_s, measured.volumes)
     return {
-        "rhythm": made.beats.rhythm, "seconds": made.clip.duration_s, **figures, "ef": measured.ef,
+        "rhythm": rhythm, "seconds": made.clip.duration_s, **figures, "ef": measured.ef,
         "frames_without_ventricle": float(np.mean(~np.isfinite(measured.volumes))),
     }  # fmt: skip
+
+
+def rhythm_within(made: Generation) -> str:
+    """The rhythm of the clip itself: an ectopic beat seconds before or after it does not spare it the sinus bars."""
+    if made.beats.rhythm != "ectopic":
+        return made.beats.rhythm
+    from echopulse.pipeline import around
+
+    clip = around(made.ecg, made.clip.times_s[0], made.clip.times_s[-1], context_s=0.2)
+    try:
+        return find_beats(clip).rhythm
+    except InputError:
+        return made.beats.rhythm
 
 
 def aggregate(found: Sequence[dict[str, float | str]]) -> dict[str, float]:
     """The worst of the regular rhythms' figures and of the irregular ones' interval correlations; NaN stays NaN."""
     regular = [figures for figures in found if figures["rhythm"] in REGULAR]
     irregular = [figures for figures in found if figures["rhythm"] == "irregular"]
-    scores: dict[str, float] = {"beats.regular": len(regular), "beats.irregular": len(irregular)}
+    others = len(found) - len(regular) - len(irregular)
+    counts = {"regular": len(regular), "irregular": len(irregular), "others": others}
+    scores: dict[str, float] = {f"beats.{kind}": count for kind, count in counts.items()}
     if regular:
         scores["beats.regular.rate_difference_bpm.largest"] = float(np.max([f["rate_difference_bpm"] for f in regular]))
         for key in ("r_with_maximum", "beats_with_minimum"):

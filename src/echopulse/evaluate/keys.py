@@ -141,6 +141,7 @@ KEYS: dict[str, Figure] = {
     "beats.failed": Figure("", "files from which nothing could be generated", _at_most(0)),
     "beats.regular": Figure("", "files in sinus or another regular rhythm"),
     "beats.irregular": Figure("", "files in an irregular rhythm without P waves"),
+    "beats.others": Figure("", "files with ectopic beats in the clip or too few beats to tell; no bar is set for them"),
     "beats.regular.rate_difference_bpm.largest": Figure(
         "/min", "heart rate, video against ECG; the worst file", _at_most(3)
     ),
@@ -153,7 +154,7 @@ KEYS: dict[str, Figure] = {
     "beats.irregular.interval_r.smallest": Figure(
         "", "correlation of the intervals between volume minima with RR; the worst file", _at_least(0.8)
     ),
-    "files.NAME.rhythm": Figure("", "rhythm found in the ECG"),
+    "files.NAME.rhythm": Figure("", "rhythm found in the ECG around the clip; where that is ectopic, in the clip"),
     "files.NAME.seconds": Figure("s", "length of the clip; irregular rhythms get up to 10 s"),
     "files.NAME.ecg_rate_bpm": Figure("/min", "60 / median RR within the clip"),
     "files.NAME.video_rate_bpm": Figure("/min", "60 / median interval from ED to ED and from minimum to minimum"),

@@ -26,7 +26,7 @@ def describe(measurement: Measurement, clip: Clip) -> str:
     lines = [f"{len(found.times_s)} frames, {_or_none(clip.fps, '.3g', ' frames/s')}, view {clip.view or 'unknown'}"]
     seen = np.isfinite(found.volumes)
     if not seen.any():
-        return "\n".join([*lines, "No left ventricle was found.", NOTICE])
+        return "\n".join([*lines, "No left ventricle was found.", *_marks(clip)])
     unit = "ml" if found.volume_unit == "ml" else "(relative: the clip has no scale)"
     if len(found.ef_per_beat):
         beats = ", ".join(_percent(ef) for ef in found.ef_per_beat)
@@ -49,7 +49,11 @@ def describe(measurement: Measurement, clip: Clip) -> str:
         lines[-1] += "; look at them before you trust this"
     if not seen.all():
         lines.append(f"no ventricle in {int((~seen).sum())} of {len(seen)} frames")
-    return "\n".join([*lines, *(["SYNTHETIC clip."] if clip.synthetic else []), NOTICE])
+    return "\n".join([*lines, *_marks(clip)])
+
+
+def _marks(clip: Clip) -> list[str]:
+    return ["SYNTHETIC clip.", NOTICE] if clip.synthetic else [NOTICE]
 
 
 def as_dictionary(measurement: Measurement, clip: Clip) -> dict[str, Any]:

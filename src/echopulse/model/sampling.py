@@ -62,10 +62,17 @@ def guided(denoise: Denoiser, ids: Tensor, hidden: Tensor, conditions: Condition
     return null + scale * (given - null)
 
 
-def draw(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
-    """One index of the last axis of `logits` by the Gumbel trick; the random numbers are drawn on the CPU."""
+def draw(logits: Tensor, temperature: float, generator: torch.Generator, min_p: float = 0.0) -> Tensor:
+    """One index of the last axis of `logits` by the Gumbel trick; the random numbers are drawn on the CPU.
+
+    Choices less than `min_p` times as likely as the likeliest are left out: label smoothing gives every code a small
+    share of the probability, which would sprinkle the picture with codes that mean nothing there.
+    """
     if temperature == 0:
         return logits.argmax(-1)
+    if min_p > 0:
+        likeliest = logits.amax(-1, keepdim=True)
+        logits = logits.masked_fill(logits < likeliest + math.log(min_p), -torch.inf)
     noise = torch.rand(logits.shape, generator=generator).to(logits.device).clamp(1e-9, 1 - 1e-7)
     return (logits / temperature - torch.log(-torch.log(noise))).argmax(-1)
 
@@ -81,6 +88,7 @@ def fill_in(
     steps: int = 8,
     guidance: float = 3.0,
     temperature: float = 1.0,
+    min_p: float = 0.02,
     generator: torch.Generator,
 ) -> Tensor:
     """Ids with every hidden group drawn, in `steps` passes over a fixed low-discrepancy order.
@@ -88,8 +96,8 @@ def fill_in(
     ids int64 [b, t, h, w]; hidden bool [b, t, h, w, groups], the same for all of the batch. Guidance is used in the
     second half of the steps only: early on it narrows the choice before anything is known.
     """
-    parts = split_ids(ids, groups, group_bits)
-    hidden = hidden.clone()
+    parts = split_ids(ids, groups, group_bits).contiguous()  # both are written to through flattened views
+    hidden = hidden.clone(memory_format=torch.contiguous_format)
     order = reveal_order(*hidden.shape[1:]).to(ids.device)
     order = order[hidden[0].flatten()[order]]
     done = 0
@@ -98,7 +106,7 @@ def fill_in(
         scale = guidance if 2 * step >= len(counts) else 1.0
         logits = guided(denoise, join_ids(parts, group_bits), hidden, conditions, scale)
         now = order[done : done + count]
-        drawn = draw(logits.flatten(1, 4)[:, now], temperature, generator)
+        drawn = draw(logits.flatten(1, 4)[:, now], temperature, generator, min_p)
         parts.flatten(1)[:, now] = drawn
         hidden.flatten(1)[:, now] = False
         done += count

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from echopulse.errors import InputError
 
 PRIORS = ("easy", "clinical", "uniform")
+LIMITS = {"ef": (0.03, 0.86), "edv_ml": (20, 500), "heart_rate_bpm": (25, 220)}  # beyond them a heart is no heart
 Shape = int | tuple[int, ...]
 
 
@@ -73,7 +74,15 @@ def apply_pins(values: dict[str, Tensor], pinned: dict[str, Any], stage: str) ->
     replaced = dict(values)
     for name, value in pinned.items():
         drawn = values[name]
-        given = torch.as_tensor(value, dtype=drawn.dtype)
+        try:
+            given = torch.as_tensor(value, dtype=drawn.dtype)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"the {stage}'s {name} is a number; got {value!r}.") from error
+        if not bool(given.isfinite().all()):
+            raise InputError(f"the {stage}'s {name} is a number; got {value!r}.")
+        low, high = LIMITS.get(name, (-math.inf, math.inf))
+        if not bool(((given >= low) & (given <= high)).all()):
+            raise InputError(f"the {stage}'s {name} lies between {low:g} and {high:g}; got {value}.")
         while 0 < given.ndim < drawn.ndim:
             given = given[..., None]
         replaced[name] = given.expand(drawn.shape).clone()

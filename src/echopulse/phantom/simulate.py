@@ -121,6 +121,8 @@ def simulate(
     The ECG begins `ecg_before_s` before the first frame and ends `ecg_after_s` after the last. `view` None mixes
     views. Any parameter of any stage may be pinned by name: `simulate(4, kind="af", ef=0.3)`.
     """
+    if not (0 < fps <= 1000 and (seconds is None or 0 < seconds <= 3600)):
+        raise InputError(f"{seconds} s at {fps:g} frames/s were asked for; up to 3600 s and 1000 frames/s can be made.")
     if seconds is not None:
         frames = max(round(seconds * fps), 1)
     if n < 1 or frames < 1:

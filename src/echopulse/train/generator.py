@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from echopulse.data import Bank
+from echopulse.data.bank import RHYTHMS, Bank
 from echopulse.errors import InputError
 from echopulse.model.config import GeneratorConfig
 from echopulse.model.ecg_encoder import EcgEncoder
@@ -20,6 +20,8 @@ from echopulse.model.types import split_ids
 from echopulse.model.windows import AFTER_S, BEFORE_S, latent_times
 from echopulse.train.tokenizer import strips
 
+STANDING = RHYTHMS.index("asystole")
+
 
 class EcgIgnored(RuntimeError):
     """After enough steps the true ECG predicts the tokens no better than another heart's."""
@@ -27,10 +29,11 @@ class EcgIgnored(RuntimeError):
 
 @dataclass(frozen=True)
 class Windows:
-    """A batch for the generator; times in seconds from the first frame of each window's slot 1 neighbourhood.
+    """A batch for the generator; times in seconds from the clip's first frame or, if `far`, from the first of slot 1.
 
     ids int64 [b, t, h, w]; times_s float [b, t], the middle of each latent frame; far bool [b]; ecg [b, l, n] mV,
-    NaN where absent, from ecg_start_s [b] on; volume and mitral [b, f] at frame_times_s [b, f]; ef, view [b].
+    NaN where absent, from ecg_start_s [b] on; heart [b, f, 3] (see `heart_targets`) at frame_times_s [b, f]; ef, view
+    [b].
     """
 
     ids: Tensor
@@ -173,8 +176,9 @@ def draw_windows(
 ) -> tuple[Windows, Tensor]:
     """A batch of windows and how many leading slots each may know (int64 [b]).
 
-    Two thirds begin at the clip's start; the others continue: slot 0 is the clip's first latent frame, far back, and
-    the next few slots are known. Held-out batches (augment=False) begin at the start and know the first frame.
+    Two thirds begin at the clip's start; the others (`far`) continue: slot 0 is the clip's first latent frame, far
+    back, and the next few slots are known. Held-out batches (augment=False) begin at the start and know the first
+    frame.
     """
     count = batch if rows is None else len(rows)
     rows = torch.randint(len(bank), (count,), generator=draw) if rows is None else rows
@@ -206,7 +210,7 @@ def draw_windows(
         ecg_start_s=ecg_start,
         frame_times_s=frame_times,
         heart=heart_targets(bank, rows, index),
-        ef=torch.where(bank.rhythm[rows] == 3, torch.nan, bank.ef[rows]),
+        ef=torch.where(bank.rhythm[rows] == STANDING, torch.nan, bank.ef[rows]),
         view=bank.view[rows],
     )
     return windows, known

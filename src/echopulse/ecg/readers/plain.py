@@ -152,6 +152,8 @@ def _roles(table: np.ndarray, names: list[str]) -> tuple[int | None, list[int]]:
     """Which column is the time (if any) and which are leads."""
     numeric = [i for i in range(table.shape[1]) if np.isfinite(table[:, i]).any()]
     rising = [i for i in numeric if _steady(table[:, i])]
+    if numeric == rising == [0] and table.shape[1] > 1:
+        return 0, list(range(1, table.shape[1]))  # times, and leads without any value
     time = None
     if len(numeric) > 1:
         named = [i for i in rising if TIME_NAME.match(names[i])]
