@@ -7,7 +7,7 @@ set -euo pipefail
 export PYTHONPATH=src OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1
 run=${RUN:-runs/out}
 echopulse="python3 -m echopulse.cli"
-resume() { [ -f "$1/checkpoint.safetensors" ] && echo "--resume $1" || echo "--run $1"; }
+resume() { [ -f "$1/checkpoint.safetensors" ] || [ -d "$1/ecg" ] && echo "--resume $1" || echo "--run $1"; }
 
 case "${1:?bank, tokenizer, measurer, generator or export}" in
 bank) # twelve processes with seeds of their own; training may start after a minute

@@ -17,12 +17,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "echopulse"
 # Arrows go down or stay on a floor; nothing knows what stands above it. A new room gets its floor here.
 FLOORS = {
     "errors": 0,
+    "files": 0,
     "ecg": 1,
     "echo": 1,
     "phantom": 1,
     "data": 1,
     "model": 2,
     "measure": 2,
+    "generation": 3,
     "pipeline": 3,
     "train": 3,
     "evaluate": 3,

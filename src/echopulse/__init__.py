@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "EchoPulse": "echopulse.pipeline",
-    "Generation": "echopulse.pipeline",
+    "Generation": "echopulse.generation",
     "Sampling": "echopulse.pipeline",
     "ECG": "echopulse.ecg",
     "Beats": "echopulse.ecg",

@@ -220,13 +220,14 @@ def run_measure(options: argparse.Namespace) -> int:
     if options.json:
         check_output(options.json, force=options.force, endings=(".json",))
     clip = read_clip(options.clip)
-    from echopulse.measure.report import describe, write_json
+    from echopulse.files import write_json
+    from echopulse.measure.report import as_dictionary, describe
     from echopulse.pipeline import EchoPulse
 
     measurement = EchoPulse.from_pretrained(options.model).measure(clip)
     print(describe(measurement, clip))
     if options.json:
-        write_json(measurement, clip, options.json)
+        write_json(as_dictionary(measurement, clip), options.json)
     return 0
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from echopulse.data.bank import EVENTS, RHYTHMS, VIEWS, Bank, bank_from_clips, fill_bank, pack_bits, unpack_bits
+from echopulse.data.bank import EVENTS, KINDS, VIEWS, Bank, bank_from_clips, fill_bank, pack_bits, unpack_bits
 from echopulse.errors import InputError
 from echopulse.phantom import simulate
 
@@ -29,7 +29,7 @@ def test_a_bank_holds_the_clips_their_ecg_and_their_truth(clips):
     assert torch.equal(bank.volume_ml, clips.truth.volume_ml)
     assert bank.fps == 25 and bank.ecg_rate_hz == 200 and bank.ecg_start_s == pytest.approx(-1.6)
     assert [VIEWS[i] for i in bank.view] == list(clips.truth.view)
-    assert [RHYTHMS[i] for i in bank.rhythm] == ["sinus", "sinus"]
+    assert [KINDS[i] for i in bank.rhythm] == ["sinus", "sinus"]
 
 
 def test_masks_and_sectors_come_back_for_any_clip_and_frame(clips):

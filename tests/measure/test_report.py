@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from echopulse.echo.types import Clip
+from echopulse.files import write_json
 from echopulse.measure import Measurement
-from echopulse.measure.report import describe, write_json
+from echopulse.measure.report import as_dictionary, describe
 
 TIMES = np.arange(50) / 25
 
@@ -52,7 +53,7 @@ def test_a_standing_heart_and_an_empty_picture_have_their_own_words():
 def test_the_file_holds_every_number_and_null_where_there_is_none(tmp_path):
     volumes = measurement().volumes.copy()
     volumes[3] = np.nan
-    write_json(measurement(volumes=volumes), clip(pixel_spacing_cm=0.1), tmp_path / "m.json")
+    write_json(as_dictionary(measurement(volumes=volumes), clip(pixel_spacing_cm=0.1)), tmp_path / "m.json")
     kept = json.loads((tmp_path / "m.json").read_text())
     assert kept["ef"] == pytest.approx(0.67) and kept["ef_per_beat"] == [0.66, 0.68]
     assert kept["ed_frames"] == [0, 25] and kept["volumes"][3] is None and len(kept["times_s"]) == 50

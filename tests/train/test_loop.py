@@ -32,7 +32,7 @@ class Toy:
         self.model = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 1))
         self.fails_at, self.seeds, self.progress = fails_at, [], []
 
-    def on_progress(self, progress: float) -> None:
+    def on_progress(self, progress: float, step: int) -> None:
         self.progress.append(progress)
 
     def loss(self, seed: int):

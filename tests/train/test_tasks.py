@@ -92,9 +92,9 @@ def test_the_tokenizers_loss_falls_on_a_batch_it_sees_again_and_again(toy_bank):
 def test_the_quantizers_statistics_stand_still_in_the_last_tenth(toy_bank):
     task = TokenizerTask(TOKENIZER, toy_bank, toy_bank)
     task.model.train()
-    task.on_progress(0.5)
+    task.on_progress(0.5, 0)
     assert task.model.quantizer.norm.training
-    task.on_progress(0.95)
+    task.on_progress(0.95, 1)
     assert not task.model.quantizer.norm.training and task.model.training
 
 

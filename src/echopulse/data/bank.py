@@ -12,10 +12,10 @@ from torch import Tensor
 
 from echopulse.errors import InputError
 from echopulse.phantom import simulate
+from echopulse.phantom.anatomy import VIEWS
+from echopulse.phantom.rhythm import KINDS
 
 EVENTS = 24  # beats kept per clip, NaN padded
-RHYTHMS = ("sinus", "af", "pvc", "asystole")
-VIEWS = ("a4c", "a2c")
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Bank:
     frames uint8 [n, t, h, w]; lv_mask and sector bit-packed along the last axis; ecg float32 [n, leads, m] in mV at
     `ecg_rate_hz`, from `ecg_start_s` on; volume_ml and mitral_opening float32 [n, t]; events float32 [n, 4, EVENTS]:
     R peaks, T ends, ejection onsets and ends in seconds from the first frame; ef (of the beats seen, else nominal),
-    edv_ml, spacing_cm float32 [n]; view and rhythm int64 [n], indices into VIEWS and RHYTHMS.
+    edv_ml, spacing_cm float32 [n]; view and rhythm int64 [n], indices into VIEWS and KINDS.
     """
 
     tensors: dict[str, Tensor]
@@ -65,7 +65,15 @@ class Bank:
         parts = []
         for path in new:
             with safe_open(path, "pt") as file:
-                parts.append({key: file.get_tensor(key) for key in file.keys()})
+                rates = [float(file.metadata()[name]) for name in ("fps", "ecg_rate_hz", "ecg_start_s")]
+                part = {key: file.get_tensor(key) for key in file.keys()}
+            expected = (self.tensors or parts[0] if self.tensors or parts else part)["frames"].shape[1:]
+            if rates != [self.fps, self.ecg_rate_hz, self.ecg_start_s] or part["frames"].shape[1:] != expected:
+                raise InputError(
+                    f"{path}: clips of {list(part['frames'].shape[1:])} at {rates[0]:g} frames/s among others of "
+                    f"{list(expected)} at {self.fps:g}; a bank holds clips of one kind, so use another folder."
+                )
+            parts.append(part)
         before = len(self.tensors["frames"]) if self.tensors else 0
         old = [self.tensors] if self.tensors else []
         self.tensors = {key: torch.cat([part[key] for part in (*old, *parts)]) for key in parts[0]}
@@ -112,7 +120,7 @@ def clips_to_tensors(clips) -> dict[str, Tensor]:
         "edv_ml": truth.edv_ml,
         "spacing_cm": truth.pixel_spacing_cm,
         "view": torch.tensor([VIEWS.index(name) for name in truth.view]),
-        "rhythm": torch.tensor([RHYTHMS.index(name) for name in truth.rhythm]),
+        "rhythm": torch.tensor([KINDS.index(name) for name in truth.rhythm]),
     }
     return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +16,7 @@ from echopulse.evaluate.held_out import Bench, hearts_of, measurer_scores, simul
 from echopulse.evaluate.keys import BESIDE, aside, counts_for, figure_of, is_count, verdict
 from echopulse.evaluate.reconstruction import tokenizer_scores
 from echopulse.evaluate.speed import speed_scores
+from echopulse.files import write_json, write_text
 
 if TYPE_CHECKING:
     from echopulse.pipeline import EchoPulse
@@ -95,17 +94,9 @@ def to_markdown(scores: Scores) -> str:
 def write_scores(scores: Scores, markdown_path: Path | None, json_path: Path | None) -> None:
     """The table as Markdown and the flat keys as JSON (what is not a number as null), each file whole or not at all."""
     if markdown_path:
-        _write(markdown_path, to_markdown(scores) + "\n")
+        write_text(to_markdown(scores) + "\n", markdown_path)
     if json_path:
-        absent = {key: None for key, value in scores.items() if isinstance(value, float) and not math.isfinite(value)}
-        plain = {**scores, **absent}
-        _write(json_path, json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+        write_json(scores, json_path)
 
 
 def _row(key: str, scores: Scores) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from echopulse.files import to_json
 from echopulse.measure.cycle import ejection_fraction_overall
 from echopulse.measure.types import Measurement
 
@@ -68,22 +66,7 @@ def as_dictionary(measurement: Measurement, clip: Clip) -> dict[str, Any]:
         "volumes": found.volumes, "volumes_area_length": found.volumes_area_length, "areas": found.areas_cm2,
         "confidence": found.confidence, "notice": NOTICE,
     }  # fmt: skip
-    return {name: _plain(value) for name, value in values.items()}
-
-
-def write_json(measurement: Measurement, clip: Clip, path: Path) -> None:
-    """`as_dictionary` as a file, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(as_dictionary(measurement, clip), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return [_plain(item) for item in value.tolist()]
-    if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
-    return value
+    return to_json(values)
 
 
 def _percent(fraction: float) -> str:

@@ -1,6 +1,6 @@
 """What a model is made of: one frozen dataclass per network, written beside its weights as `config.json`."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from echopulse.errors import InputError
@@ -92,13 +92,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def config_to_dict(config: Any) -> dict[str, Any]:
-    """A configuration as plain JSON types."""
-    return asdict(config)
-
-
 def config_from_dict(kind: type, values: dict[str, Any]) -> Any:
-    """The configuration of class `kind` from `config_to_dict`'s output.
+    """The configuration of class `kind` from the JSON types of `dataclasses.asdict`.
 
     Raises InputError when a key is unknown: weights of a newer version would otherwise load half-understood.
     """

@@ -86,7 +86,7 @@ def fill_in(
     groups: int,
     group_bits: int,
     steps: int = 8,
-    guidance: float = 3.0,
+    guidance: float = 2.5,
     temperature: float = 1.0,
     min_p: float = 0.02,
     generator: torch.Generator,

@@ -11,15 +11,11 @@ class Tokens:
     """A clip as discrete codes.
 
     ids: int64 [t', h', w'], each the code of one token (bit i of the id is bit i of the quantizer).
-    times_s: float64 [t'], the time of the last picture that each latent frame holds, in seconds.
+    times_s: float64 [t'], the middle of the pictures that each latent frame holds, in seconds of the ECG.
     """
 
     ids: Tensor
     times_s: Tensor
-
-    def bits(self, count: int) -> Tensor:
-        """The codes as float [t', h', w', count] of -1 and +1."""
-        return ids_to_bits(self.ids, count)
 
 
 def ids_to_bits(ids: Tensor, count: int) -> Tensor:

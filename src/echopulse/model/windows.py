@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 BEFORE_S, AFTER_S = 1.6, 0.4  # how much ECG around a window the generator hears
+REFERENCE_AT_MOST_S = 1.28  # a reference further back is given this place: training knows no other
 OVERLAP = 3  # latent frames of the window before that the next one knows
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from echopulse.data.bank import RHYTHMS, Bank
+from echopulse.data.bank import Bank
 from echopulse.errors import InputError
 from echopulse.model.config import GeneratorConfig
 from echopulse.model.ecg_encoder import EcgEncoder
@@ -18,9 +18,10 @@ from echopulse.model.sampling import denoiser, fill_in
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import split_ids
 from echopulse.model.windows import AFTER_S, BEFORE_S, latent_times
+from echopulse.phantom.rhythm import KINDS
 from echopulse.train.tokenizer import strips
 
-STANDING = RHYTHMS.index("asystole")
+STANDING = KINDS.index("asystole")
 
 
 class EcgIgnored(RuntimeError):
@@ -71,7 +72,7 @@ class EcgTask:
         self.model = EcgEncoder(config.ecg).to(device)
         self.config, self.bank, self.held_out, self.batch, self.device = config, bank, held_out, batch, device
 
-    def on_progress(self, progress: float) -> None:
+    def on_progress(self, progress: float, step: int) -> None:
         """Nothing changes on the way."""
 
     def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
@@ -245,9 +246,9 @@ class GeneratorTask:
         self.batch, self.device, self.must_part_by = batch, device, must_part_by
         self.steps = 0
 
-    def on_progress(self, progress: float) -> None:
+    def on_progress(self, progress: float, step: int) -> None:
         """Takes in new shards now and then."""
-        self.steps += 1
+        self.steps = step
         if self.bank.folder and self.steps % 300 == 0 and self.bank.refresh():
             self.cache.extend()
 

@@ -33,8 +33,8 @@ class Task(Protocol):
     def pictures(self, model: nn.Module) -> Tensor | None:
         """A sheet uint8 [h, w] to look at, or None."""
 
-    def on_progress(self, progress: float) -> None:
-        """Called before every step with how far the run is, 0..1."""
+    def on_progress(self, progress: float, step: int) -> None:
+        """Called before every step with how far the run is, 0..1, and the steps done."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Run:
         while self.progress < 1:
             started = time.monotonic()
             task.model.train()
-            task.on_progress(self.progress)
+            task.on_progress(self.progress, self.step)
             rate = learning_rate_at(self.progress, self.step, settings)
             for group in self.optimizer.param_groups:
                 group["lr"] = rate

@@ -28,7 +28,7 @@ class MeasurerTask:
         self.model = Segmenter(config).to(device)
         self.bank, self.held_out, self.batch, self.device = bank, held_out, batch, device
 
-    def on_progress(self, progress: float) -> None:
+    def on_progress(self, progress: float, step: int) -> None:
         """Nothing changes on the way."""
 
     def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:

@@ -60,6 +60,12 @@ def train(
     tokenizer = _load_tokenizer(tokenizer_folder) if what == "generator" else None
     frame_size = tokenizer.config.size if tokenizer else sizes["tokenizer"].size
     bank = load_bank(data, run, clips, seed, frame_size, device)
+    window = 1 + 4 * (sizes["generator"].window - 1)
+    if bank.frames.shape[1] < window or bank.frames.shape[2] != frame_size:
+        raise InputError(
+            f"{data}: clips of {list(bank.frames.shape[1:])}; at least {window} frames of {frame_size}×{frame_size} "
+            "are needed (simulate --bank ... --seconds 2.6)."
+        )
     held_out = load_held_out(run if data == "phantom" else Path(data), frame_size, device)
     given = {"steps": steps, "minutes": minutes, "learning_rate": learning_rate}
     settings = replace(SETTINGS[what], seed=seed, **{name: value for name, value in given.items() if value is not None})
@@ -88,7 +94,7 @@ def train(
 
     scores = training.train(on_step)
     save_weights(training.averaged_model(), model_folder / what)
-    save_config(model_folder, **config)
+    save_config(model_folder, name=f"echopulse-{preset}", **config)
     return scores, model_folder
 
 

@@ -33,12 +33,10 @@ class TokenizerTask:
         self.model = Tokenizer(config).to(device)
         self.bank, self.held_out = bank, held_out
         self.batch, self.frames, self.device = batch, frames, device
-        self.steps = 0
 
-    def on_progress(self, progress: float) -> None:
+    def on_progress(self, progress: float, step: int) -> None:
         """Takes in new shards now and then; holds the quantizer's statistics still for the last tenth."""
-        self.steps += 1
-        if self.bank.folder and self.steps % 200 == 0:
+        if self.bank.folder and step % 200 == 199:
             self.bank.refresh()
         if progress > 0.9:
             self.model.quantizer.norm.eval()

@@ -1,0 +1,34 @@
+"""Plain JSON from what the rooms compute, in files that are whole or absent."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def to_json(value: Any) -> Any:
+    """Numpy values as JSON types, floats to six decimals; what is not a finite number becomes null."""
+    if isinstance(value, dict):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [to_json(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value
+
+
+def write_text(text: str, path: Path) -> None:
+    """`text` as a UTF-8 file that replaces an older one as a whole."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def write_json(value: Any, path: Path) -> None:
+    """`value`, made plain, as an indented JSON file."""
+    write_text(json.dumps(to_json(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
