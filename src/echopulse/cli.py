@@ -68,7 +68,7 @@ def _add_generate(verbs) -> None:
     verb.add_argument("--seed", type=int, default=0)
     verb.add_argument("--start", default="phantom", help="first picture if no --image: phantom (default) or generated")
     verb.add_argument("--steps", type=int, default=8, help="passes per window of 1.3 s")
-    verb.add_argument("--guidance", type=float, default=2.5, help="how strongly ECG and EF steer; 1 is off")
+    verb.add_argument("--guidance", type=float, default=3.0, help="how strongly ECG and EF steer; 1 is off")
     verb.add_argument("--rate", type=float, help="sampling rate in Hz where the file does not say")
     verb.add_argument("--lead", help="which lead to use where there are several")
     verb.add_argument("--allow-flat", action="store_true", help="accept a flat line (the heart then stands still)")

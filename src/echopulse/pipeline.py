@@ -42,9 +42,9 @@ class Sampling:
     """How tokens are drawn: passes per window, strength of the ECG's and EF's guidance, temperature, rarest choice."""
 
     steps: int = 8
-    guidance: float = 2.5
+    guidance: float = 3.0
     temperature: float = 1.0
-    min_p: float = 0.02
+    min_p: float = 0.1
 
 
 class EchoPulse:

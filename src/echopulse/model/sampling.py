@@ -86,9 +86,9 @@ def fill_in(
     groups: int,
     group_bits: int,
     steps: int = 8,
-    guidance: float = 2.5,
+    guidance: float = 3.0,
     temperature: float = 1.0,
-    min_p: float = 0.02,
+    min_p: float = 0.1,
     generator: torch.Generator,
 ) -> Tensor:
     """Ids with every hidden group drawn, in `steps` passes over a fixed low-discrepancy order.
