@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from echopulse.evaluate.beats import beat_figures, follow_intervals, maxima_near
+from echopulse.evaluate.beats import beat_figures, follow_intervals, heart_rates, maxima_near
 from echopulse.evaluate.files import aggregate, names_of
 
 TIMES = np.arange(100) / 25
@@ -68,3 +68,15 @@ def test_the_worst_file_counts_and_nothing_is_hidden():
 
 def test_files_get_names_fit_for_keys(tmp_path):
     assert names_of([tmp_path / "a.b.csv", tmp_path / "x" / "1.csv", tmp_path / "y" / "1.hea"]) == ["a_b", "x_1", "y_1"]
+
+
+def test_a_rate_is_compared_over_the_same_stretch_even_when_it_changes():
+    peaks = np.cumsum([0.0, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95])
+    video, ecg = heart_rates((peaks[1:5] + 0.1, peaks[1:4] + 0.4), peaks)
+    assert video == pytest.approx(ecg, abs=1.5)
+
+
+def test_a_heart_that_beats_twice_as_often_as_its_ecg_shows_twice_the_rate():
+    peaks = np.arange(6.0)
+    video, ecg = heart_rates((np.arange(0.25, 4.5, 0.5),), peaks)
+    assert (video, ecg) == (pytest.approx(120), pytest.approx(60))

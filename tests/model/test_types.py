@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from echopulse.model.types import Tokens, bits_to_ids, ids_to_bits, join_ids, split_ids
+from echopulse.model.types import bits_to_ids, ids_to_bits, join_ids, split_ids
 
 
 def some_ids(bits: int) -> torch.Tensor:
@@ -37,8 +37,3 @@ def test_a_group_holds_the_bits_of_its_own_place():
 def test_the_lowest_bit_comes_first():
     assert ids_to_bits(torch.tensor(1), 3).tolist() == [1, -1, -1]
     assert ids_to_bits(torch.tensor(4), 3).tolist() == [-1, -1, 1]
-
-
-def test_tokens_give_their_bits():
-    ids = some_ids(14)[0]
-    assert torch.equal(Tokens(ids, torch.zeros(3)).bits(14), ids_to_bits(ids, 14))

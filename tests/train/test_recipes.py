@@ -38,7 +38,8 @@ def test_the_three_recipes_make_a_folder_that_the_pipeline_loads(bank_folder, tm
     assert sorted(path.name for path in model.iterdir()) == [
         "config.json", "generator.safetensors", "measurer.safetensors", "tokenizer.safetensors",
     ]  # fmt: skip
-    assert set(json.loads((model / "config.json").read_text())) == {"tokenizer", "measurer", "generator"}
+    config = json.loads((model / "config.json").read_text())
+    assert set(config) == {"name", "tokenizer", "measurer", "generator"} and config["name"] == "echopulse-tiny"
     assert EchoPulse.from_pretrained(model).generator.config.grid == 2
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from echopulse.evaluate.timing import interval_correlation
-from echopulse.measure.cycle import SMALLEST_STROKE, find_cycles, heart_rate_from_phases, smooth_curve
+from echopulse.measure.cycle import SMALLEST_STROKE, find_cycles, smooth_curve
 
 NEAR_S = 0.08
 PLATEAU = 0.02
@@ -25,8 +25,7 @@ def beat_figures(r_peaks_s: np.ndarray, times_s: np.ndarray, volume: np.ndarray)
     cycles = find_cycles(times_s, volume)
     peaks = np.sort(r_peaks_s)
     inside = peaks[(peaks >= times_s[0]) & (peaks <= times_s[-1])]
-    ecg_rate = heart_rate_from_phases(inside, np.zeros(0))
-    video_rate = heart_rate_from_phases(cycles.ed_times_s, cycles.minima_s)
+    video_rate, ecg_rate = heart_rates((cycles.ed_times_s, cycles.minima_s), peaks)
     hits = maxima_near(peaks, times_s, volume)
     intervals = zip(inside[:-1], inside[1:], strict=True)
     counts = np.array([np.sum((cycles.minima_s >= a) & (cycles.minima_s < b)) for a, b in intervals])
@@ -43,6 +42,29 @@ def beat_figures(r_peaks_s: np.ndarray, times_s: np.ndarray, volume: np.ndarray)
         "interval_r": r,
         "interval_r.n": compared,
     }
+
+
+def heart_rates(events: tuple[np.ndarray, ...], peaks: np.ndarray) -> tuple[float, float]:
+    """Mean heart rate of the video and of the ECG over the same stretches of time, per minute; NaN without two events.
+
+    Each of `events` (all EDs, all volume minima; seconds) spans a stretch from its first to its last; the video's rate
+    is the intervals in the stretches over their length, the ECG's the RR intervals that pass in the same
+    stretches, parts of an interval included. A missed or an extra beat of the video changes its rate and not the ECG's.
+    """
+    events = tuple(times for times in events if len(times) > 1)
+    if not events or len(peaks) < 2:
+        return float("nan"), float("nan")
+    spans = sum(times[-1] - times[0] for times in events)
+    beats = sum(len(times) - 1 for times in events)
+    passed = sum(beats_until(times[-1], peaks) - beats_until(times[0], peaks) for times in events)
+    return 60 * beats / spans, float(60 * passed / spans)
+
+
+def beats_until(time_s: float, peaks: np.ndarray) -> float:
+    """RR intervals passed since the first peak, parts included; beyond the ends the outermost interval goes on."""
+    rr = np.diff(peaks)
+    index = int(np.clip(np.searchsorted(peaks, time_s, side="right") - 1, 0, len(rr) - 1))
+    return index + (time_s - peaks[index]) / rr[index]
 
 
 def maxima_near(peaks: np.ndarray, times_s: np.ndarray, volume: np.ndarray) -> np.ndarray:

@@ -156,8 +156,8 @@ KEYS: dict[str, Figure] = {
     ),
     "files.NAME.rhythm": Figure("", "rhythm found in the ECG around the clip; where that is ectopic, in the clip"),
     "files.NAME.seconds": Figure("s", "length of the clip; irregular rhythms get up to 10 s"),
-    "files.NAME.ecg_rate_bpm": Figure("/min", "60 / median RR within the clip"),
-    "files.NAME.video_rate_bpm": Figure("/min", "60 / median interval from ED to ED and from minimum to minimum"),
+    "files.NAME.ecg_rate_bpm": Figure("/min", "mean rate of the R peaks over the stretch that the video's beats span"),
+    "files.NAME.video_rate_bpm": Figure("/min", "mean rate from first to last ED and from first to last minimum"),
     "files.NAME.rate_difference_bpm": Figure("/min", "their absolute difference"),
     "files.NAME.r_with_maximum": Figure(
         "", "share of R peaks with a volume within 2 % of the beat's largest within 80 ms, followed by a fall"
