@@ -15,6 +15,7 @@ from echopulse.phantom.scanner import scan
 from echopulse.phantom.simulate import draw_phantom, stream
 
 USUAL_RR_S = 0.8
+GAIN_DB = 7.0  # as a sonographer would set it: the prior also draws pictures that are too dark to show anybody
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def opening_frame(
     Without an atrial kick if `fibrillating`. Beats before the first known one are assumed at the usual interval, so
     that the ventricle has been filled before.
     """
-    pins: dict[str, Any] = {} if ef is None else {"ef": ef}
+    pins: dict[str, Any] = {"gain_db": GAIN_DB} | ({} if ef is None else {"ef": ef})
     kind = "asystole" if not len(r_peaks_s) else "af" if fibrillating else "sinus"
     drawn = draw_phantom(1, seed, prior, view=view, kind=kind, **pins)
     peaks = torch.from_numpy(_with_warm_up(np.asarray(r_peaks_s, dtype=np.float64))).float()[None]
