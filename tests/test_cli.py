@@ -381,7 +381,7 @@ def test_simulate_writes_pairs(tmp_path, capsys):
     pairs = str(tmp_path / "pairs")
     assert main(["simulate", "--out", pairs, "--clips", "1", "--seconds", "0.2", "--set", "ef=0.3"]) == 0
     assert files_in(tmp_path / "pairs") == ["00000.csv", "00000.mp4", "00000.npz"]
-    assert "1 clips with ECG and truth" in capsys.readouterr().out
+    assert "1 clip with ECG and truth" in capsys.readouterr().out
 
 
 def test_simulate_writes_a_bank_in_whole_shards(tmp_path, monkeypatch, capsys):

@@ -39,13 +39,22 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Examples as they are written, and every default that there is."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        if action.default in (None, False, [], "==SUPPRESS==") or "default" in (action.help or ""):
+            return action.help or ""
+        return f"{action.help or action.dest} (default: %(default)s)"
+
+
 def _verb(verbs, name: str, run: Callable, help: str, example: str) -> argparse.ArgumentParser:
     verb = verbs.add_parser(
         name,
         help=help,
         description=help[0].upper() + help[1:] + ".",
         epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     verb.add_argument("--verbose", action="store_true", help="show the traceback of an error")
     verb.set_defaults(command=run)
@@ -62,10 +71,10 @@ def _add_generate(verbs) -> None:
     verb.add_argument("--image", type=Path, help="first picture: PNG, JPEG, video or DICOM")
     verb.add_argument("--view", default="a4c", help="a4c (default) or a2c")
     verb.add_argument("--ef", type=float, help="ejection fraction to aim at, 0.05 to 0.85")
-    verb.add_argument("--seconds", type=float, default=3.0)
+    verb.add_argument("--seconds", type=float, default=3.0, help="length of the clip")
     verb.add_argument("--at", type=float, help="where in the ECG the clip begins, in seconds")
-    verb.add_argument("--fps", type=float, default=25.0)
-    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--fps", type=float, default=25.0, help="frames per second")
+    verb.add_argument("--seed", type=int, default=0, help="same seed, same clip")
     verb.add_argument("--start", default="phantom", help="first picture if no --image: phantom (default) or generated")
     verb.add_argument("--steps", type=int, default=8, help="passes per window of 1.3 s")
     verb.add_argument("--guidance", type=float, default=3.0, help="how strongly ECG and EF steer; 1 is off")
@@ -166,10 +175,10 @@ def _add_simulate(verbs) -> None:
     where = verb.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, help="folder for NNNNN.mp4, NNNNN.csv (ECG) and NNNNN.npz (all, with truth)")
     where.add_argument("--bank", type=Path, help="folder for training shards (safetensors) instead")
-    verb.add_argument("--clips", type=int, default=10)
-    verb.add_argument("--seconds", type=float, default=2.6)
-    verb.add_argument("--fps", type=float, default=25.0)
-    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--clips", type=int, default=10, help="how many")
+    verb.add_argument("--seconds", type=float, default=2.6, help="length of each clip")
+    verb.add_argument("--fps", type=float, default=25.0, help="frames per second")
+    verb.add_argument("--seed", type=int, default=0, help="same seed, same hearts")
     verb.add_argument("--view", help="a4c or a2c; both by default")
     verb.add_argument("--prior", default="clinical", help="easy, clinical (default) or uniform (even EF, for training)")
     verb.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="pin a parameter of the phantom")
@@ -194,7 +203,8 @@ def run_simulate(options: argparse.Namespace) -> int:
     with _progress("simulating") as on_step:
         export_pairs(options.out, options.clips, seconds=options.seconds, seed=options.seed, force=options.force,
                      on_step=on_step, **settings)  # fmt: skip
-    print(f"{options.out}: {options.clips} clips with ECG and truth. Simulated hearts; not for diagnosis.")
+    made = "1 clip" if options.clips == 1 else f"{options.clips} clips"
+    print(f"{options.out}: {made} with ECG and truth. Simulated hearts; not for diagnosis.")
     return 0
 
 
@@ -250,7 +260,7 @@ def _add_train(verbs) -> None:
     verb.add_argument("--batch", type=int)
     verb.add_argument("--learning-rate", type=float)
     verb.add_argument("--device", default="cpu")
-    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--seed", type=int, default=0, help="of weights and batches")
     verb.add_argument("--tensorboard", action="store_true", help="also log for TensorBoard (the extra of that name)")
 
 
