@@ -12,8 +12,8 @@ from torch import Tensor
 
 from echopulse.errors import InputError
 from echopulse.phantom import simulate
-from echopulse.phantom.anatomy import VIEWS
-from echopulse.phantom.rhythm import KINDS
+from echopulse.phantom.anatomy.heart import VIEWS
+from echopulse.phantom.rhythm.timing import KINDS
 
 EVENTS = 24  # beats kept per clip, NaN padded
 

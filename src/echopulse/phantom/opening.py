@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from echopulse.phantom.mechanics import contract
-from echopulse.phantom.rhythm import WARM_UP_BEATS, beat_times, beats_at
-from echopulse.phantom.scanner import scan
+from echopulse.phantom.mechanics.pump import contract
+from echopulse.phantom.rhythm.timing import WARM_UP_BEATS, beat_times, beats_at
+from echopulse.phantom.scanner.scan import scan
 from echopulse.phantom.simulate import draw_phantom, stream
 
 USUAL_RR_S = 0.8

@@ -9,12 +9,16 @@ import torch
 from torch import Generator, Tensor
 
 from echopulse.errors import InputError
-from echopulse.phantom.anatomy import AnatomyParameters, draw_anatomy
-from echopulse.phantom.electrocardiogram import ElectrocardiogramParameters, draw_electrocardiogram, synthesize_ecg
-from echopulse.phantom.mechanics import MechanicsParameters, contract, draw_mechanics
+from echopulse.phantom.anatomy.heart import AnatomyParameters, draw_anatomy
+from echopulse.phantom.mechanics.pump import MechanicsParameters, contract, draw_mechanics
 from echopulse.phantom.priors import check_prior
-from echopulse.phantom.rhythm import ASYSTOLE, RhythmParameters, beat_times, draw_rhythm
-from echopulse.phantom.scanner import ScannerParameters, draw_scanner, scan
+from echopulse.phantom.rhythm.electrocardiogram import (
+    ElectrocardiogramParameters,
+    draw_electrocardiogram,
+    synthesize_ecg,
+)
+from echopulse.phantom.rhythm.timing import ASYSTOLE, RhythmParameters, beat_times, draw_rhythm
+from echopulse.phantom.scanner.scan import ScannerParameters, draw_scanner, scan
 from echopulse.phantom.types import Motion, Rhythm, Truth
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from echopulse.errors import InputError
-from echopulse.phantom.anatomy import (
+from echopulse.phantom.anatomy.heart import (
     draw_anatomy,
     epicardial_half_width_squared,
     inside_ventricle,

@@ -4,8 +4,8 @@ import math
 
 import torch
 
-from echopulse.phantom.anatomy import draw_anatomy, heart_coordinates
-from echopulse.phantom.scanner import draw_scanner, scan
+from echopulse.phantom.anatomy.heart import draw_anatomy, heart_coordinates
+from echopulse.phantom.scanner.scan import draw_scanner, scan
 from echopulse.phantom.types import Motion
 
 

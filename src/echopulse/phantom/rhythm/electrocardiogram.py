@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from echopulse.phantom.artefacts import spoil
 from echopulse.phantom.priors import apply_pins, chance, check_prior, choice, log_normal, log_uniform, normal, uniform
-from echopulse.phantom.rhythm import AF
+from echopulse.phantom.rhythm.artefacts import spoil
+from echopulse.phantom.rhythm.timing import AF
 from echopulse.phantom.types import Rhythm
 
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from echopulse.phantom.electrocardiogram import draw_electrocardiogram, synthesize_ecg
-from echopulse.phantom.rhythm import beat_times, draw_rhythm
+from echopulse.phantom.rhythm.electrocardiogram import draw_electrocardiogram, synthesize_ecg
+from echopulse.phantom.rhythm.timing import beat_times, draw_rhythm
 
 TIMES = torch.arange(0, 3, 1 / 200)
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 if TYPE_CHECKING:
-    from echopulse.phantom.electrocardiogram import ElectrocardiogramParameters
+    from echopulse.phantom.rhythm.electrocardiogram import ElectrocardiogramParameters
 
 WANDER_HZ = (0.08, 0.25, 0.45)
 

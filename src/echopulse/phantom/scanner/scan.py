@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from echopulse.phantom.anatomy import (
+from echopulse.phantom.anatomy.heart import (
     AnatomyParameters,
     LVShape,
     heart_coordinates,
@@ -24,11 +24,11 @@ from echopulse.phantom.anatomy import (
     lv_shape,
     material_coordinates,
 )
+from echopulse.phantom.anatomy.tissue import map_grid, paint_tissue
+from echopulse.phantom.anatomy.valves import leaflet_texture, paint_leaflets, patch_grid
 from echopulse.phantom.priors import apply_pins, chance, check_prior, normal, uniform
 from echopulse.phantom.texture import blur_matrix, smooth_field, soft_step, speckle_field
-from echopulse.phantom.tissue import map_grid, paint_tissue
 from echopulse.phantom.types import Motion
-from echopulse.phantom.valves import leaflet_texture, paint_leaflets, patch_grid
 
 DEPTHS, BEAMS = 128, 96  # the polar grid
 NOISE_FIELDS = 24

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from echopulse.phantom.priors import apply_pins, chance, check_prior, choice, log_normal, normal, uniform
-from echopulse.phantom.rhythm import remembered_rr, systolic_intervals
+from echopulse.phantom.rhythm.timing import remembered_rr, systolic_intervals
 from echopulse.phantom.types import Motion, Rhythm
 
 NORMAL_EF = 0.62

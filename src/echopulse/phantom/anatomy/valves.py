@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Generator, Tensor
 
-from echopulse.phantom.anatomy import (
+from echopulse.phantom.anatomy.heart import (
     RV_BASE,
     AnatomyParameters,
     LVShape,

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from echopulse.phantom.mechanics import contract, draw_mechanics
-from echopulse.phantom.rhythm import beat_times, draw_rhythm, systolic_intervals
+from echopulse.phantom.mechanics.pump import contract, draw_mechanics
+from echopulse.phantom.rhythm.timing import beat_times, draw_rhythm, systolic_intervals
 
 STEADY = {"respiration_swing": 0.0, "slow_swing": 0.0, "rr_jitter": 0.0, "qt_offset_s": 0.0, "qrs_s": 0.09}
 PLAIN = {"pre_ejection_offset_s": 0.0, "es_after_t_end_s": 0.012}

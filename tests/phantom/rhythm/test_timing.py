@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from echopulse.errors import InputError
-from echopulse.phantom.rhythm import KINDS, WARM_UP_BEATS, beat_times, draw_rhythm, systolic_intervals
+from echopulse.phantom.rhythm.timing import KINDS, WARM_UP_BEATS, beat_times, draw_rhythm, systolic_intervals
 
 
 def generator(seed: int = 0) -> torch.Generator:

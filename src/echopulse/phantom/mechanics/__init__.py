@@ -1,0 +1,1 @@
+"""What the chambers do: volumes, valves, twist and their timing, beat after beat."""

@@ -1,0 +1,1 @@
+"""When the heart beats, and what electrodes see of it."""

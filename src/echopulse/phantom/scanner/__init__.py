@@ -1,0 +1,1 @@
+"""The simulated scanner: what a beam makes of tissue, and what the machine prints around it."""
