@@ -8,7 +8,7 @@ echopulse=.venv/bin/echopulse
 resume() { [ -f "$1/checkpoint.safetensors" ] || [ -d "$1/ecg" ] && echo "--resume $1" || echo "--run $1"; }
 
 # 1,344 clips of 65 frames: 6 to 15 s a shard of 32 on one core. Training may start after the first ten shards.
-$echopulse simulate --bank "$run/bank" --clips 1344 --seed 0 --prior uniform
+$echopulse simulate --bank "$run/bank" --clips 1344 --seed 0 --prior uniform --view a4c,a2c
 
 $echopulse train tokenizer --data "$run/bank" $(resume "$run/tokenizer") --minutes 28 --steps 100000 --out "$run/model"
 $echopulse train measurer --data "$run/bank" $(resume "$run/measurer") --minutes 4 --steps 100000 --out "$run/model"

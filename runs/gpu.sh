@@ -12,7 +12,7 @@ resume() { [ -f "$1/checkpoint.safetensors" ] || [ -d "$1/ecg" ] && echo "--resu
 case "${1:?bank, tokenizer, measurer, generator or export}" in
 bank) # twelve processes with seeds of their own; training may start after a minute
     for seed in $(seq 1 12); do
-        setsid $echopulse simulate --bank "$run/bank" --clips "${CLIPS:-1600}" --seed "$seed" --prior uniform \
+        setsid $echopulse simulate --bank "$run/bank" --clips "${CLIPS:-1600}" --seed "$seed" --prior uniform --view a4c,a2c \
             > "$run-bank-$seed.log" 2>&1 &
     done
     sleep "${WAIT:-60}" ;;

@@ -171,45 +171,46 @@ def _check_outputs(outs: list[Path], force: bool, several: bool) -> None:
 
 def _add_simulate(verbs) -> None:
     verb = _verb(verbs, "simulate", run_simulate, "make paired ECG, echo and exact truth with the simulated heart",
-                 "echopulse simulate --out pairs --clips 20 --set ef=0.3 --set kind=af")  # fmt: skip
+                 "echopulse simulate --out pairs --clips 20 --set ef=0.3 --set rhythm=af")  # fmt: skip
     where = verb.add_mutually_exclusive_group(required=True)
-    where.add_argument("--out", type=Path, help="folder for NNNNN.mp4, NNNNN.csv (ECG) and NNNNN.npz (all, with truth)")
-    where.add_argument("--bank", type=Path, help="folder for training shards (safetensors) instead")
-    verb.add_argument("--clips", type=int, default=10, help="how many")
-    verb.add_argument("--seconds", type=float, default=2.6, help="length of each clip")
-    verb.add_argument("--fps", type=float, default=25.0, help="frames per second")
+    where.add_argument("--out", type=Path, help="folder to fill; a second run goes on where the first one stopped")
+    where.add_argument("--bank", type=Path, help="folder for training shards: short for --format shards --out")
+    verb.add_argument("--clips", type=int, default=10, help="how many hearts")
+    verb.add_argument("--format", default="pairs", help="pairs (default), echonet, camus, dicom or shards")
+    verb.add_argument("--workers", type=int, help="processes; as many as there are cores by default")
+    verb.add_argument("--seconds", type=float, help="length of each clip; 2.6 by default")
+    verb.add_argument("--fps", type=float, help="frames per second; 25 by default, or what is usual in the format")
+    verb.add_argument("--size", type=int, help="pixels on a side; 128 by default, or what is usual in the format")
     verb.add_argument("--seed", type=int, default=0, help="same seed, same hearts")
-    verb.add_argument("--view", help="a4c or a2c; both by default")
+    verb.add_argument("--views", "--view", help="a4c,a2c,a3c,plax,psax_mitral,psax_papillary,psax_apical: some of them")
+    verb.add_argument("--leads", help="of the ECG: how many, or which, as II,V5; 2 by default")
     verb.add_argument("--prior", default="clinical", help="easy, clinical (default) or uniform (even EF, for training)")
     verb.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="pin a parameter of the phantom")
+    verb.add_argument("--ecg", type=Path, metavar="FILE", help="a recording whose beats every heart follows")
+    verb.add_argument("--at", type=float, help="where in that recording the clips begin, in seconds")
+    verb.add_argument("--displacement", action="store_true", help="pairs: add how far every pixel's tissue has moved")
     verb.add_argument("--device", default="cpu")
     verb.add_argument("--force", action="store_true", help="replace files that exist")
 
 
 def run_simulate(options: argparse.Namespace) -> int:
-    from echopulse.data.export import export_pairs, parse_pins
+    from echopulse.data.export import export
+    from echopulse.data.jobs import usable_cores
+    from echopulse.data.plan import parse_leads, parse_names, parse_pins
 
-    pins = parse_pins(options.set)
-    settings = {"fps": options.fps, "prior": options.prior, "view": options.view, "device": options.device, **pins}
-    if options.bank:
-        from echopulse.data import fill_bank
-
-        with _progress("simulating") as on_step:
-            total = -(-options.clips // 32)
-            fill_bank(options.bank, options.clips, seed=options.seed, frames=_frames(options),
-                      on_shard=lambda k: on_step((k + 1) / total), **settings)  # fmt: skip
-        print(f"{options.bank}: {32 * total} clips.")
-        return 0
+    folder = options.bank or options.out
     with _progress("simulating") as on_step:
-        export_pairs(options.out, options.clips, seconds=options.seconds, seed=options.seed, force=options.force,
-                     on_step=on_step, **settings)  # fmt: skip
-    made = "1 clip" if options.clips == 1 else f"{options.clips} clips"
-    print(f"{options.out}: {made} with ECG and truth. Simulated hearts; not for diagnosis.")
+        made = export(
+            folder, options.clips, form="shards" if options.bank else options.format, seed=options.seed,
+            prior=options.prior, seconds=options.seconds, fps=options.fps, size=options.size,
+            views=parse_names(options.views) if options.views else None,
+            leads=parse_leads(options.leads) if options.leads else None, pins=parse_pins(options.set), ecg=options.ecg,
+            at_s=options.at, displacement=options.displacement, device=options.device, force=options.force,
+            workers=usable_cores() if options.workers is None else options.workers, on_step=on_step,
+        )  # fmt: skip
+    hearts = "1 heart" if made == 1 else f"{made} hearts"
+    print(f"{folder}: {hearts} made now, with ECG and truth. Simulated; not for diagnosis.")
     return 0
-
-
-def _frames(options: argparse.Namespace) -> int:
-    return 1 + 4 * round((options.seconds * options.fps - 1) / 4)
 
 
 # --- measure ------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from echopulse.data.bank import EVENTS, KINDS, VIEWS, Bank, bank_from_clips, fill_bank, pack_bits, unpack_bits
+from echopulse.data.bank import EVENTS, RHYTHMS, VIEWS, Bank, bank_from_clips, fill_bank, pack_bits, unpack_bits
 from echopulse.errors import InputError
 from echopulse.phantom import simulate
 
@@ -12,7 +12,7 @@ SMALL = {"frames": 3, "size": 32, "shard": 2}
 
 @pytest.fixture(scope="module")
 def clips():
-    return simulate(2, frames=5, size=32, seed=3, kind="sinus")
+    return simulate(2, frames=5, size=32, seed=3, rhythm="sinus", view=["a4c", "a2c"])
 
 
 def test_bits_are_packed_eight_to_a_byte_and_come_back():
@@ -29,7 +29,7 @@ def test_a_bank_holds_the_clips_their_ecg_and_their_truth(clips):
     assert torch.equal(bank.volume_ml, clips.truth.volume_ml)
     assert bank.fps == 25 and bank.ecg_rate_hz == 200 and bank.ecg_start_s == pytest.approx(-1.6)
     assert [VIEWS[i] for i in bank.view] == list(clips.truth.view)
-    assert [KINDS[i] for i in bank.rhythm] == ["sinus", "sinus"]
+    assert [RHYTHMS[i] for i in bank.rhythm] == ["sinus", "sinus"]
 
 
 def test_masks_and_sectors_come_back_for_any_clip_and_frame(clips):
@@ -93,6 +93,19 @@ def test_an_unfinished_shard_is_not_read(tmp_path):
     fill_bank(tmp_path, 2, seed=0, **SMALL)
     (tmp_path / "shard-000000-00009.partial").write_bytes(b"half")
     assert len(Bank.load(tmp_path)) == 2
+
+
+def test_shards_are_the_same_bytes_whatever_the_number_of_workers(tmp_path):
+    for workers in (1, 2):
+        fill_bank(tmp_path / str(workers), 4, seed=0, workers=workers, **SMALL)
+    one, two = ([path.read_bytes() for path in sorted((tmp_path / name).iterdir())] for name in "12")
+    assert len(one) == 2 and one == two
+
+
+def test_a_shard_of_other_settings_is_refused(tmp_path):
+    fill_bank(tmp_path, 2, seed=0, **SMALL)
+    with pytest.raises(InputError, match="shard-000000-00000.safetensors: made with other settings"):
+        fill_bank(tmp_path, 4, seed=0, ef=0.3, **SMALL)
 
 
 def test_an_empty_folder_is_refused_with_the_command_that_fills_it(tmp_path):

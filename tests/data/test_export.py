@@ -1,87 +1,149 @@
-"""Simulated examinations for other people's programs: three files each, and a longer export begins with the shorter."""
+"""A folder of simulated hearts: whole files, on where it stopped, the same whoever made it, nothing overwritten."""
 
 import json
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-from echopulse.data.export import export_pairs, parse_pins
-from echopulse.ecg import read_ecg
-from echopulse.echo import read_clip
+from echopulse.data.export import FORMS, export
 from echopulse.errors import InputError
 
-
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pairs")
-    export_pairs(folder, 1, seconds=0.4, seed=0, size=64)
-    return folder
+SMALL = {"seconds": 0.2, "size": 32}
 
 
-def test_pins_are_numbers_or_words():
-    assert parse_pins(["ef=0.3", "kind=af"]) == {"ef": 0.3, "kind": "af"} and parse_pins([]) == {}
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-@pytest.mark.parametrize("pair", ["ef", "ef=", "=0.3"])
-def test_a_pin_without_name_or_value_is_refused(pair):
-    with pytest.raises(InputError, match="expected NAME=VALUE"):
-        parse_pins([pair])
+def test_every_clip_has_its_files_and_the_folder_says_what_it_holds(tmp_path, by_hand):
+    assert export(tmp_path, 2, seed=5, pins={"ef": 0.3}, **SMALL) == 2
+    endings = ("atr", "csv", "dat", "hea", "json", "mp4", "npz")
+    names = [f"0000{k}.{ending}" for k in range(2) for ending in endings]
+    assert list(contents(tmp_path)) == [*names, "simulation.json"]
+    about = json.loads((tmp_path / "simulation.json").read_text())
+    assert (about["seed"], about["clips"], about["pins"]) == (5, 2, {"ef": 0.3}) and "SYNTHETIC" in about["notice"]
 
 
-def test_every_clip_has_a_video_an_ecg_and_its_truth(exported):
-    assert sorted(path.name for path in exported.iterdir()) == ["00000.csv", "00000.mp4", "00000.npz"]
-    with np.load(exported / "00000.npz") as stored:
-        assert stored["frames"].shape == (10, 64, 64) and stored["lv_mask"].shape == (10, 64, 64)
-        assert stored["times"].shape == stored["volume_ml"].shape == (10,)
-        assert 0 <= float(stored["ef"]) < 1 and json.loads(str(stored["clip"]))["view"] in ("a4c", "a2c")
+@pytest.mark.parametrize("form", FORMS)
+def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bytes(tmp_path, by_hand, form):
+    export(tmp_path / "whole", 4, form=form, **SMALL)
+
+    def stop(share: float) -> None:
+        if share >= 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(tmp_path / "parts", 4, form=form, on_step=stop, **SMALL)
+    assert export(tmp_path / "parts", 4, form=form, **SMALL) == 2
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+    assert export(tmp_path / "parts", 4, form=form, **SMALL) == 0
 
 
-def test_our_own_readers_read_what_was_exported(exported):
-    ecg = read_ecg(exported / "00000.csv")
-    with np.load(exported / "00000.npz") as stored:
-        assert ecg.rate_hz == pytest.approx(200, abs=0.1) and len(ecg.leads) == 2
-        assert np.abs(ecg.samples - stored["ecg"]).max() < 1e-3
-    assert len(read_clip(exported / "00000.mp4").frames) == 10
+def test_a_longer_export_begins_with_the_shorter_ones_clips(tmp_path, by_hand):
+    export(tmp_path, 1, **SMALL)
+    before = contents(tmp_path)
+    told: list[float] = []
+    assert export(tmp_path, 3, on_step=told.append, **SMALL) == 2 and told == [0.5, 1.0]
+    after = contents(tmp_path)
+    assert all(after[name] == data for name, data in before.items() if name != "simulation.json")
 
 
-def test_an_export_that_exists_is_not_overwritten_without_force(exported, tmp_path):
-    with pytest.raises(InputError, match="00000.* exists already; give --force"):
-        export_pairs(exported, 1, seconds=0.4, seed=0)
+def test_what_a_killed_run_left_is_cleared_away_and_made_again(tmp_path, by_hand):
+    export(tmp_path, 2, **SMALL)
+    whole = contents(tmp_path)
+    (tmp_path / "00001.npz").unlink()
+    (tmp_path / ".partial-abc").mkdir()
+    (tmp_path / ".partial-abc" / "00001.npz").write_bytes(b"half")
+    assert export(tmp_path, 2, **SMALL) == 1 and contents(tmp_path) == whole
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"seed": 1}, "clips made with seed 0, not 1"),
+        ({"pins": {"ef": 0.3}}, 'pins none, not {"ef": 0.3}'),
+        ({"fps": 30.0}, "fps 25.0, not 30.0"),
+        ({"form": "echonet"}, "format pairs, not echonet"),
+        ({"views": ["a2c"]}, 'views none, not ["a2c"]'),
+    ],
+)
+def test_a_folder_of_other_settings_is_refused_and_replaced_with_force_only(tmp_path, by_hand, other, words):
+    export(tmp_path, 2, **SMALL)
+    (tmp_path / "notes.txt").write_text("mine")
+    before = contents(tmp_path)
+    with pytest.raises(InputError) as refusal:
+        export(tmp_path, 1, **SMALL, **other)
+    assert words in str(refusal.value) and "--force" in str(refusal.value) and contents(tmp_path) == before
+    export(tmp_path, 1, force=True, **SMALL, **other)
+    after = contents(tmp_path)
+    assert after["notes.txt"] == b"mine" and "00001.npz" not in after
+
+
+def test_somebody_elses_file_is_not_overwritten_without_force(tmp_path, by_hand):
     (tmp_path / "00000.mp4").write_text("precious")
     with pytest.raises(InputError, match="00000.mp4 exists already; give --force"):
-        export_pairs(tmp_path, 1, seconds=0.4, seed=0)
-
-
-def test_a_setting_of_the_recording_is_no_pin():
-    with pytest.raises(InputError, match="--set seed=3: seed is a setting of the recording"):
-        parse_pins(["seed=3"])
-    assert parse_pins(["view=a2c"]) == {"view": "a2c"}
+        export(tmp_path, 1, **SMALL)
+    assert contents(tmp_path) == {"00000.mp4": b"precious"}
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"clips": 0}, "--clips 0: at least one"),
+        ({"workers": 0}, "--workers 0: at least one"),
+        ({"form": "avi"}, "--format avi: expected one of pairs, echonet, camus, dicom, shards"),
         ({"seconds": float("nan")}, "nan s at 25 frames/s"),
-        ({"fps": 0.0}, "0.4 s at 0 frames/s"),
-        ({"ef": 7.0}, "ef lies between 0.03 and 0.86; got 7.0"),
-        ({"ef": "low"}, "ef is a number; got 'low'"),
-        ({"heart_rate_bpm": 0.0}, "heart_rate_bpm lies between"),
-        ({"gain_db": float("inf")}, "gain_db is a number; got inf"),
+        ({"fps": 0.0}, "0.2 s at 0 frames/s"),
+        ({"seconds": 0.01}, "a single picture"),
+        ({"views": ["sideways"]}, "view 'sideways' is unknown"),
+        ({"form": "echonet", "views": ["plax"]}, "--views plax: the echonet layout holds a4c, a2c, a3c only"),
+        ({"form": "echonet", "displacement": True}, "--displacement: the echonet layout has no place"),
+        ({"at_s": 1.0}, "--at 1 needs --ecg"),
+        ({"ecg": Path("nowhere.csv")}, "nowhere.csv: there is no such file"),
     ],
 )
-def test_what_no_heart_or_scanner_can_do_is_refused(tmp_path, options, words):
+def test_what_cannot_be_is_refused_before_a_folder_is_made(tmp_path, by_hand, options, words):
     with pytest.raises(InputError, match=words):
-        export_pairs(tmp_path, **{"clips": 1, "seconds": 0.4, "seed": 0, **options})
-    assert not list(tmp_path.iterdir())
+        export(tmp_path / "new", **{"clips": 1, **SMALL, **options})
+    assert not (tmp_path / "new").exists()
 
 
-def test_an_unknown_parameter_of_the_phantom_is_refused_by_name(tmp_path):
-    with pytest.raises(InputError, match="no parameter 'colour'"):
-        export_pairs(tmp_path / "new", 1, seconds=0.4, seed=0, colour=1.0)
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, by_hand):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot make this folder"):
-        export_pairs(tmp_path / "file" / "pairs", 1, seconds=0.4, seed=0)
+        export(tmp_path / "file" / "pairs", 1, **SMALL)
+
+
+def test_a_manifest_that_is_none_is_not_trusted(tmp_path, by_hand):
+    (tmp_path / "simulation.json").write_text("{")
+    with pytest.raises(InputError, match="simulation.json: cannot be read"):
+        export(tmp_path, 1, **SMALL)
+    (tmp_path / "simulation.json").write_text("[1]")
+    with pytest.raises(InputError, match="was not written by this program"):
+        export(tmp_path, 1, **SMALL)
+
+
+# --- with the phantom itself ---
+
+
+@pytest.mark.parametrize(
+    ("pins", "words"),
+    [
+        ({"ef": 7.0}, "ef lies between"),
+        ({"ef": "low"}, "ef is a number; got 'low'"),
+        ({"heart_rate_bpm": 500.0}, "heart_rate_bpm lies between"),
+        ({"rhythm": "waltz"}, "rhythm 'waltz' is unknown; choose one of sinus, af"),
+        ({"pathology": "grief"}, "pathology 'grief' is unknown"),
+        ({"colour": 1.0}, "no parameter 'colour'"),
+    ],
+)
+def test_what_no_heart_or_scanner_can_do_is_refused(tmp_path, pins, words):
+    with pytest.raises(InputError, match=words):
+        export(tmp_path / "new", 1, pins=pins, **SMALL)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_files_are_the_same_whatever_the_number_of_workers(tmp_path):
+    for workers in (1, 2):
+        export(tmp_path / str(workers), 3, form="camus", workers=workers, seconds=0.2, size=32)
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")

@@ -70,7 +70,7 @@ def test_overlap_by_hand():
 
 
 def test_hearts_take_the_truth_from_the_simulator():
-    made = simulate_held_out(2, seed=5, size=32, kind=("sinus", "asystole"))
+    made = simulate_held_out(2, seed=5, size=32, rhythm=("sinus", "asystole"))
     beating, standing = hearts_of(made)
     assert beating.moving and not standing.moving and standing.cycles == [] and standing.ef == 0
     assert beating.frames.shape == (65, 32, 32) and beating.masks.shape == (65, 32, 32)

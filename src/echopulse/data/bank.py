@@ -1,7 +1,9 @@
 """A bank of simulated clips on disk: shards of safetensors that may still be arriving while training reads them."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from echopulse.data.jobs import run_jobs
 from echopulse.errors import InputError
 from echopulse.phantom import simulate
-from echopulse.phantom.anatomy.heart import VIEWS
-from echopulse.phantom.rhythm.timing import KINDS
+from echopulse.phantom.types import RHYTHMS, VIEWS
 
 EVENTS = 24  # beats kept per clip, NaN padded
 
@@ -25,7 +27,7 @@ class Bank:
     frames uint8 [n, t, h, w]; lv_mask and sector bit-packed along the last axis; ecg float32 [n, leads, m] in mV at
     `ecg_rate_hz`, from `ecg_start_s` on; volume_ml and mitral_opening float32 [n, t]; events float32 [n, 4, EVENTS]:
     R peaks, T ends, ejection onsets and ends in seconds from the first frame; ef (of the beats seen, else nominal),
-    edv_ml, spacing_cm float32 [n]; view and rhythm int64 [n], indices into VIEWS and KINDS.
+    edv_ml, spacing_cm float32 [n]; view and rhythm int64 [n], indices into VIEWS and RHYTHMS.
     """
 
     tensors: dict[str, Tensor]
@@ -51,8 +53,7 @@ class Bank:
         if not shards:
             remedy = f"make some with `echopulse simulate --bank {folder}`"
             raise InputError(f"{folder}: no shard-*.safetensors here; {remedy}.")
-        with safe_open(shards[0], "pt") as file:
-            about = file.metadata()
+        about = _about(shards[0])
         bank = cls({}, float(about["fps"]), float(about["ecg_rate_hz"]), float(about["ecg_start_s"]), (), folder)
         bank.refresh()
         return bank
@@ -64,8 +65,8 @@ class Bank:
             return 0
         parts = []
         for path in new:
+            rates = [float(_about(path)[name]) for name in ("fps", "ecg_rate_hz", "ecg_start_s")]
             with safe_open(path, "pt") as file:
-                rates = [float(file.metadata()[name]) for name in ("fps", "ecg_rate_hz", "ecg_start_s")]
                 part = {key: file.get_tensor(key) for key in file.keys()}
             expected = (self.tensors or parts[0] if self.tensors or parts else part)["frames"].shape[1:]
             if rates != [self.fps, self.ecg_rate_hz, self.ecg_start_s] or part["frames"].shape[1:] != expected:
@@ -120,7 +121,7 @@ def clips_to_tensors(clips) -> dict[str, Tensor]:
         "edv_ml": truth.edv_ml,
         "spacing_cm": truth.pixel_spacing_cm,
         "view": torch.tensor([VIEWS.index(name) for name in truth.view]),
-        "rhythm": torch.tensor([KINDS.index(name) for name in truth.rhythm]),
+        "rhythm": torch.tensor([RHYTHMS.index(name) for name in truth.rhythm]),
     }
     return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
@@ -146,24 +147,48 @@ def fill_bank(
     prior: str = "uniform",
     shard: int = 32,
     device: str = "cpu",
+    workers: int = 1,
     on_shard: Callable[[int], None] | None = None,
     **options: Any,
 ) -> None:
-    """Simulates `clips` clips into shards of `shard`; shards that are there already are kept.
+    """Simulates `clips` clips into shards of `shard`, in `workers` processes; shards that are there already are kept.
 
-    Shard k of seed s is the same whoever makes it and in whatever order, so several processes can share the work
-    by taking different seeds. Each shard appears whole or not at all.
+    Shard k of seed s is the same whoever makes it and in whatever order, and appears whole or not at all, so several
+    machines can share the work by taking different seeds. InputError: where a shard that is there was made otherwise.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    settings = {"prior": prior, "device": device, **options}
+    missing = []
     for index in range(-(-clips // shard)):
-        path = folder / f"shard-{seed:06d}-{index:05d}.safetensors"
-        if path.exists():
-            continue
-        made = simulate(shard, seed=seed * 100_003 + index, prior=prior, device=device, **options)
-        start_s = float(made.ecg_times_s[0])
-        about = {"fps": str(made.fps), "ecg_rate_hz": str(made.ecg_rate_hz), "ecg_start_s": str(start_s)}
-        partial = path.with_suffix(".partial")
-        save_file(clips_to_tensors(made), partial, metadata=about)
-        partial.rename(path)
-        if on_shard:
-            on_shard(index)
+        path = _shard_path(folder, seed, index)
+        if not path.exists():
+            missing.append(index)
+        elif (made_with := _about(path).get("settings")) is not None and made_with != _as_json(settings | {"n": shard}):
+            raise InputError(f"{path}: made with other settings ({made_with}); use another folder for these.")
+    run_jobs(partial(_make_shard, folder, seed, shard, settings), missing, workers=workers, on_done=on_shard)
+
+
+def _make_shard(folder: Path, seed: int, shard: int, settings: dict[str, Any], index: int) -> None:
+    made = simulate(shard, seed=seed * 100_003 + index, **settings)
+    about = {"fps": made.fps, "ecg_rate_hz": made.ecg_rate_hz, "ecg_start_s": float(made.ecg_times_s[0])}
+    about["settings"] = _as_json(settings | {"n": shard})
+    path = _shard_path(folder, seed, index)
+    unfinished = path.with_suffix(".partial")
+    # one entry, since the order of several differs from process to process
+    save_file(clips_to_tensors(made), unfinished, metadata={"about": _as_json(about)})
+    unfinished.rename(path)
+
+
+def _shard_path(folder: Path, seed: int, index: int) -> Path:
+    return folder / f"shard-{seed:06d}-{index:05d}.safetensors"
+
+
+def _as_json(value: dict[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What a shard says about itself; older ones keep every entry by itself."""
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    return json.loads(metadata["about"]) if "about" in metadata else metadata

@@ -1,83 +1,227 @@
-"""Simulated examinations as files that other people's programs read: a video, an ECG as CSV, everything as NPZ."""
+"""Simulated examinations as files that other people's programs read; many at a time, and on where a run stopped."""
 
-from collections.abc import Callable
-from inspect import signature
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from echopulse.data.bank import fill_bank
+from echopulse.data.camus import CAMUS
+from echopulse.data.dicom import DICOM
+from echopulse.data.driven import follow
+from echopulse.data.echonet import ECHONET
+from echopulse.data.form import Form
+from echopulse.data.jobs import run_jobs
+from echopulse.data.pairs import PAIRS
+from echopulse.data.plan import Plan, known_views
 from echopulse.errors import InputError
-from echopulse.phantom import PhantomClips, simulate
+from echopulse.files import write_json
 
-AT_ONCE = 4
-ENDINGS = (".mp4", ".csv", ".npz")
-SETTINGS = {name for name in signature(simulate).parameters if name not in ("view", "pinned")}
-
-
-def parse_pins(pairs: list[str]) -> dict[str, Any]:
-    """`["ef=0.3", "kind=af"]` → {"ef": 0.3, "kind": "af"}; raises InputError for what is no NAME=VALUE."""
-    pins: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name or not value:
-            raise InputError(f"--set {pair}: expected NAME=VALUE, as in --set ef=0.3.")
-        if name in SETTINGS:
-            raise InputError(f"--set {pair}: {name} is a setting of the recording, no parameter of the heart.")
-        try:
-            pins[name] = float(value)
-        except ValueError:
-            pins[name] = value
-    return pins
+FORMS = {form.name: form for form in (PAIRS, ECHONET, CAMUS, DICOM)}
+# Training's own layout, which `fill_bank` writes; the tokenizer takes 1 + 4k frames.
+SHARDS = Form("shards", fps=25.0, seconds=2.6, size=128, views=("a4c", "a2c"))
+SHARD = 32  # clips
+MANIFEST = "simulation.json"
+UNFINISHED = ".partial-"
 
 
-def export_pairs(
+def export(
     folder: Path,
     clips: int,
     *,
-    seconds: float,
-    seed: int,
+    form: str = "pairs",
+    seed: int = 0,
+    prior: str = "clinical",
+    seconds: float | None = None,
+    fps: float | None = None,
+    size: int | None = None,
+    views: Sequence[str] | None = None,
+    leads: int | tuple[str, ...] | None = None,
+    pins: dict[str, Any] | None = None,
+    ecg: Path | None = None,
+    at_s: float | None = None,
+    displacement: bool = False,
+    device: str = "cpu",
+    workers: int = 1,
     force: bool = False,
     on_step: Callable[[float], None] | None = None,
-    **settings: Any,
-) -> None:
-    """`clips` simulated examinations as NNNNN.mp4, NNNNN.csv and NNNNN.npz in `folder`.
+) -> int:
+    """`clips` simulated hearts (patients, in layouts with several views of each) as files in `folder`.
 
-    Clip k comes from batch k // 4 of seed `seed`, so a longer export begins with the shorter one's clips.
+    form: one of FORMS, which says what stands for None, or "shards" for training (see `fill_bank`). ecg: a recording
+    that every heart follows, from `at_s` into it on. Returns how many were made now: hearts that the folder holds
+    already are kept, so that a second run goes on where the first one stopped, and a longer export begins with the
+    shorter one's hearts. The files are the same whatever the number of `workers` (processes; see `run_jobs`), and those
+    of a heart appear whole or not at all. InputError: a folder that holds anything else, unless `force` replaces it.
     """
     if clips < 1:
         raise InputError(f"--clips {clips}: at least one is expected.")
+    if workers < 1:
+        raise InputError(f"--workers {workers}: at least one is expected.")
+    layout = _choose(form)
+    plan = _plan(layout, seed, prior, seconds, fps, size, views, leads, pins or {}, displacement, device)
+    if ecg is not None:
+        if taken := {"rhythm", "heart_rate_bpm"} & set(plan.pins):
+            raise InputError(f"--set {sorted(taken)[0]} beside --ecg: the recording says how the heart beats.")
+        plan = replace(plan, drive=follow(ecg, plan.seconds, at_s=at_s, leads=leads))
+    elif at_s is not None:
+        raise InputError(f"--at {at_s:g} needs --ecg FILE: it says where in that recording the clip begins.")
+    plan.check()
+    if layout is SHARDS:
+        return _export_shards(folder, clips, plan, workers, on_step)
+    _open(folder, plan, layout, clips, force)
+    missing = [k for k in range(clips) if not _holds(folder, layout, plan, k)]
+    run_jobs(partial(make_heart, plan, folder), missing, workers=workers, on_done=_tell(on_step, len(missing)))
+    if layout.finish:
+        known = _recorded(folder).get("clips", clips)
+        layout.finish(folder, [k for k in range(known) if _holds(folder, layout, plan, k)])
+    return len(missing)
+
+
+def make_heart(plan: Plan, folder: Path, number: int) -> None:
+    """One heart's files, written beside their place and moved there when all are complete."""
+    layout = FORMS[plan.form]
+    aside = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
+    try:
+        layout.write(plan.heart(number), aside, number, plan.drive is None)
+        for name in layout.files(number, plan.views):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(aside / name, folder / name)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _export_shards(folder: Path, clips: int, plan: Plan, workers: int, on_step: Callable[[float], None] | None) -> int:
+    """Whole shards in `folder`; how many clips were made."""
+    if plan.drive is not None or plan.displacement:
+        raise InputError("--ecg and --displacement are not for shards; use --format pairs.")
+    _make_folder(folder)
+    before = len(list(folder.glob("shard-*.safetensors")))
+    frames = 1 + 4 * round((plan.seconds * plan.fps - 1) / 4)
+    fill_bank(
+        folder, clips, seed=plan.seed, prior=plan.prior, shard=SHARD, device=plan.device, workers=workers,
+        on_shard=_tell(on_step, -(-clips // SHARD)), frames=frames, fps=plan.fps, size=plan.size, view=plan.views,
+        leads=plan.leads, **plan.pins,
+    )  # fmt: skip
+    return SHARD * (len(list(folder.glob("shard-*.safetensors"))) - before)
+
+
+def _tell(on_step: Callable[[float], None] | None, total: int) -> Callable[[int], None] | None:
+    """What tells `on_step` the share done of `total` pieces of work each time that one is done."""
+    done = count(1)
+    return (lambda _: on_step(next(done) / total)) if on_step else None
+
+
+def _choose(name: str) -> Form:
+    known = {**FORMS, SHARDS.name: SHARDS}
+    if name not in known:
+        raise InputError(f"--format {name}: expected one of {', '.join(known)}.")
+    return known[name]
+
+
+def _plan(
+    layout: Form, seed: int, prior: str, seconds: float | None, fps: float | None, size: int | None,
+    views: Sequence[str] | None, leads: int | tuple[str, ...] | None, pins: dict[str, Any], displacement: bool,
+    device: str,
+) -> Plan:  # fmt: skip
+    seconds, fps = seconds if seconds is not None else layout.seconds, fps if fps is not None else layout.fps
+    if not (0 < fps <= 1000 and 0 < seconds <= 3600):
+        raise InputError(
+            f"{seconds:g} s at {fps:g} frames/s were asked for; up to 3600 s and 1000 frames/s can be made."
+        )
+    if round(seconds * fps) < 2:
+        raise InputError(f"{seconds:g} s at {fps:g} frames/s are a single picture; ask for at least two frames.")
+    chosen = known_views(tuple(views)) if views else layout.views
+    if layout.possible and (strange := [view for view in chosen or () if view not in layout.possible]):
+        known = ", ".join(layout.possible)
+        raise InputError(f"--views {strange[0]}: the {layout.name} layout holds {known} only.")
+    if displacement and layout is not PAIRS:
+        raise InputError(f"--displacement: the {layout.name} layout has no place for it; use --format pairs.")
+    return Plan(
+        form=layout.name, seed=seed, prior=prior, seconds=float(seconds), fps=float(fps),
+        size=layout.size if size is None else size, views=chosen, leads=2 if leads is None else leads, pins=pins,
+        study=layout.study, beating=layout.beating, displacement=displacement, device=device,
+    )  # fmt: skip
+
+
+def _open(folder: Path, plan: Plan, layout: Form, clips: int, force: bool) -> None:
+    """Makes the folder ready, and notes in it what it holds; refuses one that holds anything else."""
+    _make_folder(folder)
+    asked = json.loads(json.dumps(plan.described()))
+    found = _recorded(folder)
+    same = {name: value for name, value in found.items() if name not in ("clips", "notice")} == asked
+    if found and not same and not force:
+        raise InputError(f"{folder}: holds clips made with {_difference(found, asked)}; give --force or another --out.")
+    if not found and not force:
+        names = [name for k in range(clips) for name in layout.files(k, plan.views)]
+        if there := [name for name in (*names, *layout.tables) if (folder / name).exists()]:
+            raise InputError(f"{folder / there[0]} exists already; give --force to replace it or another --out.")
+    if found and force:
+        _discard(folder, found)
+    for leftover in folder.glob(f"{UNFINISHED}*"):  # of a run that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    known = found.get("clips", 0) if same else 0
+    notice = "SYNTHETIC hearts, not for diagnosis; the same command makes the same files again"
+    write_json({"notice": notice, **asked, "clips": max(known, clips)}, folder / MANIFEST)
+
+
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot make this folder ({error.strerror}); choose another --out.") from error
-    if not force and (there := sorted(x for x in folder.glob("[0-9]*") if x.suffix in ENDINGS)):
-        raise InputError(f"{there[0]} exists already; give --force to replace it or another --out.")
-    for low in range(0, clips, AT_ONCE):
-        made = simulate(AT_ONCE, seconds=seconds, seed=seed * 100_003 + low // AT_ONCE, **settings)
-        for i in range(min(AT_ONCE, clips - low)):
-            write_pair(made, i, folder / f"{low + i:05d}")
-        if on_step:
-            on_step(min(1.0, (low + AT_ONCE) / clips))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{folder}: this folder cannot be written to; choose another --out.")
 
 
-def write_pair(made: PhantomClips, i: int, stem: Path) -> None:
-    """One examination as `stem`.mp4, .csv and .npz.
+def _recorded(folder: Path) -> dict[str, Any]:
+    """What the folder says about itself; empty where nothing was simulated."""
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); delete it or choose another --out.") from error
+    if not isinstance(found, dict) or found.get("format") not in FORMS:
+        raise InputError(f"{path}: was not written by this program; choose another --out.")
+    return found
 
-    The NPZ holds frames uint8 [t, h, w], times [t] s, ecg [leads, n] mV, ecg_times [n] s, lv_mask bool [t, h, w],
-    sector bool [h, w], volume_ml [t], ef_per_beat, ed_times_s, es_times_s, r_peaks_s, t_ends_s [beats] (s from the
-    first frame, NaN where absent), ef, edv_ml, rhythm, and `clip`: view and pixel spacing as JSON.
-    """
-    from echopulse.echo import write_clip
 
-    truth = made.truth
-    clip, ecg = made.clip(i), made.ecg_of(i)
-    write_clip(clip, stem.with_suffix(".mp4"), plain=True, force=True)
-    header = "time_s," + ",".join(f"{name.replace(' ', '_')}_mV" for name in ecg.leads)
-    table = np.column_stack([ecg.times_s, ecg.samples.T])
-    np.savetxt(stem.with_suffix(".csv"), table, delimiter=",", header=header, comments="", fmt="%.6g")
-    per_clip = ("lv_mask", "volume_ml", "ef_per_beat", "ed_times_s", "es_times_s", "r_peaks_s", "t_ends_s",
-                "ef", "edv_ml")  # fmt: skip
-    arrays = {name: getattr(truth, name)[i].cpu().numpy() for name in per_clip}
-    arrays |= {"ecg": ecg.samples, "ecg_times": ecg.times_s, "rhythm": np.array(truth.rhythm[i])}
-    write_clip(clip, stem.with_suffix(".npz"), force=True, arrays=arrays)
+def _difference(found: dict[str, Any], asked: dict[str, Any]) -> str:
+    """The first setting in which a folder differs from what is asked for, in words."""
+    for name in (*asked, *found):
+        if found.get(name) != asked.get(name) and name not in ("clips", "notice"):
+            return f"{name} {_short(found.get(name))}, not {_short(asked.get(name))}"
+    return "other settings"
+
+
+def _short(value: Any) -> str:
+    return "none" if value in (None, {}, []) else json.dumps(value, ensure_ascii=False).strip('"')
+
+
+def _discard(folder: Path, found: dict[str, Any]) -> None:
+    """Deletes what an earlier simulation wrote here, and nothing else."""
+    layout, views = FORMS[found["format"]], found.get("views")
+    names = [
+        name for k in range(int(found.get("clips", 0))) for name in layout.files(k, tuple(views) if views else None)
+    ]
+    for name in (*names, *layout.tables):
+        (folder / name).unlink(missing_ok=True)
+    for name in names:  # folders that are empty now
+        parent = (folder / name).parent
+        while parent != folder and parent.is_dir() and not any(parent.iterdir()):
+            parent.rmdir()
+            parent = parent.parent
+
+
+def _holds(folder: Path, layout: Form, plan: Plan, number: int) -> bool:
+    return all((folder / name).exists() for name in layout.files(number, plan.views))

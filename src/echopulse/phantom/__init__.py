@@ -1,10 +1,11 @@
 """A simulated heart and scanner: rhythm, electrocardiogram, mechanics, anatomy and B-mode, with exact truth."""
 
 from echopulse.phantom.opening import Opening, opening_frame
-from echopulse.phantom.simulate import PhantomClips, PhantomParameters, draw_phantom, simulate
-from echopulse.phantom.types import Motion, Rhythm, Truth
+from echopulse.phantom.parameters import PhantomParameters
+from echopulse.phantom.simulate import PhantomClips, draw_phantom, simulate, simulate_study
+from echopulse.phantom.types import Motion, Patients, Rhythm, Truth
 
 __all__ = [
-    "Motion", "Opening", "PhantomClips", "PhantomParameters", "Rhythm", "Truth", "draw_phantom", "opening_frame",
-    "simulate",
+    "Motion", "Opening", "Patients", "PhantomClips", "PhantomParameters", "Rhythm", "Truth", "draw_phantom",
+    "opening_frame", "simulate", "simulate_study",
 ]  # fmt: skip

@@ -10,9 +10,80 @@ import torch
 from torch import Generator, Tensor
 
 from echopulse.errors import InputError
+from echopulse.phantom.types import CONDUCTIONS, PATHOLOGIES, RHYTHMS, TERRITORIES, VIEWS
 
 PRIORS = ("easy", "clinical", "uniform")
-LIMITS = {"ef": (0.03, 0.86), "edv_ml": (20, 500), "heart_rate_bpm": (25, 220)}  # beyond them a heart is no heart
+LIMITS = {  # beyond them a heart is no heart
+    "ef": (0.03, 0.86),
+    "edv_ml": (20, 500),
+    "heart_rate_bpm": (25, 220),
+    "age_years": (16, 100),
+    "female": (0, 1),
+    "wall": (0.5, 2.5),
+    "sphericity": (0.7, 1.5),
+    "territory_motion": (-0.6, 1.2),
+    "scar": (0, 1),
+    "qrs_s": (0.05, 0.24),
+    "ectopic_qrs_s": (0.10, 0.24),
+    "pr_s": (0.10, 0.60),
+    "qt_offset_s": (-0.10, 0.20),
+    "sinus_bpm": (25, 220),
+    "group": (2, 12),
+    "pause_s": (1, 15),
+    "flutter_hz": (3, 7.5),
+    "fibrillation_hz": (3, 12),
+    "mains_hz": (40, 70),
+    "recorder_gain": (-20, 20),
+    "voltage": (0.05, 4),
+    "ivct_s": (0.0, 0.15),
+    "ivrt_s": (0.02, 0.25),
+    "early_filling_s": (0.1, 0.6),
+    "atrial_share": (0, 0.6),
+    "atrial_delay_s": (0, 0.15),
+    "atrial_kick_s": (0.06, 0.25),
+    "ectopic_force": (0.1, 1.2),
+    "la_emptying": (0, 0.9),
+    "ra_emptying": (0, 0.9),
+    "peak_twist_rad": (-0.5, 0.5),
+    "septal_flash_cm": (-1, 1),
+    "ectopic_flash_cm": (-1, 1),
+    "half_angle_rad": (0.2, 0.9),
+    "skin_radius_cm": (0, 8),
+    "top": (0, 0.3),
+    "bottom": (0.5, 1),
+    "frequency_mhz": (1, 10),
+    "harmonic": (0, 1),
+    "aperture_cm": (0.5, 4),
+    "focus": (0.1, 1.2),
+    "smoothing_cm": (0, 1),
+    "side_lobe_db": (-90, -6),
+    "ghost_db": (-90, -6),
+    "ghost_cm": (0.1, 10),
+    "tail_cm": (0, 3),
+    "gain_db": (-40, 40),
+    "dynamic_range_db": (20, 120),
+    "reject": (0, 0.8),
+    "curve": (0, 0.8),
+    "contrast": (0, 0.4),
+    "speckle_weight": (0, 1),
+    "persistence_s": (0.005, 1),
+    "haze_s": (0.005, 2),
+    "flicker": (0, 2),
+    "clutter_cm": (0.2, 10),
+    "bands_cm": (0.2, 10),
+    "ring_cm": (0.05, 2),
+    "rib_edge": (0.005, 1),
+    "side_width": (0.02, 2),
+    "breath_s": (1, 20),
+}
+NAMES = {  # parameters whose values are names; stored as indices
+    "rhythm": RHYTHMS,
+    "conduction": CONDUCTIONS,
+    "pathology": PATHOLOGIES,
+    "territory": TERRITORIES,
+    "view": VIEWS,
+}
+OTHER_NAMES = {"psax": "psax_papillary"}
 Shape = int | tuple[int, ...]
 
 
@@ -62,8 +133,38 @@ def choice(shape: Shape, weights: Iterable[float], generator: Generator) -> Tens
     return torch.searchsorted(edges, level, right=True).clamp_max(len(edges) - 1)
 
 
+def truncated_normal(mean: Tensor, sd: Tensor, low: Tensor, high: Tensor, generator: Generator) -> Tensor:
+    """float32 [n], Gaussian like `normal`, each with a mean, spread and edges [n] of its own."""
+    shape = torch.broadcast_shapes(mean.shape, sd.shape, low.shape, high.shape)
+    below, above = (torch.special.ndtr((edge.double() - mean) / sd) for edge in (low, high))
+    level = below + (above - below) * torch.rand(shape, generator=generator, dtype=torch.float64)
+    drawn = (mean + sd * torch.special.ndtri(level.clamp(1e-9, 1 - 1e-9))).float()
+    return torch.maximum(torch.minimum(drawn, high.float()), low.float())  # where the mean lies far outside
+
+
+def index_of(name: str, value: Any) -> Tensor:
+    """int64 scalar or [n] from a rhythm, conduction, pathology, territory or view (see `NAMES`).
+
+    `value` is one of the names, a list of them, an index, indices, or a list that mixes both.
+    """
+    choices = NAMES[name]
+    if isinstance(value, Tensor):
+        value = value.tolist()
+    several = not isinstance(value, str) and isinstance(value, Iterable)
+    indices = []
+    for item in value if several else [value]:
+        item = OTHER_NAMES.get(item, item) if isinstance(item, str) else item
+        if isinstance(item, str) and item in choices:
+            indices.append(choices.index(item))
+        elif not isinstance(item, str) and item in range(len(choices)):
+            indices.append(int(item))
+        else:
+            raise InputError(f"{name} {item!r} is unknown; choose one of {', '.join(choices)}.")
+    return torch.tensor(indices if several else indices[0])
+
+
 def apply_pins(values: dict[str, Tensor], pinned: dict[str, Any], stage: str) -> dict[str, Tensor]:
-    """`values` with the pinned ones replaced by the number or tensor given for them.
+    """`values` with the pinned ones replaced by the number, tensor or name given for them.
 
     Pins are applied after drawing, so that pinning one value leaves the draws of the others as they were.
     """
@@ -74,16 +175,25 @@ def apply_pins(values: dict[str, Tensor], pinned: dict[str, Any], stage: str) ->
     replaced = dict(values)
     for name, value in pinned.items():
         drawn = values[name]
-        try:
-            given = torch.as_tensor(value, dtype=drawn.dtype)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"the {stage}'s {name} is a number; got {value!r}.") from error
-        if not bool(given.isfinite().all()):
-            raise InputError(f"the {stage}'s {name} is a number; got {value!r}.")
+        given = index_of(name, value) if name in NAMES else _number(name, value, drawn.dtype, stage)
         low, high = LIMITS.get(name, (-math.inf, math.inf))
         if not bool(((given >= low) & (given <= high)).all()):
             raise InputError(f"the {stage}'s {name} lies between {low:g} and {high:g}; got {value}.")
         while 0 < given.ndim < drawn.ndim:
             given = given[..., None]
+        if given.ndim and given.shape[0] not in (1, drawn.shape[0]):
+            raise InputError(
+                f"{given.shape[0]} values of {name} were given for {drawn.shape[0]} hearts; give one, or one for each."
+            )
         replaced[name] = given.expand(drawn.shape).clone()
     return replaced
+
+
+def _number(name: str, value: Any, dtype: torch.dtype, stage: str) -> Tensor:
+    try:
+        given = torch.as_tensor(value, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the {stage}'s {name} is a number; got {value!r}.") from error
+    if not bool(given.isfinite().all()):
+        raise InputError(f"the {stage}'s {name} is a number; got {value!r}.")
+    return given

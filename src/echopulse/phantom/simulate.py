@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor
 
 from echopulse.errors import InputError
-from echopulse.phantom.anatomy.heart import AnatomyParameters, draw_anatomy
-from echopulse.phantom.mechanics.pump import MechanicsParameters, contract, draw_mechanics
-from echopulse.phantom.priors import check_prior
-from echopulse.phantom.rhythm.electrocardiogram import (
-    ElectrocardiogramParameters,
-    draw_electrocardiogram,
-    synthesize_ecg,
-)
-from echopulse.phantom.rhythm.timing import ASYSTOLE, RhythmParameters, beat_times, draw_rhythm
-from echopulse.phantom.scanner.scan import ScannerParameters, draw_scanner, scan
-from echopulse.phantom.types import Motion, Rhythm, Truth
+from echopulse.phantom.anatomy.heart import draw_anatomy
+from echopulse.phantom.anatomy.planes import draw_probe
+from echopulse.phantom.mechanics import contract, draw_mechanics
+from echopulse.phantom.parameters import PhantomParameters, sort_pins
+from echopulse.phantom.patient import draw_patients
+from echopulse.phantom.priors import check_prior, choice, index_of
+from echopulse.phantom.rhythm.electrocardiogram import draw_electrocardiogram, synthesize_ecg
+from echopulse.phantom.rhythm.timing import WARM_UP_BEATS, beat_times, beats_at, draw_rhythm
+from echopulse.phantom.scan import Scan, scan
+from echopulse.phantom.scanner.settings import draw_scanner
+from echopulse.phantom.truth import exact_truth
+from echopulse.phantom.types import VIEWS, Motion, Rhythm, Truth
 
 if TYPE_CHECKING:
     from echopulse.ecg.types import ECG
     from echopulse.echo.types import Clip
 
 CLIPS_AT_ONCE_CPU = 4
-CLIPS_AT_ONCE_GPU = 16
-_FROM_MECHANICS = {"edv_ml", "ef"}  # the anatomy takes these two from the pump
-
-
-@dataclass(frozen=True)
-class PhantomParameters:
-    """Everything that was drawn for b examinations, on the CPU."""
-
-    rhythm: RhythmParameters
-    electrocardiogram: ElectrocardiogramParameters
-    mechanics: MechanicsParameters
-    anatomy: AnatomyParameters
-    scanner: ScannerParameters
+CLIPS_AT_ONCE_GPU = 64
+USUAL_RR_S = 0.8
+View = str | Sequence[str] | None
 
 
 @dataclass(frozen=True)
@@ -49,6 +41,7 @@ class PhantomClips:
     times_s: Tensor  # float32 [t]
     ecg: Tensor  # float32 [b, l, n] mV, as recorded
     ecg_times_s: Tensor  # float32 [n], starting before the first frame
+    lead_names: tuple[tuple[str, ...], ...]  # b times l names
     truth: Truth
     parameters: PhantomParameters
     seed: int
@@ -76,31 +69,55 @@ class PhantomClips:
         return ECG(
             samples=self.ecg[i].cpu().numpy(),
             rate_hz=self.ecg_rate_hz,
-            leads=tuple(f"simulated {lead + 1}" for lead in range(self.ecg.shape[1])),
+            leads=self.lead_names[i],
             start_s=float(self.ecg_times_s[0]),
             provenance={"source": "simulated heart", "seed": str(self.seed), "index": str(i)},
         )
 
 
+@dataclass(frozen=True)
+class _Recording:
+    """The beats of b hearts at the times asked for, before anybody looks at them."""
+
+    rhythm: Rhythm
+    motion: Motion
+    ecg: Tensor  # [b, l, n]
+    ecg_times_s: Tensor  # [n]
+    times_s: Tensor  # [t]
+
+
 def draw_phantom(
-    n: int, seed: int = 0, prior: str = "clinical", *, view: Any = None, leads: int = 2, **pinned: Any
+    n: int,
+    seed: int = 0,
+    prior: str = "clinical",
+    *,
+    view: View = None,
+    leads: int | Sequence[str] = 2,
+    **pinned: Any,
 ) -> PhantomParameters:
     """Parameters of n examinations; any parameter of any stage may be given by name.
 
     Each stage draws from a stream of its own, so that more leads or another view leave the beats as they are.
     """
     check_prior(prior)
-    if view is not None:
-        pinned = {**pinned, "view": view}
-    pins = _sort_pins(pinned)
-    rhythm = draw_rhythm(n, stream(seed, 0), prior, **pins["rhythm"])
-    electrocardiogram = draw_electrocardiogram(
-        n, stream(seed, 1), prior, leads=leads, kind=rhythm.kind, **pins["electrocardiogram"]
+    if n < 1:
+        raise InputError(f"{n} hearts were asked for; ask for at least one.")
+    views = index_of("view", VIEWS if view is None else [view] if isinstance(view, str) else view)
+    drawn = views[choice(n, [1.0] * len(views), stream(seed, 10))]
+    pins = sort_pins({"view": drawn} | pinned)
+    patients = draw_patients(n, stream(seed, 8), prior, **pins["patients"])
+    anatomy = draw_anatomy(patients, stream(seed, 3), prior, **pins["anatomy"])
+    return PhantomParameters(
+        patients=patients,
+        rhythm=draw_rhythm(patients, stream(seed, 0), prior, **pins["rhythm"]),
+        electrocardiogram=draw_electrocardiogram(
+            patients, stream(seed, 1), prior, leads=leads, **pins["electrocardiogram"]
+        ),
+        mechanics=draw_mechanics(patients, stream(seed, 2), prior, **pins["mechanics"]),
+        anatomy=anatomy,
+        probe=draw_probe(anatomy, patients, stream(seed, 9), prior, **pins["probe"]),
+        scanner=draw_scanner(n, stream(seed, 4), prior, **pins["scanner"]),
     )
-    mechanics = draw_mechanics(n, stream(seed, 2), prior, **pins["mechanics"])
-    anatomy = draw_anatomy(n, stream(seed, 3), mechanics.edv_ml, mechanics.ef, prior, **pins["anatomy"])
-    scanner = draw_scanner(n, stream(seed, 4), prior, **pins["scanner"])
-    return PhantomParameters(rhythm, electrocardiogram, mechanics, anatomy, scanner)
 
 
 def simulate(
@@ -111,92 +128,71 @@ def simulate(
     fps: float = 25.0,
     seed: int = 0,
     prior: str = "clinical",
-    view: str | None = None,
+    view: View = None,
     size: int = 128,
-    leads: int = 2,
+    leads: int | Sequence[str] = 2,
     ecg_rate_hz: float = 200.0,
     ecg_before_s: float = 1.6,
     ecg_after_s: float = 0.4,
+    r_peaks_s: Tensor | None = None,
+    p_onsets_s: Tensor | None = None,
+    displacement: bool = False,
     device: torch.device | str = "cpu",
     **pinned: Any,
 ) -> PhantomClips:
     """n simulated examinations of `frames` frames each (or of `seconds`), on `device`.
 
-    The ECG begins `ecg_before_s` before the first frame and ends `ecg_after_s` after the last. `view` None mixes
-    views. Any parameter of any stage may be pinned by name: `simulate(4, kind="af", ef=0.3)`.
+    The ECG begins `ecg_before_s` before the first frame and ends `ecg_after_s` after the last. `view` is a name, a
+    list of names to draw from, or None for all of them; `leads` a number of leads drawn by chance, or their names.
+    `r_peaks_s` and `p_onsets_s` ([k] or [n, k] seconds from the first frame, NaN where a beat has no P wave) make the
+    hearts beat when a given recording says so. `displacement` adds, for every pixel, how far its tissue lies from
+    where it was in the first frame. Any parameter of any stage may be pinned by name: `simulate(4, rhythm="af",
+    ef=0.3)`.
     """
-    if not (0 < fps <= 1000 and (seconds is None or 0 < seconds <= 3600)):
-        raise InputError(f"{seconds} s at {fps:g} frames/s were asked for; up to 3600 s and 1000 frames/s can be made.")
-    if seconds is not None:
-        frames = max(round(seconds * fps), 1)
-    if n < 1 or frames < 1:
-        raise InputError(f"{n} clips of {frames} frames were asked for; ask for at least one of each.")
+    frames = _frame_count(n, frames, seconds, fps)
+    if not 16 <= size <= 1024:
+        raise InputError(f"pictures of {size} by {size} pixels were asked for; from 16 to 1024 can be made.")
     parameters = draw_phantom(n, seed, prior, view=view, leads=leads, **pinned)
     times_s = torch.arange(frames) / fps
-    stop_s = frames / fps + ecg_after_s
-    samples = round((ecg_before_s + stop_s) * ecg_rate_hz)
-    ecg_times_s = torch.arange(samples) / ecg_rate_hz - ecg_before_s
-
-    rhythm = beat_times(parameters.rhythm, -ecg_before_s, stop_s, stream(seed, 5)).to(device)
-    ecg = synthesize_ecg(rhythm, parameters.electrocardiogram.to(device), ecg_times_s, stream(seed, 6))
-    motion = contract(rhythm, parameters.mechanics.to(device), times_s)
-    pictures, masks, sectors, spacings = _scan_all(parameters, motion, size, stream(seed, 7), device)
-    truth = _truth(parameters, rhythm, motion, times_s.to(device), masks, sectors, spacings)
-    return PhantomClips(
-        frames=pictures,
-        times_s=times_s.to(device),
-        ecg=ecg,
-        ecg_times_s=ecg_times_s.to(device),
-        truth=truth,
-        parameters=parameters,
-        seed=seed,
-        fps=fps,
-        ecg_rate_hz=ecg_rate_hz,
-    )
+    span = (-ecg_before_s, frames / fps + ecg_after_s)
+    given = None if r_peaks_s is None else (r_peaks_s, p_onsets_s)
+    recording = _record(parameters, times_s, span, ecg_rate_hz, seed, given, device)
+    return _examine(parameters, recording, size, displacement, seed, fps, ecg_rate_hz, device)
 
 
-def _scan_all(
-    parameters: PhantomParameters, motion: Motion, size: int, generator: Generator, device: torch.device | str
-) -> tuple[Tensor, ...]:
-    """Frames, masks, sectors and pixel spacings of all clips, a few clips at a time to keep memory small."""
-    at_once = CLIPS_AT_ONCE_GPU if torch.device(device).type == "cuda" else CLIPS_AT_ONCE_CPU
-    scans = []
-    for first in range(0, len(motion.ef), at_once):
-        some = slice(first, first + at_once)
-        anatomy = parameters.anatomy.rows(some).to(device)
-        scanner = parameters.scanner.rows(some).to(device)
-        scans.append(scan(anatomy, scanner, motion.rows(some), size=size, generator=generator))
-    names = ("frames", "lv_mask", "sector", "pixel_spacing_cm")
-    return tuple(torch.cat([getattr(part, name) for part in scans]) for name in names)
-
-
-def _truth(
-    parameters: PhantomParameters,
-    rhythm: Rhythm,
-    motion: Motion,
-    times_s: Tensor,
-    masks: Tensor,
-    sectors: Tensor,
-    spacings: Tensor,
-) -> Truth:
-    standing = (parameters.rhythm.kind == ASYSTOLE).to(motion.ef.device)
-    return Truth(
-        lv_mask=masks,
-        volume_ml=motion.volume_ml,
-        mitral_opening=motion.mitral_opening,
-        ef_per_beat=1 - motion.esv_beat_ml / motion.edv_beat_ml,
-        ed_times_s=motion.ejection_onset_s,
-        es_times_s=motion.ejection_end_s,
-        r_peaks_s=rhythm.r_peak,
-        t_ends_s=rhythm.t_end,
-        times_s=times_s,
-        sector=sectors,
-        pixel_spacing_cm=spacings,
-        view=parameters.anatomy.view_names,
-        ef=torch.where(standing, 0.0, motion.ef),
-        edv_ml=motion.edv_ml,
-        rhythm=parameters.rhythm.kind_names,
-    )
+def simulate_study(
+    n: int = 1,
+    *,
+    views: Sequence[str] = ("a4c", "a2c", "a3c", "plax", "psax_mitral", "psax_papillary", "psax_apical"),
+    frames: int = 65,
+    seconds: float | None = None,
+    fps: float = 25.0,
+    seed: int = 0,
+    prior: str = "clinical",
+    size: int = 128,
+    leads: int | Sequence[str] = 2,
+    ecg_rate_hz: float = 200.0,
+    ecg_before_s: float = 1.6,
+    ecg_after_s: float = 0.4,
+    displacement: bool = False,
+    device: torch.device | str = "cpu",
+    **pinned: Any,
+) -> dict[str, PhantomClips]:
+    """The same n hearts through several planes, each view with the same beats at the same times, by view name."""
+    frames = _frame_count(n, frames, seconds, fps)
+    parameters = draw_phantom(n, seed, prior, view=views[0], leads=leads, **pinned)
+    times_s = torch.arange(frames) / fps
+    span = (-ecg_before_s, frames / fps + ecg_after_s)
+    recording = _record(parameters, times_s, span, ecg_rate_hz, seed, None, device)
+    pins = sort_pins(pinned)["probe"]
+    study = {}
+    for view in views:
+        probe = draw_probe(
+            parameters.anatomy, parameters.patients, stream(seed, 9), prior, **pins | {"view": view}
+        )
+        seen = replace(parameters, probe=probe)
+        study[view] = _examine(seen, recording, size, displacement, seed, fps, ecg_rate_hz, device)
+    return study
 
 
 def stream(seed: int, stage: int) -> Generator:
@@ -204,22 +200,95 @@ def stream(seed: int, stage: int) -> Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + stage * 7_919_777_777) % (2**62))
 
 
-def _sort_pins(pinned: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Each pinned value under the stage that has a parameter of its name."""
-    stages = {
-        "rhythm": RhythmParameters,
-        "electrocardiogram": ElectrocardiogramParameters,
-        "mechanics": MechanicsParameters,
-        "anatomy": AnatomyParameters,
-        "scanner": ScannerParameters,
-    }
-    names = {stage: {field.name for field in fields(kind)} for stage, kind in stages.items()}
-    names["anatomy"] -= _FROM_MECHANICS
-    sorted_pins: dict[str, dict[str, Any]] = {stage: {} for stage in stages}
-    for name, value in pinned.items():
-        homes = [stage for stage in stages if name in names[stage]]
-        if not homes:
-            known = ", ".join(sorted(set().union(*names.values())))
-            raise InputError(f"the phantom has no parameter {name!r}; its parameters are {known}.")
-        sorted_pins[homes[0]][name] = value
-    return sorted_pins
+def given_beats(parameters: PhantomParameters, r_peaks_s: Any, p_onsets_s: Any = None) -> Rhythm:
+    """The rhythm of hearts that follow R peaks [k] or [b, k] in seconds, with beats before the first one.
+
+    Before the first known beat the usual interval of this recording is assumed, so that the ventricle has been
+    filled before. Beats without P onset (NaN) have no atrial kick; where none are given, `beats_at` places them.
+    """
+    b = len(parameters.patients.ef)
+    peaks = torch.as_tensor(r_peaks_s, dtype=torch.float32)
+    peaks = peaks.expand(b, -1) if peaks.ndim == 1 else peaks
+    if peaks.shape[1] < 1 or not bool(peaks.isfinite().all()) or bool((peaks.diff(dim=1) <= 0).any()):
+        raise InputError("the R peaks to follow must be one or more rising times in seconds.")
+    interval = peaks.diff(dim=1).median(1).values if peaks.shape[1] > 1 else torch.full((b,), USUAL_RR_S)
+    n = WARM_UP_BEATS + max(int(float((peaks[:, 0].clamp_min(0) / interval).max())) + 1, 1)
+    back = torch.arange(n, 0, -1)
+    peaks = torch.cat([peaks[:, :1] - interval[:, None] * back, peaks], 1)
+    onsets = None
+    if p_onsets_s is not None:
+        onsets = torch.as_tensor(p_onsets_s, dtype=torch.float32).expand(b, -1)
+        lead = (peaks[:, n:] - onsets).nanmedian(1, keepdim=True).values  # usual distance from P onset to R
+        onsets = torch.cat([peaks[:, :n] - lead, onsets], 1)
+    return beats_at(parameters.rhythm, peaks, p_onset=onsets)
+
+
+def _frame_count(n: int, frames: int, seconds: float | None, fps: float) -> int:
+    if not (0 < fps <= 1000 and (seconds is None or 0 < seconds <= 3600)):
+        raise InputError(f"{seconds} s at {fps:g} frames/s were asked for; up to 3600 s and 1000 frames/s can be made.")
+    if seconds is not None:
+        frames = max(round(seconds * fps), 1)
+    if n < 1 or frames < 1:
+        raise InputError(f"{n} clips of {frames} frames were asked for; ask for at least one of each.")
+    return frames
+
+
+def _record(
+    parameters: PhantomParameters,
+    times_s: Tensor,
+    span: tuple[float, float],
+    ecg_rate_hz: float,
+    seed: int,
+    given: tuple[Any, Any] | None,
+    device: torch.device | str,
+) -> _Recording:
+    start_s, stop_s = span
+    ecg_times_s = torch.arange(round((stop_s - start_s) * ecg_rate_hz)) / ecg_rate_hz + start_s
+    if given is None:
+        rhythm = beat_times(parameters.rhythm, start_s, stop_s, stream(seed, 5))
+    else:
+        rhythm = given_beats(parameters, *given)
+    rhythm = rhythm.to(device)
+    ecg = synthesize_ecg(rhythm, parameters.electrocardiogram.to(device), ecg_times_s, stream(seed, 6))
+    motion = contract(rhythm, parameters.mechanics.to(device), times_s)
+    return _Recording(rhythm, motion, ecg, ecg_times_s.to(device), times_s.to(device))
+
+
+def _examine(
+    parameters: PhantomParameters,
+    recording: _Recording,
+    size: int,
+    displacement: bool,
+    seed: int,
+    fps: float,
+    ecg_rate_hz: float,
+    device: torch.device | str,
+) -> PhantomClips:
+    at_once = CLIPS_AT_ONCE_GPU if torch.device(device).type == "cuda" else CLIPS_AT_ONCE_CPU
+    generator = stream(seed, 7)
+    scans = []
+    for first in range(0, len(parameters.patients.ef), at_once):
+        some = slice(first, first + at_once)
+        scans.append(
+            scan(
+                parameters.rows(some).to(device),
+                recording.motion.rows(some),
+                recording.times_s,
+                size=size,
+                displacement=displacement,
+                generator=generator,
+            )
+        )
+    seen = Scan.join(scans)
+    return PhantomClips(
+        frames=seen.frames,
+        times_s=recording.times_s,
+        ecg=recording.ecg,
+        ecg_times_s=recording.ecg_times_s,
+        lead_names=parameters.electrocardiogram.lead_names,
+        truth=exact_truth(parameters, recording.rhythm, recording.motion, recording.times_s, seen),
+        parameters=parameters,
+        seed=seed,
+        fps=fps,
+        ecg_rate_hz=ecg_rate_hz,
+    )

@@ -1,40 +1,102 @@
-"""The nouns of the simulated heart: its rhythm, its motion and the truth that comes with every clip."""
+"""The nouns of the simulated heart: whose it is, its rhythm, its motion and the truth that comes with every clip."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+# Indices are stored in banks and models: names may be added at the end, never moved.
+RHYTHMS = (
+    "sinus", "af", "pvc", "asystole", "tachycardia", "bradycardia", "flutter", "pac", "bigeminy",
+    "av_block_1", "wenckebach", "mobitz_2", "av_block_3", "vt", "pause",
+)  # fmt: skip
+CONDUCTIONS = ("normal", "lbbb", "rbbb", "paced")
+PATHOLOGIES = ("healthy", "hypertensive", "ischaemic", "dilated", "hypertrophic", "restrictive")
+TERRITORIES = ("none", "lad", "lcx", "rca")
+ORIGINS = ("sinus", "atrial", "ventricular", "escape", "paced")  # where a beat begins
+VIEWS = ("a4c", "a2c", "a3c", "plax", "psax_mitral", "psax_papillary", "psax_apical")
+LABELS = ("outside", "lv", "myocardium", "la", "rv", "ra", "aorta")
+
+Rows = TypeVar("Rows", bound="Batch")
+
+
+class Batch:
+    """A dataclass of tensors whose first axis is the batch."""
+
+    def to(self: Rows, device: torch.device | str) -> Rows:
+        """The same on another device."""
+        return self._each(lambda value: value.to(device))
+
+    def rows(self: Rows, which: slice | Tensor) -> Rows:
+        """Some of the hearts."""
+        return self._each(lambda value: value[which])
+
+    def between(self: Rows, when: slice) -> Rows:
+        """The same at some of the times: what is [b, t, ...] with as many times as the first field is cut, all else kept.
+
+        For motions, shapes and planes, whose first field has one value for every time.
+        """
+        times = getattr(self, fields(self)[0].name).shape[1]
+        return self._each(lambda value: value[:, when] if value.ndim > 1 and value.shape[1] == times else value)
+
+    def _each(self: Rows, change: Any) -> Rows:
+        return type(self)(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
+
 
 @dataclass(frozen=True)
-class Rhythm:
+class Patients(Batch):
+    """Whose hearts they are: what rhythm, ECG, pump and anatomy share; every tensor is [b], float32 unless said."""
+
+    age_years: Tensor
+    female: Tensor  # 0 or 1
+    pathology: Tensor  # int64, index into PATHOLOGIES
+    ef: Tensor  # ejection fraction of a regular beat
+    edv_ml: Tensor  # left ventricle, fully filled
+    wall: Tensor  # thickness of its wall relative to a healthy one of that size
+    sphericity: Tensor  # its width relative to what is usual for that volume
+    territory: Tensor  # int64, index into TERRITORIES: whose coronary artery's wall moves badly
+    territory_motion: Tensor  # of that wall relative to the rest: 1 as the rest, 0 akinetic, below 0 dyskinetic
+    scar: Tensor  # 0..1, how much of that wall is scar: thin, bright, electrically silent
+    rhythm: Tensor  # int64, index into RHYTHMS
+    conduction: Tensor  # int64, index into CONDUCTIONS
+    heart_rate_bpm: Tensor  # mean ventricular rate
+    qrs_s: Tensor  # duration of a conducted QRS
+    voltage: Tensor  # QRS amplitude relative to the usual one
+
+
+@dataclass(frozen=True)
+class Rhythm(Batch):
     """Electrical event times of b hearts, in seconds from the start of the clip.
 
-    Every tensor is [b, n], beats in order, padded at the end with NaN (False in `ectopic`).
+    Every tensor is [b, n] unless said, beats in order, padded at the end with NaN (0 in `origin`).
     """
 
     r_peak: Tensor  # float32 s
-    p_onset: Tensor  # float32 s, NaN where the atria do not contract before the beat
+    p_onset: Tensor  # float32 s, of the P wave that this beat was conducted from; NaN where there is none
     q_onset: Tensor  # float32 s
     qrs_end: Tensor  # float32 s
     t_peak: Tensor  # float32 s
     t_end: Tensor  # float32 s
-    ectopic: Tensor  # bool, ventricular ectopic beat
     rr_before: Tensor  # float32 s, interval from the preceding R peak to this one
+    origin: Tensor  # int64, index into ORIGINS
+    atria_s: Tensor  # float32 [b, m] s, onset of *every* coordinated atrial depolarisation, conducted or not
 
     @property
     def beats(self) -> Tensor:
         """bool [b, n]: which entries hold a beat."""
         return torch.isfinite(self.r_peak)
 
-    def to(self, device: torch.device | str) -> Rhythm:
-        return Rhythm(**{name: value.to(device) for name, value in vars(self).items()})
+    @property
+    def ectopic(self) -> Tensor:
+        """bool [b, n]: beats that begin in a ventricle of their own accord."""
+        return (self.origin == ORIGINS.index("ventricular")) & self.beats
 
 
 @dataclass(frozen=True)
-class Motion:
+class Motion(Batch):
     """What the chambers do at the t times asked for, and the beats that make them do it.
 
     Fractions run from 0 to 1. `ef` and `edv_ml` are the heart's nominal values: those of a regular beat at rest.
@@ -43,21 +105,18 @@ class Motion:
     volume_ml: Tensor  # float32 [b, t], left ventricle
     mitral_opening: Tensor  # float32 [b, t], 0 closed, 1 wide open
     aortic_opening: Tensor  # float32 [b, t], 0 closed, 1 wide open
+    tricuspid_opening: Tensor  # float32 [b, t], 0 closed, 1 wide open
     la_volume: Tensor  # float32 [b, t], 1 at the left atrium's largest volume (end-systole)
+    ra_volume: Tensor  # float32 [b, t], likewise
     rv_fraction: Tensor  # float32 [b, t], 1 right-ventricular end-diastole, 0 end-systole
+    twist_rad: Tensor  # float32 [b, t], apex against base, positive counterclockwise seen from the apex; 0 at ED
+    dyssynchrony: Tensor  # float32 [b, t], septum ahead of the lateral wall, as a share of the stroke
     edv_ml: Tensor  # float32 [b]
     ef: Tensor  # float32 [b]
     ejection_onset_s: Tensor  # float32 [b, n], NaN padded
     ejection_end_s: Tensor  # float32 [b, n]
     edv_beat_ml: Tensor  # float32 [b, n], volume at the beat's ejection onset
     esv_beat_ml: Tensor  # float32 [b, n], volume at the beat's ejection end
-
-    def to(self, device: torch.device | str) -> Motion:
-        return Motion(**{name: value.to(device) for name, value in vars(self).items()})
-
-    def rows(self, which: slice | Tensor) -> Motion:
-        """The motion of some of the hearts."""
-        return Motion(**{name: value[which] for name, value in vars(self).items()})
 
 
 @dataclass(frozen=True)
@@ -67,18 +126,35 @@ class Truth:
     The beats run from before the ECG's start to after its end, whether or not they fall into the clip.
     """
 
-    lv_mask: Tensor  # bool [b, t, h, w]
-    volume_ml: Tensor  # float32 [b, t], left ventricle
+    labels: Tensor  # uint8 [b, t, h, w], index into LABELS: what every pixel shows
+    volume_ml: Tensor  # float32 [b, t], left ventricle in three dimensions
     mitral_opening: Tensor  # float32 [b, t], 0 closed, 1 wide open
+    aortic_opening: Tensor  # float32 [b, t]
+    tricuspid_opening: Tensor  # float32 [b, t]
+    lv_length_cm: Tensor  # float32 [b, t], endocardial apex to annulus plane
     ef_per_beat: Tensor  # float32 [b, n], NaN padded; entry k belongs to entry k of the times below
+    gls_per_beat: Tensor  # float32 [b, n], longitudinal strain of the endocardium in this view, negative; NaN in PSAX
+    mapse_cm_per_beat: Tensor  # float32 [b, n], descent of the mitral annulus plane
     ed_times_s: Tensor  # float32 [b, n], end-diastole = ejection onset
     es_times_s: Tensor  # float32 [b, n], end-systole = ejection end
     r_peaks_s: Tensor  # float32 [b, n]
+    p_onsets_s: Tensor  # float32 [b, n]
+    q_onsets_s: Tensor  # float32 [b, n]
     t_ends_s: Tensor  # float32 [b, n]
+    atria_s: Tensor  # float32 [b, m], every atrial depolarisation
+    origin: Tensor  # int64 [b, n], index into ORIGINS
     times_s: Tensor  # float32 [t]
     sector: Tensor  # bool [b, h, w]
-    pixel_spacing_cm: Tensor  # float32 [b]
-    view: tuple[str, ...]  # b names: "a4c" or "a2c"
+    pixel_spacing_cm: Tensor  # float32 [b], pixels are square
+    view: tuple[str, ...]  # b names out of VIEWS
     ef: Tensor  # float32 [b], nominal; 0 where the heart stands still
     edv_ml: Tensor  # float32 [b], nominal
-    rhythm: tuple[str, ...]  # b names: "sinus", "af", "pvc" or "asystole"
+    rhythm: tuple[str, ...]  # b names out of RHYTHMS
+    conduction: tuple[str, ...]  # b names out of CONDUCTIONS
+    pathology: tuple[str, ...]  # b names out of PATHOLOGIES
+    displacement_cm: Tensor | None  # float32 [b, t, h, w, 2], see `simulate(displacement=True)`
+
+    @property
+    def lv_mask(self) -> Tensor:
+        """bool [b, t, h, w]: the left-ventricular cavity from apex to annulus plane."""
+        return self.labels == LABELS.index("lv")

@@ -18,10 +18,10 @@ from echopulse.model.sampling import denoiser, fill_in
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import split_ids
 from echopulse.model.windows import AFTER_S, BEFORE_S, latent_times
-from echopulse.phantom.rhythm.timing import KINDS
+from echopulse.phantom.types import RHYTHMS
 from echopulse.train.tokenizer import strips
 
-STANDING = KINDS.index("asystole")
+STANDING = RHYTHMS.index("asystole")
 
 
 class EcgIgnored(RuntimeError):

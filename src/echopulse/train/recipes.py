@@ -10,7 +10,7 @@ from echopulse.data import Bank, fill_bank
 from echopulse.errors import InputError
 from echopulse.measure.segmenter import SegmenterConfig
 from echopulse.model.checkpoint import load_config, load_weights, save_config, save_weights
-from echopulse.model.config import PRESETS, TokenizerConfig, config_from_dict
+from echopulse.model.config import PRESETS, VIEWS, TokenizerConfig, config_from_dict
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.train.generator import EcgTask, GeneratorTask
 from echopulse.train.loop import Run, Settings
@@ -111,14 +111,14 @@ def load_bank(data: str, run: Path, clips: int, seed: int, size: int, device: st
     if data != "phantom":
         return Bank.load(Path(data))
     folder = run / "bank"
-    fill_bank(folder, clips, seed=seed, size=size, device=device)
+    fill_bank(folder, clips, seed=seed, size=size, view=VIEWS, device=device)
     return Bank.load(folder)
 
 
 def load_held_out(beside: Path, size: int, device: str) -> Bank:
     """64 clips of seeds that training never uses, made once beside the bank."""
     folder = beside / "held-out"
-    fill_bank(folder, HELD_OUT_CLIPS, seed=HELD_OUT_SEED, size=size, device=device)
+    fill_bank(folder, HELD_OUT_CLIPS, seed=HELD_OUT_SEED, size=size, view=VIEWS, device=device)
     return Bank.load(folder)
 
 

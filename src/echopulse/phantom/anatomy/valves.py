@@ -1,144 +1,161 @@
-"""Mitral and tricuspid leaflets: thin curved sheets that hang from the annulus and swing with the flow."""
+"""Paints the valves: their sheets as rows of small blobs, in whatever plane the picture cuts them.
+
+The beam is about half a centimetre thick across the picture; every blob counts by a Gaussian of its distance from the
+plane. Leaflets are smooth and thin: they shine where the beam meets them squarely and nearly vanish along it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from echopulse.phantom.anatomy.heart import (
-    RV_BASE,
-    AnatomyParameters,
-    LVShape,
-    epicardial_half_width_squared,
-    reference_half_width,
-    right_ventricle_width,
-)
+from echopulse.phantom.anatomy.deformation import HeartShape
+from echopulse.phantom.anatomy.heart import AnatomyParameters
+from echopulse.phantom.anatomy.leaflets import Sheet, aortic_sheets, mitral_sheets, tricuspid_sheets
+from echopulse.phantom.anatomy.planes import Plane
 from echopulse.phantom.texture import evens, normals
-from echopulse.phantom.types import Motion
+from echopulse.phantom.types import Batch, Motion
 
-PATCH_SIZE = (72, 112)  # samples along z and w
-PATCH_W = (-7.6, 4.0)  # cm across the axis
-PATCH_ABOVE, PATCH_BELOW = 5.2, 1.2  # cm before and beyond the annulus at end-diastole
-POINTS = 26  # per leaflet
-CHORD_POINTS = 14
-
-
-def patch_grid(anatomy: AnatomyParameters, w: Tensor, z: Tensor) -> Tensor:
-    """Points (w, z) [b, h, w'] as `grid_sample` coordinates [b, h, w', 2] in the patch that holds the leaflets."""
-    top = (anatomy.length_cm - PATCH_ABOVE)[:, None, None]
-    u = (w - PATCH_W[0]) * (2 / (PATCH_W[1] - PATCH_W[0])) - 1
-    v = (z - top) * (2 / (PATCH_ABOVE + PATCH_BELOW)) - 1
-    return torch.stack((u, v), -1)
+PATCH_SIZE = (72, 104)  # samples down and across
+KEPT = 352  # points at most that are drawn, those nearest to the plane
+ELEVATION_CM = 0.26  # standard deviation of the beam's thickness across the picture
+CHORD_LEVEL = 0.4
+DULL = 0.5  # brightness of a leaflet along which the beam runs, relative to one that it meets squarely
+LEVEL = 1.6
+MARGIN_CM = 0.35
+NARROWEST_CM = 0.10
 
 
-def _leaflet(hinge: Tensor, reach: Tensor, angle: Tensor, belly: Tensor, side: float, points: int) -> Tensor:
-    """[b, t, points, 2]: a curve from `hinge` [b, t, 2], `reach` long, raised by `angle` [b, t] towards the apex.
+@dataclass(frozen=True)
+class Valves(Batch):
+    """The points of all leaflets that the picture can show, in picture coordinates (cm right of and below the probe)."""
 
-    `side` is +1 where the leaflet points to the right; `belly` [b, t] bows it towards the apex, relative to its reach.
+    x_cm: Tensor  # [b, t, p]
+    y_cm: Tensor  # [b, t, p]
+    strength: Tensor  # [b, t, p]
+    phase: Tensor  # [b, p, 2], cos and sin
+    blob_cm: Tensor  # [b]
+    box: Tensor  # [b, 4], left, right, top, bottom of the patch that holds them, cm
+
+    def between(self, when: slice) -> Valves:
+        """The same at some of the times."""
+        parts = (self.x_cm[:, when], self.y_cm[:, when], self.strength[:, when])
+        return Valves(*parts, self.phase, self.blob_cm, self.box)
+
+
+def _texture(generators: Sequence[Generator], sheets: list[Sheet]) -> tuple[Tensor, Tensor]:
+    """Strength [b, p] along the leaflets, uneven, and phase [b, p] in radians, in step within a leaflet."""
+    device = sheets[0].points.device
+    strengths, phases = [], []
+    for sheet in sheets:
+        size = sheet.points.shape[2:4]
+        noise = normals(generators, (2, max(2, size[0] // 6), max(2, size[1] // 3)), device)
+        noise = F.interpolate(noise, size=size, mode="bicubic", align_corners=True)
+        strengths.append((1 + 0.38 * noise[:, 0]).clamp(0.25, 2).flatten(1))
+        phases.append((0.5 * noise[:, 1] + 6.2832 * evens(generators, (1, 1), device)).flatten(1))
+    return torch.cat(strengths, 1), torch.cat(phases, 1)
+
+
+def _shining(points: Tensor, plane: Plane) -> Tensor:
+    """[b, t, columns, rows]: how squarely the beam meets a sheet [b, t, columns, rows, 3], 0..1."""
+    along = points[..., 1:, :] - points[..., :-1, :]
+    along = torch.cat((along, along[..., -1:, :]), 3)
+    across = points[:, :, 1:] - points[:, :, :-1]
+    across = torch.cat((across, across[:, :, -1:]), 2)
+    normal = torch.linalg.cross(along, across)
+    beam = points - plane.origin[:, :, None, None]
+    square = (normal * normal).sum(-1) * (beam * beam).sum(-1)
+    return (normal * beam).sum(-1).square() / square.clamp_min(1e-9)
+
+
+def prepare_valves(
+    anatomy: AnatomyParameters, shape: HeartShape, motion: Motion, plane: Plane, generators: Sequence[Generator]
+) -> Valves:
+    """Where the leaflets of the whole clip are in the picture; `plane` has the clip's t times (or one for all).
+
+    Points that never come near the plane are left out.
     """
-    s = torch.linspace(0, 1, points, device=hinge.device)
-    cos, sin = angle.cos()[..., None], angle.sin()[..., None]
-    along = reach[..., None] * s
-    across = reach[..., None] * belly[..., None] * 4 * s * (1 - s)
-    w = hinge[..., 0:1] + side * (along * cos - across * sin)
-    z = hinge[..., 1:2] - (along * sin + across * cos)
-    return torch.stack((w, z), -1)
+    mitral = mitral_sheets(anatomy, shape, motion)
+    sheets = [*mitral, *tricuspid_sheets(anatomy, shape, motion), *aortic_sheets(anatomy, shape, motion)]
+    chords = mitral[-1]
+    textures, phase = _texture(generators, sheets)
+    points = torch.cat([sheet.points.flatten(2, 3) for sheet in sheets], 2)
+    thick = []
+    blob = anatomy.leaflet_cm[:, None, None, None]
+    for sheet in sheets:
+        # A sheet across the picture is a curve of even brightness however densely it is sampled.
+        density = sheet.spread / (blob * (3.1416**0.5 * ELEVATION_CM * 2.5066)) * (sheet.level * sheet.thick)
+        if sheet is chords:
+            shine = CHORD_LEVEL * anatomy.papillary[:, None, None, None].expand(sheet.points.shape[:4])
+        else:
+            shine = DULL + (1 - DULL) * _shining(sheet.points, plane)
+        thick.append((density * shine).flatten(2))
+    offset = points - plane.origin[:, :, None]
+    normal = torch.linalg.cross(plane.right, plane.down)
+    x, y, away = ((offset * axis[:, :, None]).sum(-1) for axis in (plane.right, plane.down, normal))
+    level = LEVEL * 10 ** (anatomy.leaflet_db / 20)
+    near = torch.exp(-0.5 * (away * (1 / ELEVATION_CM)).square()) * (away.abs() < 3 * ELEVATION_CM)
+    strength = torch.cat(thick, 2) * near * textures[:, None] * level[:, None, None]
+
+    kept = min(KEPT, max(16, int((near.amax(1) > 0.03).sum(1).max())))
+    chosen = near.amax(1).topk(kept, dim=1).indices
+    x, y, strength = (torch.take_along_dim(value, chosen[:, None], 2) for value in (x, y, strength))
+    phase = torch.take_along_dim(phase, chosen, 1)
+    seen = torch.take_along_dim(near, chosen[:, None], 2) > 0.03
+    box = []
+    for value in (x, y):
+        low = torch.where(seen, value, torch.inf).amin((1, 2))
+        high = torch.where(seen, value, -torch.inf).amax((1, 2))
+        none = ~torch.isfinite(low)
+        box += [torch.where(none, -1.0, low - MARGIN_CM), torch.where(none, 1.0, high + MARGIN_CM)]
+    return Valves(
+        x_cm=x,
+        y_cm=y,
+        strength=strength,
+        phase=torch.stack((phase.cos(), phase.sin()), -1),
+        blob_cm=anatomy.leaflet_cm,
+        box=torch.stack(box, -1),
+    )
 
 
-def _closed_angle(gap: Tensor, rise: Tensor) -> tuple[Tensor, Tensor]:
-    """Reach and angle of a leaflet whose tip lies `gap` across and `rise` towards the apex from its hinge."""
-    return (gap * gap + rise * rise).sqrt(), torch.atan2(rise, gap)
+def paint_valves(valves: Valves, x_cm: Tensor, y_cm: Tensor) -> Tensor:
+    """float32 [b, t, 3, h, w]: clean, real and imaginary amplitude at picture points x_cm, y_cm [b, h, w]."""
+    left, right, top, bottom = (edge[:, None, None] for edge in valves.box.unbind(-1))
+    grid = torch.stack(((x_cm - left) * (2 / (right - left)) - 1, (y_cm - top) * (2 / (bottom - top)) - 1), -1)
+    patch = paint_patch(valves)
+    shown = F.grid_sample(patch.flatten(1, 2), grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    return shown.unflatten(1, patch.shape[1:3])
 
 
-def leaflet_points(anatomy: AnatomyParameters, shape: LVShape, motion: Motion) -> tuple[Tensor, Tensor]:
-    """Points [b, t, p, 2] as (w, z) in cm along all leaflets and chords, and the strength of each [b, t or 1, p]."""
-    def fit(value: Tensor) -> Tensor:
-        return value[:, None]
-
-    opening = motion.mitral_opening.clamp(0, 1)
-    tau, length = fit(anatomy.tau), shape.length_cm
-    ring = shape.half_width_cm * (1 - tau * tau).sqrt()
-    tenting = fit(anatomy.tenting_cm)
-    wide = fit(anatomy.opening_rad)
-
-    # Mitral: the anterior leaflet hangs from the left (septal) side and covers more than half of the orifice.
-    share = 0.58
-    curves = []
-    for side, part, reach_open, angle_open in (
-        (1.0, share, fit(anatomy.leaflet_reach), wide),
-        (-1.0, 1 - share, 0.75 * fit(anatomy.leaflet_reach), wide * 1.05),
-    ):
-        hinge = torch.stack((-side * ring, length), -1)
-        closed_reach, closed_angle = _closed_angle(2 * ring * part, tenting.expand_as(ring))
-        reach = closed_reach + opening * (reach_open * ring.amax(1, keepdim=True) - closed_reach)
-        angle = closed_angle + opening * (angle_open - closed_angle)
-        belly = -0.07 + 0.21 * opening * (1 - 0.4 * opening)
-        curves.append(_leaflet(hinge, reach, angle, belly, side, POINTS))
-
-    # Chords from both tips to where the papillary muscles sit.
-    tie = torch.linspace(0, 1, CHORD_POINTS, device=length.device)[:, None]
-    for curve, root in ((curves[0], 0.30), (curves[1], 0.72)):
-        anchor = torch.stack((root * shape.half_width_cm, 0.56 * length), -1)[:, :, None]
-        curves.append(curve[:, :, -1:] * (1 - tie) + anchor * tie)
-
-    # Tricuspid: between the septum, a little nearer to the apex, and the right free wall.
-    centre = anatomy.length_cm / (1 + anatomy.tau)
-    half0 = reference_half_width(anatomy)
-    septum = epicardial_half_width_squared(
-        anatomy.length_cm, half0, centre, anatomy.wall_cm, anatomy.apical_wall_cm
-    ).clamp_min(0.5).sqrt()
-    width = right_ventricle_width(torch.ones_like(half0) * RV_BASE, anatomy.rv_width_cm)
-    width = fit(width) * (1 - 0.5 * fit(anatomy.rv_shortening) * (1 - motion.rv_fraction))
-    inner = fit(-septum) + (ring.amax(1, keepdim=True) - ring) * 0.4
-    plane = length - 0.35
-    for side, part in ((-1.0, 0.45), (1.0, 0.55)):
-        hinge = torch.stack((inner if side < 0 else inner - width, plane + (0.35 if side > 0 else 0.0)), -1)
-        closed_reach, closed_angle = _closed_angle(width * part, 0.8 * tenting.expand_as(ring))
-        reach = closed_reach * (1 + 0.05 * opening)
-        angle = closed_angle + opening * (wide * 0.9 - closed_angle)
-        curves.append(_leaflet(hinge, reach, angle, -0.06 + 0.16 * opening, side, POINTS))
-    points = torch.cat(curves, 2)
-
-    strength = torch.ones(len(half0), 1, points.shape[2], device=length.device)
-    chord = slice(2 * POINTS, 2 * POINTS + 2 * CHORD_POINTS)
-    strength[:, :, chord] = 0.16 * anatomy.papillary[:, None, None]
-    strength[:, :, chord.stop :] = 0.6 * (anatomy.view == 0).float()[:, None, None]
-    return points, strength
-
-
-def leaflet_texture(generators: Sequence[Generator], device: torch.device | str) -> Tensor:
-    """float32 [b, 3, p]: strength, and real and imaginary part of the scatter of each point along the leaflets."""
-    rough = normals(generators, (2, 4 * POINTS + 2 * CHORD_POINTS), device)
-    rough = (rough + rough.roll(1, 2) + rough.roll(-1, 2)) / 3**0.5
-    strength = 1 + 0.25 * rough[:, 0].clamp(-2, 2)
-    for start in (0, POINTS, 2 * POINTS + 2 * CHORD_POINTS, 3 * POINTS + 2 * CHORD_POINTS):
-        strength[:, start + POINTS - 9 : start + POINTS] *= 1.3  # thicker where they meet
-    phase = 0.5 * rough[:, 1] + evens(generators, (1,), device) * 6.2832
-    coherent = 0.4 * strength  # neighbours in phase add up in the blur, speckle does not
-    return torch.stack((strength, coherent * phase.cos(), coherent * phase.sin()), 1)
-
-
-def paint_leaflets(
-    anatomy: AnatomyParameters, shape: LVShape, motion: Motion, texture: Tensor, shift: Tensor
-) -> Tensor:
+def paint_patch(valves: Valves) -> Tensor:
     """float32 [b, t, 3, h, w]: clean, real and imaginary amplitude of the leaflets on their patch.
 
-    Each curve is a row of Gaussian blobs; being separable, a whole frame of them is one small matrix product.
-    `shift` [b, t, 2] in cm is where the probe has drifted to.
+    Blobs are separable, so that a whole frame of them is one small matrix product.
     """
-    points, strength = leaflet_points(anatomy, shape, motion)
-    points = points + shift[:, :, None]
-    device = points.device
-    z = torch.linspace(-PATCH_ABOVE, PATCH_BELOW, PATCH_SIZE[0], device=device) + anatomy.length_cm[:, None]
-    w = torch.linspace(*PATCH_W, PATCH_SIZE[1], device=device)
-    narrow = (0.8 / anatomy.leaflet_cm)[:, None, None, None]
-    dz = (z[:, None, None, :] - points[..., 1:2]) * narrow
-    dw = (w - points[..., 0:1]) * narrow
-    rows, columns = ((torch.exp(-d * d) - 1e-5).clamp_min(0) for d in (dz, dw))  # [b, t, p, h], [b, t, p, w]
-    spacing = (points[:, :, 1 : 2 * POINTS] - points[:, :, : 2 * POINTS - 1]).norm(dim=-1).median(2).values
-    level = 10 ** (anatomy.leaflet_db / 20)
-    scale = level[:, None] * spacing / (anatomy.leaflet_cm[:, None] * 2.2)
-    weight = strength[:, :, None] * texture[:, None] * scale[:, :, None, None]  # [b, t, 3, p]
-    return (rows.transpose(-1, -2)[:, :, None] * weight[:, :, :, None]) @ columns[:, :, None]
+    left, right, top, bottom = valves.box.unbind(-1)
+    rows = _bumps(valves.y_cm, top, bottom, PATCH_SIZE[0], valves.blob_cm)  # [b, t, h, p]
+    columns = _bumps(valves.x_cm, left, right, PATCH_SIZE[1], valves.blob_cm)
+    coherent = 0.4 * valves.phase  # neighbours in phase add up in the blur, speckle does not
+    channels = torch.cat((torch.ones_like(coherent[..., :1]), coherent), -1).transpose(1, 2)  # [b, 3, p]
+    weight = valves.strength[:, :, None] * channels[:, None]  # [b, t, 3, p]
+    return ((rows[:, :, None] * weight[:, :, :, None]).flatten(2, 3) @ columns.transpose(-1, -2)).unflatten(
+        2, (3, PATCH_SIZE[0])
+    )
+
+
+def _bumps(place: Tensor, low: Tensor, high: Tensor, count: int, blob_cm: Tensor) -> Tensor:
+    """[b, t, count, p]: a bump around each place [b, t, p] on `count` samples from `low` to `high` [b].
+
+    (1 - d^2/4)^4 is nearly exp(-d^2) and ends, which an exponential does in slow denormal numbers.
+    """
+    pitch = (high - low) / (count - 1)
+    at = low[:, None] + pitch[:, None] * torch.arange(count, device=place.device)
+    width = torch.maximum(0.75 * blob_cm, 0.9 * pitch).clamp_min(NARROWEST_CM)
+    half = (0.5 / width)[:, None, None]
+    bump = torch.sub((at * half[..., 0])[:, None, :, None], (place * half)[:, :, None])
+    bump.mul_(bump).neg_().add_(1).clamp_min_(0)
+    return bump.mul_(bump).mul_(bump).mul_((0.75 * blob_cm / width)[:, None, None, None])

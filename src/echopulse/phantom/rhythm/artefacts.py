@@ -10,10 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from echopulse.errors import InputError
+
 if TYPE_CHECKING:
     from echopulse.phantom.rhythm.electrocardiogram import ElectrocardiogramParameters
 
 WANDER_HZ = (0.08, 0.25, 0.45)
+NOISES = ("wander", "muscle", "electrode")
 
 
 def spoil(signal: Tensor, parameters: ElectrocardiogramParameters, times_s: Tensor, generator: Generator) -> Tensor:
@@ -30,14 +33,9 @@ def spoil(signal: Tensor, parameters: ElectrocardiogramParameters, times_s: Tens
     connected = parameters.connected[..., None]
     signal = torch.where(connected, signal, 0.0)
     turn = 2 * math.pi
-    wander = torch.zeros_like(signal)
-    for rate in WANDER_HZ:
-        own_rate = rate * (0.7 + 0.6 * random(b, 1, 1))
-        wander += random(b, leads, 1) * torch.sin(turn * (own_rate * times_s + random(b, leads, 1)))
-    signal = signal + parameters.wander_mv[..., None] * wander
+    signal = signal + parameters.wander_mv[..., None] * _wander(random, times_s, b, leads)
 
-    white = torch.randn(b, leads, n, generator=generator).to(device)
-    rough = (white - 0.5 * torch.roll(white, 1, -1)) / 1.12  # muscle noise rises with frequency
+    rough = _muscle(torch.randn(b, leads, n, generator=generator).to(device))
     burst = 0.6 + 0.8 * torch.sin(turn * (0.4 * random(b, leads, 1) * times_s + random(b, leads, 1))).clamp_min(0)
     signal = signal + parameters.muscle_mv[..., None] * burst * rough
     signal = signal + parameters.tremor_mv[..., None] * _tremor(times_s, b, leads, generator)
@@ -52,6 +50,57 @@ def spoil(signal: Tensor, parameters: ElectrocardiogramParameters, times_s: Tens
     signal = torch.maximum(torch.minimum(signal, limit), -limit)
     step = parameters.step_mv[:, None, None]
     return torch.where(step > 0, (signal / step.clamp_min(1e-6)).round() * step, signal)
+
+
+def add_noise(signal: Tensor, snr_db: float, generator: Generator, rate_hz: float, kind: str = "mixed") -> Tensor:
+    """`signal` [b, l, n] with noise whose power lies `snr_db` below that of the signal, lead by lead.
+
+    The kinds are "wander", "muscle", "electrode", and "mixed", equal parts of the three. Power is the variance over
+    the recording; a lead without signal gets none.
+    """
+    if kind not in (*NOISES, "mixed"):
+        raise InputError(f"noise {kind!r} is unknown; choose one of mixed, {', '.join(NOISES)}.")
+    b, leads, n = signal.shape
+    times_s = torch.arange(n, device=signal.device) / rate_hz
+    chosen = NOISES if kind == "mixed" else (kind,)
+    noise = torch.zeros_like(signal)
+    for name in chosen:
+        part = _noise(name, times_s, b, leads, generator)
+        part = part - part.mean(-1, keepdim=True)
+        noise += part / part.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-9)
+    noise = noise / noise.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-9)
+    return signal + signal.std(-1, correction=0, keepdim=True) * 10 ** (-snr_db / 20) * noise
+
+
+def _noise(kind: str, times_s: Tensor, b: int, leads: int, generator: Generator) -> Tensor:
+    """One kind of noise [b, l, n] of any height."""
+    device = times_s.device
+
+    def random(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator).to(device)
+
+    if kind == "wander":
+        return _wander(random, times_s, b, leads)
+    if kind == "electrode":
+        total = torch.zeros(b, leads, len(times_s), device=device)
+        for _ in range(max(round(float(times_s[-1]) / 3), 1)):
+            total += _electrode_motion(random, times_s, b, leads)
+        return total
+    return _muscle(torch.randn(b, leads, len(times_s), generator=generator).to(device))
+
+
+def _wander(random: Callable[..., Tensor], times_s: Tensor, b: int, leads: int) -> Tensor:
+    """Slow waves of breathing and sweat, [b, l, n], of order 1."""
+    total = torch.zeros(b, leads, len(times_s), device=times_s.device)
+    for rate in WANDER_HZ:
+        own_rate = rate * (0.7 + 0.6 * random(b, 1, 1))
+        total += random(b, leads, 1) * torch.sin(2 * math.pi * (own_rate * times_s + random(b, leads, 1)))
+    return total
+
+
+def _muscle(white: Tensor) -> Tensor:
+    """White noise [b, l, n] made to rise with frequency, as that of muscles does, of the same variance."""
+    return (white - 0.5 * torch.roll(white, 1, -1)) / 1.12
 
 
 def _tremor(times_s: Tensor, b: int, leads: int, generator: Generator) -> Tensor:

@@ -1,0 +1,85 @@
+"""An ECG as a DICOM waveform, on the clock of the cine loops that belong to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from echopulse.data.records import COUNTS_PER_MV
+from echopulse.phantom import PhantomClips
+
+GENERAL_ECG = "1.2.840.10008.5.1.4.1.1.9.1.2"
+TWELVE_LEAD_ECG = "1.2.840.10008.5.1.4.1.1.9.1.1"
+EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+FIRST_SAMPLE = "20000101000000"  # the date of every simulated recording
+# ISO/IEEE 11073-10101 codes of the leads (DICOM PS3.16, context group 3001)
+LEAD_CODES = {
+    "I": "2:1", "II": "2:2", "III": "2:61", "aVR": "2:62", "aVL": "2:63", "aVF": "2:64",
+    "V1": "2:3", "V2": "2:4", "V3": "2:5", "V4": "2:6", "V5": "2:7", "V6": "2:8",
+}  # fmt: skip
+UNSPECIFIED_LEAD = "2:0"
+
+
+def clock(seconds: float) -> str:
+    """DICOM date and time, `seconds` after the first sample of the ECG."""
+    moment = datetime.strptime(FIRST_SAMPLE, "%Y%m%d%H%M%S") + timedelta(seconds=seconds)
+    return moment.strftime("%Y%m%d%H%M%S.%f")
+
+
+def write_waveform(
+    made: PhantomClips, i: int, path: Path, number: int, describe_patient: Callable[[Any, PhantomClips, int, int], None]
+) -> None:
+    """The ECG of clip i, a microvolt a count; a gap has the value 0."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import generate_uid
+
+    ecg = made.ecg_of(i)
+    counts = np.clip(np.rint(np.nan_to_num(ecg.samples.T) * COUNTS_PER_MV), -32767, 32767).astype("<i2")  # [n, leads]
+    dataset = Dataset()
+    describe_patient(dataset, made, i, number)
+    dataset.SOPClassUID = TWELVE_LEAD_ECG if set(ecg.leads) == set(LEAD_CODES) else GENERAL_ECG
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[hashlib.sha256(counts.tobytes()).hexdigest(), str(made.seed)])
+    dataset.Modality = "ECG"
+    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[str(dataset.StudyInstanceUID), "ecg"])
+    dataset.SeriesNumber, dataset.InstanceNumber = 2, 1
+    dataset.AcquisitionDateTime = clock(0.0)
+    dataset.AcquisitionContextSequence = []
+    group = Dataset()
+    group.MultiplexGroupTimeOffset = "0"
+    group.WaveformOriginality = "ORIGINAL"
+    group.NumberOfWaveformChannels, group.NumberOfWaveformSamples = counts.shape[1], counts.shape[0]
+    group.SamplingFrequency = f"{ecg.rate_hz:.10g}"
+    group.MultiplexGroupLabel = "RHYTHM"
+    group.ChannelDefinitionSequence = [_channel(name) for name in ecg.leads]
+    group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 16, "SS"
+    group.WaveformData = counts.tobytes()
+    group["WaveformData"].VR = "OW"
+    dataset.WaveformSequence = [group]
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = EXPLICIT_LITTLE_ENDIAN
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def _channel(lead: str) -> Any:
+    from pydicom.dataset import Dataset
+
+    channel = Dataset()
+    channel.ChannelLabel = lead
+    channel.ChannelSourceSequence = [_code(LEAD_CODES.get(lead, UNSPECIFIED_LEAD), "MDC", f"Lead {lead}")]
+    channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor = f"{1000 / COUNTS_PER_MV:g}", "1"
+    channel.ChannelSensitivityUnitsSequence = [_code("uV", "UCUM", "microvolt")]
+    channel.ChannelBaseline, channel.ChannelSampleSkew, channel.WaveformBitsStored = "0", "0", 16
+    return channel
+
+
+def _code(value: str, scheme: str, meaning: str) -> Any:
+    from pydicom.dataset import Dataset
+
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
+    return code

@@ -1,0 +1,85 @@
+"""Numbered pieces of work shared among processes, each of which gives the same whoever does it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+
+import torch
+
+from echopulse.errors import InputError
+
+Work = Callable[[int], None]
+_work: Work | None = None  # what a worker process was started for
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_jobs(
+    work: Work, numbers: Sequence[int], *, workers: int = 1, on_done: Callable[[int], None] | None = None
+) -> None:
+    """`work(number)` for every number, in `workers` processes; `on_done(number)` is called here after each.
+
+    The processes are started afresh (spawned), so `work` has to be picklable, and each computes with one torch
+    thread, as one worker alone does: sums depend on how many threads share them. The first error ends the run.
+    """
+    if workers < 1:
+        raise InputError(f"--workers {workers}: at least one is expected.")
+    if workers == 1 or len(numbers) < 2:
+        with _one_thread():
+            for number in numbers:
+                work(number)
+                if on_done:
+                    on_done(number)
+        return
+    pool = ProcessPoolExecutor(min(workers, len(numbers)), get_context("spawn"), _begin_worker, (work,))
+    try:
+        futures = {pool.submit(_do, number): number for number in numbers}
+        for future in as_completed(futures):
+            future.result()
+            if on_done:
+                on_done(futures[future])
+    except BrokenProcessPool as error:
+        raise InputError(
+            "a worker process ended without a word, perhaps for want of memory; "
+            "give the same command with fewer --workers, it goes on where it stopped."
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _begin_worker(work: Work) -> None:
+    global _work
+    _work = work
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started the workers stops them, after their piece of work
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    parent_process().join()
+    os._exit(1)
+
+
+def _do(number: int) -> None:
+    _work(number)

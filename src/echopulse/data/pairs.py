@@ -1,0 +1,115 @@
+"""Plain pairs: a video, its ECG, and all that is true of them, in files that carry one number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from echopulse.data.form import Form
+from echopulse.data.outlines import outline, simpson_discs
+from echopulse.data.records import NOTICE, write_record, write_table
+from echopulse.files import write_json
+from echopulse.phantom import PhantomClips
+from echopulse.phantom.types import LABELS, ORIGINS, Truth
+
+APICAL = ("a4c", "a2c", "a3c")  # Simpson's discs stand across the long axis of an apical view
+ENDINGS = (".mp4", ".npz", ".hea", ".dat", ".atr", ".csv", ".json")
+PER_CLIP = (
+    "labels", "volume_ml", "mitral_opening", "aortic_opening", "tricuspid_opening", "lv_length_cm", "ef_per_beat",
+    "gls_per_beat", "mapse_cm_per_beat", "ed_times_s", "es_times_s", "r_peaks_s", "p_onsets_s", "q_onsets_s",
+    "t_ends_s", "atria_s", "origin", "ef", "edv_ml",
+)  # fmt: skip
+PER_BEAT = {
+    "r_peak_s": "r_peaks_s", "p_onset_s": "p_onsets_s", "q_onset_s": "q_onsets_s", "t_end_s": "t_ends_s",
+    "end_diastole_s": "ed_times_s", "end_systole_s": "es_times_s", "ejection_fraction": "ef_per_beat",
+    "longitudinal_strain": "gls_per_beat", "mapse_cm": "mapse_cm_per_beat",
+}  # fmt: skip
+
+
+def write_pair(made: PhantomClips, i: int, stem: Path, *, simulated_ecg: bool = True) -> None:
+    """Clip i as `stem`.mp4, .npz, .hea with .dat and .atr (WFDB), .csv (the ECG again) and .json.
+
+    The NPZ holds frames uint8 [t, h, w], times [t] s, labels uint8 [t, h, w] (index into `label_names`), sector bool
+    [h, w], lv_outline float32 [t, 64, 2] (column, row; NaN where there is none), volume_ml [t] in three dimensions,
+    simpson_ml [t] as one apical plane shows it (NaN in other views), valve openings [t], the events and figures of
+    every beat [beats] (seconds from the first frame, NaN where absent), ecg [leads, n] mV, ecg_times [n] s, and `clip`:
+    view and pixel spacing as JSON. The JSON file holds every parameter of the simulation by name.
+    """
+    from echopulse.echo import write_clip
+
+    truth = made.truth
+    clip, ecg = made.clip(i), made.ecg_of(i)
+    write_clip(clip, stem.with_suffix(".mp4"), plain=True, force=True)
+    arrays = {name: getattr(truth, name)[i].cpu().numpy() for name in PER_CLIP}
+    masks = truth.lv_mask[i].cpu().numpy()
+    arrays |= {
+        "label_names": np.array(LABELS),
+        "lv_outline": np.stack([outline(mask) for mask in masks]),
+        "simpson_ml": simpson_volumes(masks, truth.view[i], float(truth.pixel_spacing_cm[i])),
+        "ecg": ecg.samples,
+        "ecg_times": ecg.times_s,
+        "leads": np.array(ecg.leads),
+    }
+    if truth.displacement_cm is not None:
+        arrays["displacement_cm"] = truth.displacement_cm[i].to("cpu", torch.float16).numpy()
+    write_clip(clip, stem.with_suffix(".npz"), force=True, arrays=arrays)
+    write_record(ecg, truth, i, stem.parent, stem.name, simulated=simulated_ecg)
+    write_table(ecg, stem.with_suffix(".csv"))
+    write_json(facts(made, i), stem.with_suffix(".json"))
+
+
+def simpson_volumes(masks: np.ndarray, view: str, pixel_cm: float) -> np.ndarray:
+    """What Simpson's rule makes of one apical plane: masks bool [t, h, w] -> ml, float32 [t]; NaN in other views."""
+    volumes = np.full(len(masks), np.nan, np.float32)
+    for t, mask in enumerate(masks if view in APICAL else ()):
+        discs = simpson_discs(mask)
+        volumes[t] = np.nan if discs is None else discs.volume_ml(pixel_cm)
+    return volumes
+
+
+def facts(made: PhantomClips, i: int) -> dict[str, Any]:
+    """What is known of clip i but for pictures and curves, as JSON keeps it."""
+    truth = made.truth
+    return {
+        "notice": NOTICE,
+        "seed": made.seed,
+        "view": truth.view[i],
+        "rhythm": truth.rhythm[i],
+        "conduction": truth.conduction[i],
+        "pathology": truth.pathology[i],
+        "ejection_fraction": float(truth.ef[i]),
+        "end_diastolic_volume_ml": float(truth.edv_ml[i]),
+        "frames_per_s": made.fps,
+        "pixel_spacing_cm": float(truth.pixel_spacing_cm[i]),
+        "leads": made.lead_names[i],
+        "ecg_rate_hz": made.ecg_rate_hz,
+        "ecg_start_s": float(made.ecg_times_s[0]),
+        "labels": LABELS,
+        "beats": list_beats(truth, i),
+        "parameters": made.parameters.of(i),
+    }
+
+
+def list_beats(truth: Truth, i: int) -> list[dict[str, Any]]:
+    """The beats of clip i in order; seconds from the first frame, NaN where something is absent."""
+    there = torch.nonzero(truth.r_peaks_s[i].isfinite()).flatten().tolist()
+    return [
+        {name: float(getattr(truth, field)[i, beat]) for name, field in PER_BEAT.items()}
+        | {"origin": ORIGINS[int(truth.origin[i, beat])]}
+        for beat in there
+    ]
+
+
+def _files(number: int, views: tuple[str, ...] | None) -> tuple[str, ...]:
+    return tuple(f"{number:05d}{ending}" for ending in ENDINGS)
+
+
+def _write(clips: Sequence[PhantomClips], folder: Path, number: int, simulated_ecg: bool) -> None:
+    write_pair(clips[0], 0, folder / f"{number:05d}", simulated_ecg=simulated_ecg)
+
+
+PAIRS = Form(name="pairs", fps=25.0, seconds=2.6, size=128, files=_files, write=_write)

@@ -1,0 +1,72 @@
+"""The ECG of a simulated clip as files: a WFDB record with its beats annotated, and a table.
+
+Beat and rhythm codes are those of the PhysioNet annotation standard (PhysioBank annotations, physionet.org).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from echopulse.ecg.types import ECG
+from echopulse.phantom.types import ORIGINS, Truth
+
+COUNTS_PER_MV = 1000  # of 16 bits: a microvolt a count, to ±32 mV
+BEAT_SYMBOLS = {"sinus": "N", "atrial": "A", "ventricular": "V", "escape": "E", "paced": "/"}
+CONDUCTED = {"lbbb": "L", "rbbb": "R", "paced": "/"}  # what an ordinary beat is called in these hearts
+RHYTHM_CODES = {
+    "af": "(AFIB", "flutter": "(AFL", "bigeminy": "(B", "bradycardia": "(SBR", "av_block_1": "(BI",
+    "wenckebach": "(BII", "mobitz_2": "(BII", "av_block_3": "(BIII", "vt": "(VT",
+}  # fmt: skip
+NOTICE = "SYNTHETIC: made by a simulated heart, not for diagnosis"
+FOLLOWED = "the recording that a SYNTHETIC heart followed; annotated are the beats of that heart"
+
+
+def write_record(ecg: ECG, truth: Truth, i: int, folder: Path, name: str, *, simulated: bool = True) -> None:
+    """The ECG of clip i as `folder`/`name`.hea, .dat and .atr; the annotations are the truth of the simulation.
+
+    Beats stand at the R peaks that lie within the record. `simulated` False: the heart followed a recording, so
+    that only the annotations are of the phantom.
+    """
+    import wfdb
+
+    samples = ecg.samples.astype(np.float64).T  # [n, leads]
+    leads = len(ecg.leads)
+    first_frame = f"the clip's first frame is at {-ecg.start_s:.3f} s"
+    about = NOTICE if simulated else FOLLOWED
+    wfdb.wrsamp(
+        name, ecg.rate_hz, ["mV"] * leads, list(ecg.leads), p_signal=samples, fmt=["16"] * leads,
+        adc_gain=[COUNTS_PER_MV] * leads, baseline=[0] * leads, comments=[about, first_frame],
+        write_dir=str(folder),
+    )  # fmt: skip
+    at, symbols = beat_annotations(truth, i, ecg)
+    notes = ["\0"] * len(at)
+    if at.size == 0 or at[0] > 0:  # the rhythm is told at the start, before the first beat
+        at, symbols, notes = np.append(0, at), ["+", *symbols], [rhythm_code(truth, i), *notes]
+    wfdb.wrann(name, "atr", at, symbol=symbols, aux_note=notes, fs=ecg.rate_hz, write_dir=str(folder))
+
+
+def beat_annotations(truth: Truth, i: int, ecg: ECG) -> tuple[np.ndarray, list[str]]:
+    """Samples int64 [k] of the R peaks of clip i within its ECG, in order, and the code of each beat."""
+    peaks = truth.r_peaks_s[i].cpu().double().numpy()
+    origins = truth.origin[i].cpu().numpy()
+    place = np.rint(np.nan_to_num((peaks - ecg.start_s) * ecg.rate_hz, nan=-1.0)).astype(np.int64)
+    kept = np.flatnonzero((place >= 0) & (place < ecg.samples.shape[1]))
+    kept = kept[np.argsort(place[kept], kind="stable")]
+    ordinary = CONDUCTED.get(truth.conduction[i], "N")
+    symbols = [BEAT_SYMBOLS[ORIGINS[origin]] for origin in origins[kept]]
+    return place[kept], [ordinary if symbol == "N" else symbol for symbol in symbols]
+
+
+def rhythm_code(truth: Truth, i: int) -> str:
+    """The code of clip i's rhythm; "(N" where the standard has none of its own."""
+    paced = truth.conduction[i] == "paced"
+    return "(P" if paced else RHYTHM_CODES.get(truth.rhythm[i], "(N")
+
+
+def write_table(ecg: ECG, path: Path) -> None:
+    """Seconds from the clip's first frame and millivolts of every lead, as CSV."""
+    header = "time_s," + ",".join(f"{name.replace(' ', '_')}_mV" for name in ecg.leads)
+    table = np.column_stack([ecg.times_s, ecg.samples.T])
+    np.savetxt(path, table, delimiter=",", header=header, comments="", fmt="%.6g")

@@ -1,0 +1,153 @@
+"""The whole check: what is drawn, spread over processes, measured and held against the bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from echopulse.errors import InputError
+from echopulse.evaluate.phantom import figures, hearts, muscle, pictures, recordings, system
+from echopulse.evaluate.phantom.hearts import Arrays
+from echopulse.evaluate.phantom.information import FOLDS
+from echopulse.evaluate.phantom.parallel import Job, run_jobs, usual_workers
+from echopulse.evaluate.phantom.rows import Row, Sheet
+
+AT_ONCE = 10  # clips of one job: a multiple of it gives the same clips whatever the number of workers
+EXAMINATIONS_PER_CLIP = 4
+HEALTHY = {"pathology": "healthy", "conduction": "normal"}
+SPEED_WORKERS = 2
+
+Sample = Callable[..., Arrays]
+
+
+def check_phantom(
+    clips: int = 500,
+    *,
+    seed: int = 0,
+    on_step: Callable[[float], None] | None = None,
+    workers: int | None = None,
+) -> list[Row]:
+    """Every acceptance figure of the phantom over `clips` drawn hearts, with its bar.
+
+    `on_step` is called with the share done, 0..1. The figures depend on `clips` and `seed`, not on `workers` (as many
+    as there are cores by default); only speed does on the machine.
+    """
+    if clips < AT_ONCE:
+        raise InputError(f"--clips {clips}: at least {AT_ONCE} are needed for a check; 500 make it worth its name.")
+    workers = usual_workers() if workers is None else workers
+    plan = _plan(clips, seed)
+    jobs = [job for sample in plan.values() for job in sample]
+    steps = _Steps(on_step or (lambda _: None), len(jobs) + 3 * FOLDS + 3)
+    results = iter(run_jobs(jobs, workers, steps.one))
+    found = {name: _join([next(results) for _ in sample]) for name, sample in plan.items()}
+    told = _tell(found["examinations"], seed, workers, steps.one)
+    rows = figures.volume_rows(found["study"], found["round"])
+    rows += figures.event_rows(found["events"], found["steady"], found["ejection"])
+    rows += figures.filling_rows(found["kick"], found["waves"], found["memory"])
+    rows += figures.muscle_rows(found["healthy"], found["muscle"])
+    rows += figures.picture_rows(found["pictures"], found["envelope"])
+    rows += figures.recording_rows(found["leads"], found["detection"])
+    rows += figures.information_rows(told, found["even"])
+    return rows + system_rows(found["pictures"]["finite"], seed, steps.one)
+
+
+def _plan(clips: int, seed: int) -> dict[str, list[Job]]:
+    """Which jobs make which sample; each has seeds of its own. Long ones come first."""
+    return {
+        "pictures": _split(pictures.sample_pictures, clips, seed, 1),
+        "study": _split(pictures.sample_study, clips, seed, 2),
+        "round": _split(pictures.sample_round, clips, seed, 3),
+        "examinations": _split(recordings.sample_examinations, clips * EXAMINATIONS_PER_CLIP, seed, 4, 4 * AT_ONCE),
+        "muscle": _split(muscle.sample_muscle, clips, seed, 5, 5 * AT_ONCE),
+        "healthy": _split(_healthy_muscle, clips, seed, 6, 5 * AT_ONCE),
+        "detection": _split(recordings.sample_detection, clips, seed, 7, 5 * AT_ONCE),
+        "leads": _split(recordings.sample_leads, clips, seed, 8, 5 * AT_ONCE),
+        "events": _split(hearts.sample_events, clips, seed, 9, 10 * AT_ONCE),
+        "steady": _split(hearts.sample_steady, clips, seed, 10, 10 * AT_ONCE),
+        "ejection": [(hearts.sample_ejection, (max(clips // 5, 30), _seed(seed, 11, 0)))],
+        "kick": _split(hearts.sample_kick, clips, seed, 12, 10 * AT_ONCE),
+        "waves": _split(hearts.sample_waves, clips, seed, 13, 10 * AT_ONCE),
+        "memory": _split(hearts.sample_memory, clips, seed, 14, 10 * AT_ONCE),
+        "envelope": [(pictures.sample_envelope, (64, _seed(seed, 15, 0)))],
+        "even": [(recordings.sample_even, (max(8 * clips, 2000), _seed(seed, 16, 0)))],
+    }
+
+
+def _healthy_muscle(n: int, seed: int) -> Arrays:
+    """Healthy hearts whose EF is spread evenly over 0.55 to 0.65."""
+    ef = torch.linspace(0.55, 0.65, n)
+    return muscle.sample_muscle(n, seed, ef=ef, **HEALTHY)
+
+
+def _seed(seed: int, sample: int, job: int) -> int:
+    return 1_000_000 * (1 + seed) + 50_000 * sample + job
+
+
+def _split(sample: Sample, total: int, seed: int, number: int, at_once: int = AT_ONCE) -> list[Job]:
+    """Jobs of `at_once` hearts each; the last one takes what is left."""
+    return [
+        (sample, (min(at_once, total - first), _seed(seed, number, k)))
+        for k, first in enumerate(range(0, total, at_once))
+    ]
+
+
+def _join(parts: list[Arrays]) -> Arrays:
+    """The samples of several jobs in one; grey values are counted together."""
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "counts"}
+    if "counts" in parts[0]:
+        joined["counts"] = np.sum([part["counts"] for part in parts], axis=0)
+    return joined
+
+
+def _tell(examinations: Arrays, seed: int, workers: int, on_done: Callable[[], None]) -> dict[str, Arrays]:
+    """Held-out guesses of EF from the picture, the ECG and both, every fold learned in a job of its own."""
+    ways = {"both": (True, True), "picture": (False, True), "ecg": (True, False)}
+    jobs: list[Job] = [
+        (recordings.told, (examinations, *way, fold, seed + fold)) for way in ways.values() for fold in range(FOLDS)
+    ]
+    results = iter(run_jobs(jobs, workers, on_done))
+    return {name: _join([next(results) for _ in range(FOLDS)]) for name in ways}
+
+
+def system_rows(finite: np.ndarray, seed: int, on_done: Callable[[], None] = lambda: None) -> list[Row]:
+    """Soundness, sameness and speed; figures that need a GPU are "not measured here" without one."""
+    sheet = Sheet("system")
+    sheet.share("finite", "clips without a value that is not a number", finite, low=100)
+    here = [system.fingerprint_of(seed), system.fingerprint_of(seed)]
+    jobs: list[Job] = [(system.fingerprint_of, (seed,))] * 4
+    there = [*run_jobs(jobs[:2], 2), *run_jobs(jobs, 3)]
+    on_done()
+    sheet.add("same.again", "same seed, same bytes, twice in one process (1 yes, 0 no)", len(set(here)) == 1, low=1)
+    sheet.add("same.workers", "same bytes in two and in three worker processes", len(set(there)) == 1, low=1)
+    sheet.add("same.threads", f"same bytes with {torch.get_num_threads()} threads and with one",
+              len({*here, *there}) == 1)  # fmt: skip
+    words = f"frames of 128 x 128 a second, ECG and truth included, {SPEED_WORKERS} single-thread processes"
+    sheet.add("speed.cpu", words, system.speed_of_processes(SPEED_WORKERS, seed), "1/s", low=250)
+    on_done()
+    speed, differ = (None, None)
+    if torch.cuda.is_available():
+        speed, differ = gpu_speed(seed), system.devices_differ(seed)
+    sheet.add("speed.gpu", "the same on one GPU, 256 clips at a time", speed, "1/s", low=20_000)
+    sheet.add("gpu.difference", "largest difference of a pixel between CPU and GPU, of 255", differ, high=2)
+    on_done()
+    return sheet.rows
+
+
+def gpu_speed(seed: int, clips: int = 256, rounds: int = 4) -> float:
+    """Frames a second on one GPU, end to end."""
+    return system.frames_per_second([system.timed(seed, "cuda", clips, rounds)])
+
+
+class _Steps:
+    """Counts jobs and tells the share done."""
+
+    def __init__(self, tell: Callable[[float], Any], total: int) -> None:
+        self.tell, self.total, self.done = tell, total, 0
+
+    def one(self) -> None:
+        self.done = min(self.done + 1, self.total)
+        self.tell(self.done / self.total if self.total else math.nan)

@@ -1,0 +1,214 @@
+"""Where the examiner holds the probe: the plane through the heart that a picture shows, and how it sways with breath.
+
+A picture's x runs to its right and y downwards, in cm from the probe. Apical planes hold the long axis, the probe lies
+beyond the apex, and x points towards the angle phi of the view (see `heart`); the parasternal long axis is the plane
+of A3C seen from the breastbone, with the base to the right; short axes lie across, with the front on top.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from echopulse.phantom.anatomy.heart import AnatomyParameters
+from echopulse.phantom.anatomy.shapes import half_width_cm, left_atrium_centre_cm, right_ventricle_around
+from echopulse.phantom.priors import apply_pins, chance, check_prior, choice, normal, uniform
+from echopulse.phantom.types import VIEWS, Batch, Patients
+
+APICAL, LONG, SHORT = "apical", "long", "short"
+VIEW_KINDS = {"a4c": APICAL, "a2c": APICAL, "a3c": APICAL, "plax": LONG} | {
+    name: SHORT for name in ("psax_mitral", "psax_papillary", "psax_apical")
+}
+# Angle phi towards which the plane runs: to the right of an apical picture, upwards in PLAX; none in a short axis.
+VIEW_ANGLES: dict[str, float | None] = {
+    "a4c": math.radians(30), "a2c": math.radians(90), "a3c": math.radians(150), "plax": math.radians(150),
+    "psax_mitral": None, "psax_papillary": None, "psax_apical": None,
+}  # fmt: skip
+LEVELS = {"plax": 0.86, "psax_mitral": 0.85, "psax_papillary": 0.58, "psax_apical": 0.25}  # z / L beneath the probe
+AIMS = {"a4c": 0.7, "a3c": -0.3, "psax_mitral": 0.6, "psax_papillary": 0.5, "psax_apical": 0.3}  # cm to the right
+TILTS = {"a4c": 0.05, "plax": -0.10}
+
+
+@dataclass(frozen=True)
+class ProbeParameters(Batch):
+    """How the probe is held over b hearts; every tensor is [b], float32 unless said."""
+
+    view: Tensor  # int64, index into VIEWS
+    foreshortening: Tensor  # 0: the plane holds the whole long axis; else by how much of its length it misses the apex
+    off_axis: Tensor  # 0: the standard plane; 1: turned and shifted by what the next two say
+    rotation_rad: Tensor  # of the plane about the beam
+    aside_cm: Tensor  # of the plane, to its front or back
+    tilt_rad: Tensor  # of the heart in the picture; positive: what lies deep lies further to the right
+    aim_cm: Tensor  # how far to the right of the probe the apex (or the axis) lies
+    gap_cm: Tensor  # from the probe to the heart: chest wall and fat
+    level: Tensor  # z / L beneath the probe, in parasternal views
+    roll_rad: Tensor  # of short axes: how far to the patient's right of the front the probe stands
+    margin_cm: Tensor  # depth of the picture beyond the heart
+    drift_cm: Tensor  # how far the hand wanders
+    drift_s: Tensor  # over how many seconds
+    drift_phase: Tensor  # rad
+    breath_cm: Tensor  # how far the heart moves with every breath
+    breath_rad: Tensor  # and turns in the picture
+    breath_hz: Tensor
+    breath_phase: Tensor  # rad
+
+
+def _per_view(view: Tensor, values: dict[str, float]) -> Tensor:
+    return torch.tensor([values.get(name, 0.0) for name in VIEWS], device=view.device)[view]
+
+
+def _kind(view: Tensor, kind: str) -> Tensor:
+    """bool [b]."""
+    return torch.tensor([VIEW_KINDS[name] == kind for name in VIEWS], device=view.device)[view]
+
+
+def draw_probe(
+    anatomy: AnatomyParameters, patients: Patients, generator: Generator, prior: str = "clinical", **pinned: Any
+) -> ProbeParameters:
+    """How the examiner holds the probe over these hearts; "easy" is a perfect and steady hand on a held breath.
+
+    Foreshortening is common in apical views, more so in large ventricles, whose apex lies far to the side.
+    """
+    check_prior(prior)
+    n = len(patients.ef)
+    any_view = choice(n, [1.0] * len(VIEWS), generator)
+    view = apply_pins({"view": any_view}, {k: v for k, v in pinned.items() if k == "view"}, "probe")["view"]
+    apical, long, short = (_kind(view, kind).float() for kind in (APICAL, LONG, SHORT))
+    # The annulus comes down through a plane too near to it, and the picture would show the atria.
+    level = torch.where(short > 0, (1.0 - 1.15 * anatomy.shortening).cpu(), 1.0).minimum(_per_view(view, LEVELS))
+    missed = normal(n, 0.0, 0.09, generator, -0.25, 0.25).abs() * chance(n, 0.7, generator)
+    held = 1 - 0.8 * chance(n, 0.3, generator).float()  # the breath
+    values = {
+        "view": view,
+        "foreshortening": missed * (0.35 + 0.65 * apical),
+        "off_axis": uniform(n, 0.0, 1.0, generator),
+        "rotation_rad": normal(n, 0.0, 0.14, generator, -0.35, 0.35) * (1 - 0.4 * long),
+        "aside_cm": normal(n, 0.0, 0.28, generator, -0.7, 0.7),
+        "tilt_rad": _per_view(view, TILTS) + normal(n, 0.0, 0.09, generator, -0.22, 0.22),
+        "aim_cm": _per_view(view, AIMS) + normal(n, 0.0, 0.35, generator, -0.8, 0.8),
+        "gap_cm": uniform(n, 0.5, 1.7, generator) + 0.4 * long + 1.2 * short,
+        "level": level + normal(n, 0.0, 0.02, generator, -0.05, 0.04),
+        "roll_rad": normal(n, 0.26, 0.14, generator, -0.1, 0.6),
+        "margin_cm": uniform(n, 0.4, 1.9, generator) + (1 - apical) * uniform(n, 0.6, 2.6, generator),
+        "drift_cm": uniform(n, 0.0, 0.16, generator),
+        "drift_s": uniform(n, 2.4, 6.5, generator),
+        "drift_phase": uniform(n, 0, 2 * math.pi, generator),
+        "breath_cm": uniform(n, 0.05, 0.32, generator) * held,
+        "breath_rad": normal(n, 0.0, 0.012, generator, -0.03, 0.03) * held,
+        "breath_hz": uniform(n, 0.2, 0.3, generator),
+        "breath_phase": uniform(n, 0, 2 * math.pi, generator),
+    }
+    if prior == "easy":
+        flat = torch.zeros(n)
+        still = ("foreshortening", "off_axis", "drift_cm", "breath_cm", "breath_rad")
+        values |= {name: flat for name in still}
+        values |= {"level": level}
+    return ProbeParameters(**apply_pins(values, pinned, "probe"))
+
+
+@dataclass(frozen=True)
+class Plane(Batch):
+    """A picture's plane at t times, in heart coordinates (cm); `right` and `down` are unit vectors."""
+
+    origin: Tensor  # [b, t, 3], where the probe stands
+    right: Tensor  # [b, t, 3]
+    down: Tensor  # [b, t, 3]
+
+    @property
+    def normal(self) -> Tensor:
+        """Unit vector [b, t, 3] across the plane."""
+        return torch.linalg.cross(self.right, self.down)
+
+
+def _outer_radius_cm(anatomy: AnatomyParameters) -> Tensor:
+    return half_width_cm(anatomy) + anatomy.wall_cm
+
+
+def _in_front_cm(anatomy: AnatomyParameters) -> Tensor:
+    """[b]: from the long axis to the right ventricle's free wall, where the parasternal long axis crosses it."""
+    angle = torch.full_like(anatomy.length_cm, VIEW_ANGLES["plax"])
+    width = right_ventricle_around(angle.cos(), angle.sin()).clamp_min(0) * anatomy.rv_width_cm
+    return half_width_cm(anatomy) + anatomy.wall_cm * anatomy.septal_ratio + width + anatomy.rv_wall_cm
+
+
+def _short_axis_radius_cm(anatomy: AnatomyParameters, probe: ProbeParameters) -> Tensor:
+    """[b]: of the heart at the level of a short axis, roughly."""
+    return _outer_radius_cm(anatomy) * (0.72 + 0.28 * (2 * probe.level).clamp(0, 1))
+
+
+def picture_depth_cm(anatomy: AnatomyParameters, probe: ProbeParameters) -> Tensor:
+    """[b]: how deep the picture reaches: just beyond the atrial roof, or some way behind the heart."""
+    apical, long = _kind(probe.view, APICAL), _kind(probe.view, LONG)
+    roof = anatomy.length_cm + 1.02 * anatomy.la_height_cm
+    along = probe.gap_cm + anatomy.apical_wall_cm + roof * probe.tilt_rad.cos()
+    behind = left_atrium_centre_cm(anatomy)[:, :2].norm(dim=-1) + 0.5 * anatomy.la_depth_cm
+    across = probe.gap_cm + _in_front_cm(anatomy) + torch.maximum(_outer_radius_cm(anatomy), behind)
+    short = probe.gap_cm + _short_axis_radius_cm(anatomy, probe) + _outer_radius_cm(anatomy) + 0.6
+    return torch.where(apical, along, torch.where(long, across, short)) + probe.margin_cm
+
+
+def _towards(angle: Tensor) -> Tensor:
+    """[b, 3]: unit vector across the heart."""
+    return torch.stack((angle.cos(), angle.sin(), torch.zeros_like(angle)), -1)
+
+
+def _turned(first: Tensor, second: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
+    """Two perpendicular unit vectors turned by `angle`, from the first towards the second."""
+    cos, sin = angle.cos()[..., None], angle.sin()[..., None]
+    return cos * first + sin * second, cos * second - sin * first
+
+
+def reference_cut(anatomy: AnatomyParameters, probe: ProbeParameters) -> Plane:
+    """The plane without drift or breath; tensors are [b, 1, 3]."""
+    apical, long = (_kind(probe.view, kind)[:, None] for kind in (APICAL, LONG))
+    axis = torch.zeros_like(anatomy.length_cm)[:, None] + anatomy.length_cm.new_tensor((0.0, 0.0, 1.0))
+    angle = _per_view(probe.view, {name: value or 0.0 for name, value in VIEW_ANGLES.items()})
+    front = _towards(0.5 * math.pi + probe.roll_rad)  # where the probe stands in short axes
+    aside = _towards(torch.where(angle > 1.0, angle - 0.5 * math.pi, angle + 0.5 * math.pi))  # in front or to the left
+    sideways = _towards(0.5 * math.pi + probe.roll_rad - 0.5 * math.pi)
+    right = torch.where(apical, _towards(angle), torch.where(long, axis, sideways))
+    down = torch.where(apical, axis, torch.where(long, -_towards(angle), -front))
+    normal = torch.where(apical | long, aside, axis)
+
+    down, normal = _turned(down, normal, -probe.foreshortening.atan())
+    right, across = _turned(right, normal, probe.off_axis * probe.rotation_rad)
+    length = anatomy.length_cm[:, None]
+    place = torch.where(apical, (axis - down) * length, axis * length * probe.level[:, None])
+    right, down = _turned(right, down, probe.tilt_rad)
+    depth = torch.where(
+        apical[:, 0],
+        anatomy.apical_wall_cm,
+        torch.where(long[:, 0], _in_front_cm(anatomy), _short_axis_radius_cm(anatomy, probe)),
+    )
+    origin = place - right * probe.aim_cm[:, None] - down * (depth + probe.gap_cm)[:, None]
+    origin = origin + across * (probe.off_axis * probe.aside_cm)[:, None]
+    return Plane(origin[:, None], right[:, None], down[:, None])
+
+
+def cut(anatomy: AnatomyParameters, probe: ProbeParameters, times_s: Tensor) -> Plane:
+    """The plane at the times [t] in seconds, as hand and breath move it."""
+    still = reference_cut(anatomy, probe)
+    times_s = times_s.to(probe.drift_s)[None]
+    turn = 2 * math.pi * times_s / probe.drift_s[:, None] + probe.drift_phase[:, None]
+    breath = (2 * math.pi * probe.breath_hz[:, None] * times_s + probe.breath_phase[:, None]).sin()
+    drift, breathing = probe.drift_cm[:, None], probe.breath_cm[:, None] * breath
+    right, down = _turned(still.right, still.down, probe.breath_rad[:, None] * breath)
+    shift_right = drift * turn.sin() + 0.3 * breathing
+    shift_down = 0.6 * drift * (1.31 * turn + 1).cos() + 0.8 * breathing
+    shift_across = 0.4 * drift * (0.77 * turn + 2).sin() + 0.4 * breathing
+    origin = still.origin + still.right * shift_right[..., None] + still.down * shift_down[..., None]
+    return Plane(origin + still.normal * shift_across[..., None], right, down)
+
+
+def heart_points(plane: Plane, x_cm: Tensor, y_cm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Heart coordinates [b, t, h, w] of picture points [b, h, w] given as cm to the right of and below the probe."""
+    x, y = x_cm[:, None], y_cm[:, None]
+    points = []
+    for axis in range(3):
+        origin, right, down = (value[..., axis, None, None] for value in (plane.origin, plane.right, plane.down))
+        points.append(torch.addcmul(torch.addcmul(origin, x, right), y, down))
+    return points[0], points[1], points[2]
