@@ -175,7 +175,8 @@ def _add_simulate(verbs) -> None:
     where = verb.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, help="folder to fill; a second run goes on where the first one stopped")
     where.add_argument("--bank", type=Path, help="folder for training shards: short for --format shards --out")
-    verb.add_argument("--clips", type=int, default=10, help="how many hearts")
+    where.add_argument("--check", action="store_true", help="measure the phantom itself: every figure with its bar")
+    verb.add_argument("--clips", type=int, help="how many hearts; 10 by default, 500 for --check")
     verb.add_argument("--format", default="pairs", help="pairs (default), echonet, camus, dicom or shards")
     verb.add_argument("--workers", type=int, help="processes; as many as there are cores by default")
     verb.add_argument("--seconds", type=float, help="length of each clip; 2.6 by default")
@@ -190,10 +191,13 @@ def _add_simulate(verbs) -> None:
     verb.add_argument("--at", type=float, help="where in that recording the clips begin, in seconds")
     verb.add_argument("--displacement", action="store_true", help="pairs: add how far every pixel's tissue has moved")
     verb.add_argument("--device", default="cpu")
+    verb.add_argument("--json", type=Path, help="with --check: write the figures here too")
     verb.add_argument("--force", action="store_true", help="replace files that exist")
 
 
 def run_simulate(options: argparse.Namespace) -> int:
+    if options.check:
+        return _check_phantom(options)
     from echopulse.data.export import export
     from echopulse.data.jobs import usable_cores
     from echopulse.data.plan import parse_leads, parse_names, parse_pins
@@ -201,7 +205,7 @@ def run_simulate(options: argparse.Namespace) -> int:
     folder = options.bank or options.out
     with _progress("simulating") as on_step:
         made = export(
-            folder, options.clips, form="shards" if options.bank else options.format, seed=options.seed,
+            folder, 10 if options.clips is None else options.clips, form="shards" if options.bank else options.format, seed=options.seed,
             prior=options.prior, seconds=options.seconds, fps=options.fps, size=options.size,
             views=parse_names(options.views) if options.views else None,
             leads=parse_leads(options.leads) if options.leads else None, pins=parse_pins(options.set), ecg=options.ecg,
@@ -211,6 +215,22 @@ def run_simulate(options: argparse.Namespace) -> int:
     hearts = "1 heart" if made == 1 else f"{made} hearts"
     print(f"{folder}: {hearts} made now, with ECG and truth. Simulated; not for diagnosis.")
     return 0
+
+
+def _check_phantom(options: argparse.Namespace) -> int:
+    from echopulse.echo import check_output
+    from echopulse.evaluate.phantom import as_json, as_table, check_phantom, missed
+    from echopulse.files import write_json
+
+    if options.json:
+        check_output(options.json, force=options.force, endings=(".json",))
+    clips = 500 if options.clips is None else options.clips
+    with _progress("checking the phantom") as on_step:
+        rows = check_phantom(clips, seed=options.seed, workers=options.workers, on_step=on_step)
+    print(as_table(rows))
+    if options.json:
+        write_json(as_json(rows, clips=clips, seed=options.seed), options.json)
+    return 1 if missed(rows) else 0
 
 
 # --- measure ------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The heart before the scanner: a plane cut through the moving anatomy becomes pictures, and what they show is known."""
+"""The heart before the scanner: a plane through the moving anatomy becomes pictures, and what they show is known."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from echopulse.phantom.anatomy.deformation import heart_shape, spatial_points
 from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.planes import VIEW_ANGLES
 from echopulse.phantom.anatomy.shapes import endocardial_profile, half_width_cm, true_section
-from echopulse.phantom.mechanics import contract
+from echopulse.phantom.mechanics import contract, valve_times
 from echopulse.phantom.parameters import PhantomParameters
 from echopulse.phantom.types import CONDUCTIONS, PATHOLOGIES, RHYTHMS, VIEWS, Motion, Rhythm, Truth
 
@@ -30,6 +30,7 @@ def exact_truth(
     anatomy = parameters.anatomy.to(device)
     patients = parameters.patients.to(device)
     gls, mapse = _longitudinal(parameters, rhythm, motion)
+    events = valve_times(rhythm, parameters.mechanics.to(device))
     standing = patients.rhythm == RHYTHMS.index("asystole")
     return Truth(
         labels=seen.labels,
@@ -41,8 +42,8 @@ def exact_truth(
         ef_per_beat=1 - motion.esv_beat_ml / motion.edv_beat_ml,
         gls_per_beat=gls,
         mapse_cm_per_beat=mapse,
-        ed_times_s=motion.ejection_onset_s,
-        es_times_s=motion.ejection_end_s,
+        ed_times_s=events.mitral_closure_s,
+        es_times_s=events.ejection_end_s,
         r_peaks_s=rhythm.r_peak,
         p_onsets_s=rhythm.p_onset,
         q_onsets_s=rhythm.q_onset,
@@ -80,8 +81,8 @@ def _longitudinal(parameters: PhantomParameters, rhythm: Rhythm, motion: Motion)
     nan = torch.full_like(arc, math.nan)
     arc_ed, arc_es = torch.where(there, arc, nan).chunk(2, 1)
     length_ed, length_es = torch.where(there, shape.length_cm, nan).chunk(2, 1)
-    across = torch.tensor([VIEW_ANGLES[name] is None for name in VIEWS], device=device)[parameters.probe.view.to(device)]
-    return torch.where(across[:, None], nan.chunk(2, 1)[0], arc_es / arc_ed - 1), length_ed - length_es
+    across = torch.tensor([VIEW_ANGLES[name] is None for name in VIEWS])[parameters.probe.view.cpu()].to(device)
+    return torch.where(across[:, None], math.nan, arc_es / arc_ed - 1), length_ed - length_es
 
 
 def _endocardium(anatomy: AnatomyParameters, view: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -35,9 +35,9 @@ class Batch:
         return self._each(lambda value: value[which])
 
     def between(self: Rows, when: slice) -> Rows:
-        """The same at some of the times: what is [b, t, ...] with as many times as the first field is cut, all else kept.
+        """The same at some of the times; for motions, shapes and planes, whose first field has a value for every time.
 
-        For motions, shapes and planes, whose first field has one value for every time.
+        What is [b, t, ...] with as many times as the first field is cut, all else kept.
         """
         times = getattr(self, fields(self)[0].name).shape[1]
         return self._each(lambda value: value[:, when] if value.ndim > 1 and value.shape[1] == times else value)
@@ -135,7 +135,7 @@ class Truth:
     ef_per_beat: Tensor  # float32 [b, n], NaN padded; entry k belongs to entry k of the times below
     gls_per_beat: Tensor  # float32 [b, n], longitudinal strain of the endocardium in this view, negative; NaN in PSAX
     mapse_cm_per_beat: Tensor  # float32 [b, n], descent of the mitral annulus plane
-    ed_times_s: Tensor  # float32 [b, n], end-diastole = ejection onset
+    ed_times_s: Tensor  # float32 [b, n], end-diastole = mitral closure; the volume stays level until ejection starts
     es_times_s: Tensor  # float32 [b, n], end-systole = ejection end
     r_peaks_s: Tensor  # float32 [b, n]
     p_onsets_s: Tensor  # float32 [b, n]

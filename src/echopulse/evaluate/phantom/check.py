@@ -17,7 +17,7 @@ from echopulse.evaluate.phantom.parallel import Job, run_jobs, usual_workers
 from echopulse.evaluate.phantom.rows import Row, Sheet
 
 AT_ONCE = 10  # clips of one job: a multiple of it gives the same clips whatever the number of workers
-EXAMINATIONS_PER_CLIP = 4
+EXAMINATIONS_PER_CLIP = 3
 HEALTHY = {"pathology": "healthy", "conduction": "normal"}
 SPEED_WORKERS = 2
 
@@ -61,7 +61,7 @@ def _plan(clips: int, seed: int) -> dict[str, list[Job]]:
         "pictures": _split(pictures.sample_pictures, clips, seed, 1),
         "study": _split(pictures.sample_study, clips, seed, 2),
         "round": _split(pictures.sample_round, clips, seed, 3),
-        "examinations": _split(recordings.sample_examinations, clips * EXAMINATIONS_PER_CLIP, seed, 4, 4 * AT_ONCE),
+        "examinations": _split(recordings.sample_examinations, clips * EXAMINATIONS_PER_CLIP, seed, 4, 3 * AT_ONCE),
         "muscle": _split(muscle.sample_muscle, clips, seed, 5, 5 * AT_ONCE),
         "healthy": _split(_healthy_muscle, clips, seed, 6, 5 * AT_ONCE),
         "detection": _split(recordings.sample_detection, clips, seed, 7, 5 * AT_ONCE),

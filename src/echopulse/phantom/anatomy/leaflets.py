@@ -26,6 +26,8 @@ CUSP = (7, 9)  # of each of the aortic valve's three
 CHORDS, CHORD_POINTS = 12, 12
 COMMISSURE = math.radians(66)  # of the mitral valve: the anterior leaflet's hinge covers a third of the ring
 RIGHT_COMMISSURE = math.radians(98)
+SKEW = 0.45  # rad by which the mitral line of closure is turned against the ring's long axis
+MEETING, END = 0.86, -0.02  # half the length of the line of closure, and where it ends, relative to the ring's half-axes
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Sheet:
     thick: Tensor  # [columns or 1, rows], relative brightness: thin belly, thick tips
     spread: Tensor  # [b, 1, columns, 1] cm between columns times cm between rows
     level: float  # relative brightness of this leaflet
+    dull: float  # brightness where the beam runs along it, relative to where it meets it squarely
 
 
 def carry(anatomy: AnatomyParameters, shape: HeartShape, motion: Motion, points: Tensor) -> Tensor:
@@ -75,7 +78,7 @@ def _turn(
     shut = shut + (1.35 - shut) * soft_step(s - meeting, 0.16)
     bow = 0.55 * (1 - 2 * s)
     open_ = wide + bow * 0.45
-    angle = shut + (open_ - shut) * m + (2.2 * m * (1 - m)) * bow  # the tip lags on the way
+    angle = shut + (open_ - shut) * m + (1.2 * m * (1 - m)) * bow  # the tip lags on the way
     step = (length / rows)[:, None, :, None]
     along, forth = (angle.cos() * step).cumsum(-1), (angle.sin() * step).cumsum(-1)
     return hinge[..., None, :] + along[..., None] * inward[..., None, :] + forth[..., None] * normal[:, None, None, None]
@@ -96,17 +99,20 @@ def _two_leaflets(
 ) -> list[Sheet]:
     """A valve of a long leaflet (around the ring's `first` axis) and a short one, meeting along a curve.
 
-    The curve runs from one `commissure` to the other and bends away from the long leaflet, to -`middle` of `first`.
+    The long leaflet's hinge runs from -`commissure` to +`commissure`. The curve bends away from it, to -`middle` of
+    `first`; columns converge on it, so that every part of a leaflet swings towards the middle of the ring.
     """
     device, sheets = opening.device, []
     for long, (columns, rows) in zip((True, False), sizes, strict=True):
         part = (torch.arange(columns, device=device, dtype=torch.float32) + 0.5) / columns * 2 - 1
         angle = part * commissure if long else math.pi + part * (math.pi - commissure)
-        tip = angle.sin() if long else -part * math.sin(commissure)
-        tip = tip.clamp(-1, 1)
-        bent = math.cos(commissure) - (middle + math.cos(commissure)) * (1 - (tip / math.sin(commissure)).square())
+        tip = MEETING * (angle.sin() / math.sin(commissure) if long else -part)
+        bent = END - (middle + END) * (1 - (tip / MEETING).square())
+        if septal:  # the medial end of both lies further back
+            bent, tip = bent * math.cos(SKEW) + tip * math.sin(SKEW), tip * math.cos(SKEW) - bent * math.sin(SKEW)
+            angle = angle - 0.6 * SKEW
         out = _septal_hinge(ring, angle) if septal else torch.ones_like(angle)
-        ends = _on_disk(ring, torch.cat((angle.cos() * out, bent)), torch.cat((angle.sin() * out, tip * 0.96)))
+        ends = _on_disk(ring, torch.cat((angle.cos() * out, bent)), torch.cat((angle.sin() * out, tip)))
         gap = (ends[:, columns:] - ends[:, :columns]).norm(dim=-1).clamp_min(0.15)
         body = (gap * gap + ((0.15 + tenting[:, None]) * (1 - part.square())).square()).sqrt()
         overlap = 0.16 + 0.30 * (1 - part.square())
@@ -119,7 +125,7 @@ def _two_leaflets(
         thick = 0.75 + 0.55 * soft_step(s - 0.85, 0.3) + 0.35 * (1 - s / 0.2).clamp_min(0)
         hinge_step = (hinge[:, :1, 1:] - hinge[:, :1, :-1]).norm(dim=-1).mean(-1)
         spread = hinge_step[..., None, None] * (length / rows)[:, None, :, None]
-        sheets.append(Sheet(points, thick[None], spread, 1.0 if long else 0.8))
+        sheets.append(Sheet(points, thick[None], spread, 1.0 if long else 0.8, 0.5))
     return sheets
 
 
@@ -149,7 +155,8 @@ def _chords(anatomy: AnatomyParameters, shape: HeartShape, motion: Motion, sheet
     start = tips[:, :, chosen]
     points = start[..., None, :] + (roots - start)[..., None, :] * s[:, None]
     apart = (roots - start)[:, :1].norm(dim=-1) / CHORD_POINTS
-    return Sheet(points, (1 - 0.6 * s)[None], apart[..., None] * 0.05, 1.0)
+    spread = apart[..., None] * (0.05 * anatomy.papillary[:, None, None, None])
+    return Sheet(points, (1 - 0.6 * s)[None], spread, 0.4, 1.0)
 
 
 def tricuspid_sheets(anatomy: AnatomyParameters, shape: HeartShape, motion: Motion) -> list[Sheet]:
@@ -184,14 +191,17 @@ def aortic_sheets(anatomy: AnatomyParameters, shape: HeartShape, motion: Motion)
             for side in (torch.cos, torch.sin)
         ]
         hinge = [side(wall) * 0.98 for side in (torch.cos, torch.sin)]
-        low, high = 0.85 * part.square(), 0.72 + 0.28 * part.abs() + 0.22 * opening
-        belly = 4 * s * (1 - s) * (1 - part.square())
-        up = low + (high - low) * s - 0.30 * belly * (1 - opening)
-        flat = [h + (e - h) * s * (1 + (0.35 * (1 - s)) * (1 - opening)) for h, e in zip(hinge, edge, strict=True)]
+        low = 0.85 * part.square()
+        over, beyond = (s / 0.6).clamp_max(1), (s / 0.6 - 1).clamp_min(0)  # across the lumen, then along the axis
+        belly = 4 * over * (1 - over) * (1 - part.square())
+        shut = low + (0.28 + 0.4 * part.abs() - low) * over - 0.25 * belly + 0.75 * beyond
+        up = shut + (low + (1.0 - low) * s - shut) * opening
+        reach = over + (s - over) * opening
+        flat = [h + (e - h) * reach for h, e in zip(hinge, edge, strict=True)]
         axes = [axis[:, None, None, None] for axis in (first, second, ring.normal)]
         offset = sum(value[..., None] * axis for value, axis in zip((*flat, up), axes, strict=True))
         points = centre[:, :, None, None] + offset * radius[..., None]
-        thick = 0.7 + 0.7 * soft_step(s - 0.85, 0.35)
+        thick = 0.7 + 0.9 * soft_step(s - 0.65, 0.3)
         spread = radius * radius * (math.pi * 2 / 3 / columns) * (0.95 / rows)
-        sheets.append(Sheet(points, thick[None], spread.expand(-1, 1, columns, 1), 0.75))
+        sheets.append(Sheet(points, thick[None], spread.expand(-1, 1, columns, 1), 0.8, 0.2))
     return sheets

@@ -87,7 +87,7 @@ def paint_muscle(scene: Scene, level: Tensor) -> Tensor:
 def _trabeculae(scene: Scene) -> Tensor:
     """cm by which the endocardium is rough: coarse towards the apex, smooth under the valves and on the septum."""
     rough = 0.6 * scene.fields["rough"] + 0.8 * scene.fields["knots"] + 0.5 * scene.fields["patches"]
-    coarse = 1.7 - 1.3 * soft_step(scene.depth - 0.5, 0.6)
+    coarse = 1.15 - 0.8 * soft_step(scene.depth - 0.5, 0.6)
     return scene.fit(scene.anatomy.trabeculation_cm) * rough * coarse
 
 

@@ -79,14 +79,14 @@ def draw_probe(
     view = apply_pins({"view": any_view}, {k: v for k, v in pinned.items() if k == "view"}, "probe")["view"]
     apical, long, short = (_kind(view, kind).float() for kind in (APICAL, LONG, SHORT))
     # The annulus comes down through a plane too near to it, and the picture would show the atria.
-    level = torch.where(short > 0, (1.0 - 1.15 * anatomy.shortening).cpu(), 1.0).minimum(_per_view(view, LEVELS))
+    level = torch.where(short > 0, (1.0 - 1.35 * anatomy.shortening).cpu(), 1.0).minimum(_per_view(view, LEVELS))
     missed = normal(n, 0.0, 0.09, generator, -0.25, 0.25).abs() * chance(n, 0.7, generator)
     held = 1 - 0.8 * chance(n, 0.3, generator).float()  # the breath
     values = {
         "view": view,
-        "foreshortening": missed * (0.35 + 0.65 * apical),
+        "foreshortening": missed * (0.25 + 0.75 * apical),
         "off_axis": uniform(n, 0.0, 1.0, generator),
-        "rotation_rad": normal(n, 0.0, 0.14, generator, -0.35, 0.35) * (1 - 0.4 * long),
+        "rotation_rad": normal(n, 0.0, 0.14, generator, -0.35, 0.35) * (0.5 + 0.5 * apical),
         "aside_cm": normal(n, 0.0, 0.28, generator, -0.7, 0.7),
         "tilt_rad": _per_view(view, TILTS) + normal(n, 0.0, 0.09, generator, -0.22, 0.22),
         "aim_cm": _per_view(view, AIMS) + normal(n, 0.0, 0.35, generator, -0.8, 0.8),

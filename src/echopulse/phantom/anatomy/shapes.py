@@ -40,8 +40,8 @@ def fit(value: Tensor, like: Tensor) -> Tensor:
 def endocardial_profile(s: Tensor, tau: Tensor, bullet: Tensor) -> Tensor:
     """Squared half-width of the cavity at s = z / L relative to the widest place; negative beyond the apex."""
     k = 1 + tau
-    e = s * (2 * k - k * k * s)
-    return e * ((1 + bullet) - bullet * e)
+    e = s * torch.addcmul(2 * k, s, -k * k)
+    return e * torch.addcmul(1 + bullet, e, -bullet)
 
 
 def _profile_slope(s: Tensor, tau: Tensor, bullet: Tensor) -> Tensor:
@@ -72,67 +72,84 @@ def _oval(anatomy: AnatomyParameters) -> tuple[Tensor, Tensor, Tensor]:
     return c * c * wide + s * s * narrow, c * s * (wide - narrow), s * s * wide + c * c * narrow
 
 
-def _bow(anatomy: AnatomyParameters, Z: Tensor) -> tuple[Tensor, Tensor]:
-    part = (Z * fit(1 / anatomy.length_cm, Z)).clamp(0, 1)
-    bow = part * (1 - part)
-    return bow * fit(4 * anatomy.bend_x_cm, Z), bow * fit(4 * anatomy.bend_y_cm, Z)
+def _bow(anatomy: AnatomyParameters, Z: Tensor) -> Tensor:
+    """s (s - 1) of s = z / L: minus a quarter at mid-length, where the bent axis is farthest from the straight one."""
+    s = (Z * fit(1 / anatomy.length_cm, Z)).clamp_(0, 1)
+    return torch.addcmul(-s, s, s)
 
 
 def round_section(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:
     """(u, v): X and Y measured from the bent axis and squeezed so that the cavity's cross-sections are circles."""
-    bow_x, bow_y = _bow(anatomy, Z)
-    x, y = X - bow_x, Y - bow_y
+    bow = _bow(anatomy, Z)
+    x = torch.addcmul(X, bow, fit(4 * anatomy.bend_x_cm, Z))
+    y = torch.addcmul(Y, bow, fit(4 * anatomy.bend_y_cm, Z))
     xx, xy, yy = (fit(value, Z) for value in _oval(anatomy))
-    return xx * x + xy * y, xy * x + yy * y
+    return (x * xx).addcmul_(y, xy), (x * xy).addcmul_(y, yy)
 
 
 def true_section(anatomy: AnatomyParameters, u: Tensor, v: Tensor, Z: Tensor) -> tuple[Tensor, Tensor]:
     """(X, Y) of points given as by `round_section`."""
     xx, xy, yy = (fit(value, Z) for value in _oval(anatomy))
-    bow_x, bow_y = _bow(anatomy, Z)
-    return yy * u - xy * v + bow_x, xx * v - xy * u + bow_y
+    bow = _bow(anatomy, Z)
+    x = (bow * fit(-4 * anatomy.bend_x_cm, Z)).addcmul(u, yy).addcmul_(v, -xy)
+    y = (bow * fit(-4 * anatomy.bend_y_cm, Z)).addcmul(v, xx).addcmul_(u, -xy)
+    return x, y
+
+
+def _around(cos: Tensor, sin: Tensor, angle: float, scale: float, bias: float) -> Tensor:
+    """scale * cos(phi - angle) + bias."""
+    return (cos * (scale * math.cos(angle))).add_(sin, alpha=scale * math.sin(angle)).add_(bias)
 
 
 def territory_weight(anatomy: AnatomyParameters, cos: Tensor, sin: Tensor, s: Tensor) -> Tensor:
     """0..1: how far a place of the wall, at angle phi and s = z / L, belongs to the diseased artery's territory."""
-    centre = cos.new_tensor(TERRITORY_CENTRE)[anatomy.territory]
-    half = 0.5 + cos * fit(0.5 * centre.cos(), cos) + sin * fit(0.5 * centre.sin(), cos)
-    half = half * half
-    apical = (1 - s * (1 / APICAL_PART)).clamp(0, 1)
-    return half + apical * apical * (fit(cos.new_tensor(TERRITORY_APEX)[anatomy.territory], cos) - half)
+    centre = 0.5 * cos.new_tensor(TERRITORY_CENTRE)[anatomy.territory]
+    half_cos, half_sin = 0.5 * (2 * centre).cos(), 0.5 * (2 * centre).sin()
+    half = (cos * fit(half_cos, cos)).addcmul_(sin, fit(half_sin, cos)).add_(0.5).square_()
+    apical = (s * (-1 / APICAL_PART)).add_(1).clamp_(0, 1).square_()
+    return torch.addcmul(half, apical, fit(cos.new_tensor(TERRITORY_APEX)[anatomy.territory], cos) - half)
 
 
-def wall_thickness(anatomy: AnatomyParameters, cos: Tensor, sin: Tensor, s: Tensor) -> Tensor:
-    """cm, of the wall at angle phi and s = z / L: the septum may be thicker, a scar is thinner."""
-    septal = 0.5 + (0.5 * math.cos(SEPTUM)) * cos + (0.5 * math.sin(SEPTUM)) * sin
-    extra = fit(anatomy.wall_cm * (anatomy.septal_ratio - 1), cos)
+def wall_thickness(
+    anatomy: AnatomyParameters, cos: Tensor, sin: Tensor, s: Tensor, territory: Tensor | None = None
+) -> Tensor:
+    """cm, of the wall at angle phi and s = z / L: the septum may be thicker, a scar is thinner.
+
+    `territory` may be given where the weights of `territory_weight` are known.
+    """
+    if territory is None:
+        territory = territory_weight(anatomy, cos, sin, s)
+    septal = _around(cos, sin, SEPTUM, 0.5, 0.5).square_().mul_((2 * s).clamp_(0, 1))
     absent = (anatomy.territory == TERRITORIES.index("none")).float()
-    scar = fit(SCAR_THINNING * anatomy.wall_cm * anatomy.scar * (1 - absent), cos)
-    thickness = fit(anatomy.wall_cm, cos) + extra * septal * septal * (2 * s).clamp(0, 1)
-    return thickness - scar * territory_weight(anatomy, cos, sin, s)
+    scar = fit(-SCAR_THINNING * anatomy.wall_cm * anatomy.scar * (1 - absent), cos)
+    extra = fit(anatomy.wall_cm * (anatomy.septal_ratio - 1), cos)
+    return septal.mul_(extra).addcmul_(territory, scar).add_(fit(anatomy.wall_cm, cos))
 
 
-def epicardial_radius_squared(anatomy: AnatomyParameters, cos: Tensor, sin: Tensor, Z: Tensor) -> Tensor:
+def epicardial_radius_squared(
+    anatomy: AnatomyParameters, cos: Tensor, sin: Tensor, Z: Tensor, territory: Tensor | None = None
+) -> Tensor:
     """cm^2 in the round section: the ventricle's outer surface; negative beyond its apex, constant beyond its base."""
-    length, k, bullet = anatomy.length_cm, 1 + anatomy.tau, fit(anatomy.bullet, Z)
+    length, bullet = anatomy.length_cm, fit(anatomy.bullet, Z)
+    centre = length / (1 + anatomy.tau)
     deep = torch.minimum(Z, fit(length, Z))
-    outer = fit(half_width_cm(anatomy), Z) + wall_thickness(anatomy, cos, sin, deep * fit(1 / length, Z))
-    along = (deep - fit(length / k, Z)) * fit(1 / (length / k + anatomy.apical_wall_cm), Z)
-    e = (1 - along * along).clamp_min(-2)
-    return outer * outer * (e * ((1 + bullet) - bullet * e))
+    outer = wall_thickness(anatomy, cos, sin, deep * fit(1 / length, Z), territory)
+    outer = outer.add_(fit(half_width_cm(anatomy), Z)).square_()
+    along = deep.sub_(fit(centre, Z)).mul_(fit(1 / (centre + anatomy.apical_wall_cm), Z))
+    e = along.square_().neg_().add_(1).clamp_min_(-2)
+    return outer.mul_(e).mul_(torch.addcmul(1 + bullet, e, -bullet))
 
 
 def right_ventricle_around(cos: Tensor, sin: Tensor) -> Tensor:
     """Width of the right ventricle at angle phi relative to its middle, as two arcs leave it; negative beyond."""
     edge = math.cos(RV_SPAN)
-    scale = 1 / (1 - edge)
-    return (math.cos(RV_CENTRE) * scale) * cos + (math.sin(RV_CENTRE) * scale) * sin - edge * scale
+    return _around(cos, sin, RV_CENTRE, 1 / (1 - edge), -edge / (1 - edge))
 
 
 def right_ventricle_down(s: Tensor) -> Tensor:
     """Its width at s = z / L relative to that at the base: a triangle whose tip is round."""
-    down = ((s - RV_APEX) * (1 / (1 - RV_APEX))).clamp(0, 1)
-    return (0.6 * (down * (2 - down)).sqrt() + 0.4 * down) * (1.06 - 0.06 * down)
+    down = (s * (1 / (1 - RV_APEX))).add_(-RV_APEX / (1 - RV_APEX)).clamp_(0, 1)
+    return down.mul_((down * -0.1).add_(1.1)).sqrt_()
 
 
 def _polar(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -23,9 +23,7 @@ from echopulse.phantom.types import Batch, Motion
 PATCH_SIZE = (72, 104)  # samples down and across
 KEPT = 352  # points at most that are drawn, those nearest to the plane
 ELEVATION_CM = 0.26  # standard deviation of the beam's thickness across the picture
-CHORD_LEVEL = 0.4
-DULL = 0.5  # brightness of a leaflet along which the beam runs, relative to one that it meets squarely
-LEVEL = 1.6
+LEVEL = 1.9
 MARGIN_CM = 0.35
 NARROWEST_CM = 0.10
 
@@ -79,9 +77,8 @@ def prepare_valves(
 
     Points that never come near the plane are left out.
     """
-    mitral = mitral_sheets(anatomy, shape, motion)
-    sheets = [*mitral, *tricuspid_sheets(anatomy, shape, motion), *aortic_sheets(anatomy, shape, motion)]
-    chords = mitral[-1]
+    sheets = [valve(anatomy, shape, motion) for valve in (mitral_sheets, tricuspid_sheets, aortic_sheets)]
+    sheets = [sheet for valve in sheets for sheet in valve]
     textures, phase = _texture(generators, sheets)
     points = torch.cat([sheet.points.flatten(2, 3) for sheet in sheets], 2)
     thick = []
@@ -89,10 +86,7 @@ def prepare_valves(
     for sheet in sheets:
         # A sheet across the picture is a curve of even brightness however densely it is sampled.
         density = sheet.spread / (blob * (3.1416**0.5 * ELEVATION_CM * 2.5066)) * (sheet.level * sheet.thick)
-        if sheet is chords:
-            shine = CHORD_LEVEL * anatomy.papillary[:, None, None, None].expand(sheet.points.shape[:4])
-        else:
-            shine = DULL + (1 - DULL) * _shining(sheet.points, plane)
+        shine = sheet.dull + (1 - sheet.dull) * _shining(sheet.points, plane)
         thick.append((density * shine).flatten(2))
     offset = points - plane.origin[:, :, None]
     normal = torch.linalg.cross(plane.right, plane.down)
@@ -142,9 +136,9 @@ def paint_patch(valves: Valves) -> Tensor:
     coherent = 0.4 * valves.phase  # neighbours in phase add up in the blur, speckle does not
     channels = torch.cat((torch.ones_like(coherent[..., :1]), coherent), -1).transpose(1, 2)  # [b, 3, p]
     weight = valves.strength[:, :, None] * channels[:, None]  # [b, t, 3, p]
-    return ((rows[:, :, None] * weight[:, :, :, None]).flatten(2, 3) @ columns.transpose(-1, -2)).unflatten(
-        2, (3, PATCH_SIZE[0])
-    )
+    weighted = (rows[:, :, None] * weight[:, :, :, None]).flatten(2, 3)
+    patch = torch.bmm(weighted.flatten(0, 1), columns.flatten(0, 1).transpose(1, 2))
+    return patch.reshape(*rows.shape[:2], 3, *PATCH_SIZE)
 
 
 def _bumps(place: Tensor, low: Tensor, high: Tensor, count: int, blob_cm: Tensor) -> Tensor:

@@ -151,5 +151,5 @@ def _find_kicks(
         duration=duration,
         cycle=cycle,
         power=torch.where(fills, strength * (duration / full).clamp(0, 1), 0.0),
-        blocked=~fills & torch.isfinite(atria) & torch.isfinite(onset[:, :1]),
+        blocked=~fills & (begin + 0.5 * full >= onset[:, :1]),  # before the first known beat nobody knows
     )

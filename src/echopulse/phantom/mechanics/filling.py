@@ -18,6 +18,7 @@ WELL_FILLED = 0.6  # of the full volume: above this a beat ejects its full fract
 LATER_KICKS = 0.6  # of the blood that the kick before it moved in the same diastole
 PASSIVE_MAKEUP = 0.5  # of a missing kick's share flows in by itself in a long diastole
 FASTEST_FILLING = 2.7  # full volumes per second, averaged over the filling time; its peak is 2.5 to 4 (textbook values)
+CARRIED = 0.3  # of a beat's potentiation is left in the next (fading of potentiation, textbook)
 PAUSE = 1.25  # an interval so much longer than the one before potentiates
 
 
@@ -105,7 +106,9 @@ def _beat_ef(rhythm: Rhythm, parameters: MechanicsParameters) -> Tensor:
     faded = (preceding(ratio) > PAUSE) & led & (ratio < 1)
     faded[:, 0] = False
     ratio = torch.where(faded, 1.0, ratio)
-    beat_ef = parameters.ef[:, None] * (1 + parameters.force_gain[:, None] * torch.tanh(1.3 * (ratio - 1)))
+    potentiation = torch.tanh(1.3 * (ratio - 1))
+    potentiation = potentiation + CARRIED * preceding(potentiation)
+    beat_ef = parameters.ef[:, None] * (1 + parameters.force_gain[:, None] * potentiation)
     ventricular = rhythm.origin == ORIGINS.index("ventricular")
     run = ventricular & preceding(ventricular.float()).bool()  # a heart that beats so all the time makes do
     run[:, 0] = ventricular[:, 0]

@@ -109,7 +109,7 @@ def _draw_waves(patients: Patients, vectors: Tensor, generator: Generator, easy:
     at, width, qrs = draw_qrs(patients, vectors, generator, easy)
     ectopic_at, ectopic_width, ectopic = draw_ectopic(patients, vectors, generator)
     st, t, early = draw_repolarisation(patients, qrs, width, generator, easy)
-    right, left, other = draw_p(patients, generator, easy)
+    right, left, other = draw_p(qrs, generator, easy)
     u_waves = chance((n, 1), 0.0 if easy else 0.2, generator) * uniform((n, 1), 0.03, 0.12, generator)
     coarse = torch.minimum(log_normal(n, 0.05, 0.55, generator, 0.012, 0.16), 0.14 * patients.voltage)
     f_axes = torch.tensor([0.5, 0.9, 1.0]) * log_normal((n, 3), 1.0, 0.3, generator, 0.4, 2.0)

@@ -170,8 +170,8 @@ def _p_waves(rhythm: Rhythm, parameters: ElectrocardiogramParameters, times_s: T
     onset, length, premature = events.gather(2, now.clamp_min(0)[:, None].expand(-1, 3, -1)).unbind(1)
     since = times_s - onset
     there = (now >= 0).to(times_s)
-    first = there * _bump(since - 0.36 * length, 0.18 * length)
-    second = there * _bump(since - 0.64 * length, 0.18 * length)
+    first = there * _bump(since - 0.35 * length, 0.19 * length)
+    second = there * _bump(since - 0.65 * length, 0.19 * length)
     usual, early = 1 - premature, premature
     shapes = torch.stack([first * usual, second * usual, (first + 0.7 * second) * early], 1)
     return total + torch.stack([p.p_right_mv, p.p_left_mv, p.p_other_mv], 2) @ shapes

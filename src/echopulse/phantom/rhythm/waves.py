@@ -45,6 +45,7 @@ _QRS = {
         (0.88, 0.075, 0.10, -0.10, 0.20, 0.15, 0.15, 0.15),
     ),
 }
+PACED = CONDUCTIONS.index("paced")
 BUMPS = 6  # the four above, a notch, and what a scar leaves out
 # Which way each coronary artery's wall lies: the front, the left side, below.
 _TOWARDS = {"none": (0.0, 0.0, 0.0), "lad": (0.15, 0.05, -0.99), "lcx": (0.95, -0.15, 0.25), "rca": (-0.05, 0.98, 0.12)}
@@ -61,7 +62,10 @@ def draw_qrs(patients: Patients, vectors: Tensor, generator: Generator, easy: bo
     spread = 0.4 if easy else 1.0
     bumps = table[..., 2:5] + spread * table[..., 5:8] * _gaussian((n, 4, 3), generator)
     vector = _free_wall(patients, bumps[:, 1], generator, spread)
-    bumps = torch.cat([bumps[:, :1], vector[:, None], bumps[:, 2:]], 1)
+    # An axis turned to the left comes from a late upper front: activation begins downwards, which leaves an r in II.
+    upwards = (0.25 - torch.atan2(vector[:, 1], vector[:, 0])).clamp(0, 1) * (patients.conduction != PACED)
+    first = bumps[:, 0] + upwards[:, None] * torch.tensor([0.0, 0.45, 0.0])
+    bumps = torch.cat([first[:, None], vector[:, None], bumps[:, 2:]], 1)
     turned = _rotation(n, generator, (0.06, 0.05, 0.10), spread)
     tall = log_normal(n, 1.0, 0.18 * spread, generator, 0.55, 1.8) * patients.voltage
     bumps = tall[:, None, None] * torch.einsum("bij,bgj->bgi", turned, bumps)
@@ -153,12 +157,15 @@ def draw_repolarisation(
     return st, t, early
 
 
-def draw_p(patients: Patients, generator: Generator, easy: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Vectors [b, 3] mV of the P wave's right and left atrial halves, and of a P that begins elsewhere in the atria."""
-    n = len(patients.ef)
+def draw_p(qrs_mv: Tensor, generator: Generator, easy: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Vectors [b, 3] mV of the P wave's right and left atrial halves, and of a P that begins elsewhere in the atria.
+
+    `qrs_mv` [b, g, 3]: a body that makes the QRS small makes P small too, though not as much.
+    """
+    n = len(qrs_mv)
     spread = 0.4 if easy else 1.0
-    tall = log_normal((n, 1), 0.72, 0.25 * spread, generator, 0.35, 1.5)
-    tall = tall * patients.voltage[:, None].clamp(0.2, 2).pow(0.4)
+    tall = log_normal((n, 1), 0.72, 0.22 * spread, generator, 0.35, 1.4)
+    tall = tall * (qrs_mv[:, 1].norm(dim=-1, keepdim=True) / 1.5).clamp(0.2, 1.5).sqrt()
     right = torch.tensor([0.055, 0.100, -0.045]) + spread * 0.020 * _gaussian((n, 3), generator)
     left = torch.tensor([0.090, 0.050, 0.065]) + spread * 0.022 * _gaussian((n, 3), generator)
     wide = chance((n, 1), 0.0 if easy else 0.12, generator)  # a large left atrium: notched in II, deep in V1
@@ -171,7 +178,7 @@ def draw_p(patients: Patients, generator: Generator, easy: bool) -> tuple[Tensor
 def _free_wall(patients: Patients, usual: Tensor, generator: Generator, spread: float) -> Tensor:
     """The main vector [b, 3]: where bundle branch block does not set it, its direction follows the electrical axis."""
     n = len(usual)
-    off = chance(n, 0.06 if spread == 1.0 else 0.0, generator)
+    off = chance(n, 0.05 if spread == 1.0 else 0.0, generator)
     axis = torch.where(off, uniform(n, -42, 72, generator), normal(n, 33, 12 * spread, generator, 2, 60))
     back = normal(n, 15, 10 * spread, generator, -12, 42)
     axis, back = axis * math.pi / 180, back * math.pi / 180

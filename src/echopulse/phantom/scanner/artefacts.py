@@ -39,7 +39,7 @@ def gain_field(settings: ScannerParameters, generators: Sequence[Generator]) -> 
     device = settings.gain_db.device
     deep, beam = _axes(device)
     slow = smooth_field(generators, (4, 5), (DEPTHS, BEAMS), device)
-    streaks = smooth_field(generators, (3, 28), (DEPTHS, BEAMS), device)
+    streaks = smooth_field(generators, (3, 28), (DEPTHS, BEAMS), device) * soft_step(deep - 0.2, 0.3)
     sliders = smooth_field(generators, (8, 1), (DEPTHS, BEAMS), device)
     parts = evens(generators, (1, 1), device)
     field = _fit(settings.swing_db) * slow + _fit(settings.streak_db) * streaks + _fit(settings.tgc_db) * sliders

@@ -32,6 +32,7 @@ class Acquisition:
     screen_y_cm: Tensor
     pixel_spacing_cm: Tensor  # [b], pixels are square
     sector: Tensor  # bool [b, size, size]
+    cover: Tensor  # [b, 1, size, size], 0..1, how much of a pixel lies in the sector
     screen: Tensor  # [b, size, size, 2], the pixels in the polar grid, -1..1
     blur: Blur
     restless: Restless
@@ -64,6 +65,9 @@ def prepare(
     far, theta = (x * x + (y + skin).square()).sqrt(), torch.atan2(x, y + skin)
     across, down = theta / half, (far - skin) * (2 / depth) - 1
 
+    inside = torch.minimum((1 - across.abs()) * half * far, (1 - down.abs()) * 0.5 * depth)  # cm from the edge
+    cover = (inside / spacing + 0.5).clamp(0, 1)
+
     span = settings.dynamic_range_db[:, None, None]
     gain = gain_field(settings, generators) + settings.gain_db[:, None, None]
     return Acquisition(
@@ -74,7 +78,8 @@ def prepare(
         screen_x_cm=x,
         screen_y_cm=y,
         pixel_spacing_cm=spacing[:, 0, 0],
-        sector=(across.abs() <= 1) & (down.abs() <= 1),
+        sector=cover > 0,
+        cover=cover[:, None],
         screen=torch.stack((across, down), -1),
         blur=beam_blur(settings, depth_cm),
         restless=restless(settings, depth_cm, generators),
@@ -86,6 +91,19 @@ def prepare(
 
 def _fit(value: Tensor) -> Tensor:
     return value[:, None, None, None]
+
+
+def shift_along_beam(
+    points: tuple[Tensor, Tensor, Tensor], painted: tuple[Tensor, Tensor, Tensor], origin: Tensor
+) -> Tensor:
+    """How much farther along the beam the tissue lies than where it was painted, cm [b, t, depths, beams].
+
+    `points` are where the polar samples are now and `painted` where their tissue was painted (x, y, z each
+    [b, t, depths, beams]); `origin` [b, t, 3] is the probe's place.
+    """
+    beam = [place - origin[..., k, None, None] for k, place in enumerate(points)]
+    shift = sum(way * (now - then) for way, now, then in zip(beam, points, painted, strict=True))
+    return shift * (beam[0] * beam[0] + beam[1] * beam[1] + beam[2] * beam[2]).clamp_min(0.1).rsqrt()
 
 
 def rotate_phase(field: Tensor, shift_cm: Tensor, settings: ScannerParameters) -> Tensor:
@@ -144,4 +162,4 @@ def form_image(
     level = torch.log(power.add_(1e-12)).mul_(_fit(0.5 * DB / settings.dynamic_range_db)).add_(acquisition.offset)
     grey = grey_map(level, settings)
     picture = F.grid_sample(grey, acquisition.screen, mode="bilinear", padding_mode="border", align_corners=True)
-    return picture.mul_(255).add_(0.5).mul_(acquisition.sector[:, None]).to(torch.uint8)
+    return picture.mul_(acquisition.cover).mul_(255).add_(0.5).to(torch.uint8)
