@@ -205,8 +205,9 @@ def run_simulate(options: argparse.Namespace) -> int:
     folder = options.bank or options.out
     with _progress("simulating") as on_step:
         made = export(
-            folder, 10 if options.clips is None else options.clips, form="shards" if options.bank else options.format, seed=options.seed,
-            prior=options.prior, seconds=options.seconds, fps=options.fps, size=options.size,
+            folder, 10 if options.clips is None else options.clips,
+            form="shards" if options.bank else options.format, seed=options.seed, prior=options.prior,
+            seconds=options.seconds, fps=options.fps, size=options.size,
             views=parse_names(options.views) if options.views else None,
             leads=parse_leads(options.leads) if options.leads else None, pins=parse_pins(options.set), ecg=options.ecg,
             at_s=options.at, displacement=options.displacement, device=options.device, force=options.force,

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from echopulse.phantom.anatomy.deformation import HeartShape, heart_shape, material_points
-from echopulse.phantom.anatomy.labels import displacement, label_points
+from echopulse.phantom.anatomy.deformation import material_points
+from echopulse.phantom.anatomy.labels import chamber_map, displacement, label_points
 from echopulse.phantom.anatomy.planes import Plane, cut, heart_points, picture_depth_cm, reference_cut
 from echopulse.phantom.anatomy.slab import Slab, reference_slab, sample_slab, slab_points
 from echopulse.phantom.anatomy.tissue import paint_tissue
 from echopulse.phantom.anatomy.valves import Valves, paint_valves, prepare_valves
+from echopulse.phantom.anatomy.wall import HeartShape, heart_shape
 from echopulse.phantom.parameters import PhantomParameters
 from echopulse.phantom.scanner.image import Acquisition, form_image, prepare
 from echopulse.phantom.types import Motion
@@ -48,6 +49,7 @@ class _Subject:
     plane: Plane
     slab: Slab
     tissue: Tensor
+    chambers: Tensor
     valves: Valves
     acquisition: Acquisition
     times_s: Tensor
@@ -103,8 +105,9 @@ def _prepare(
     tissue = paint_tissue(anatomy, parameters.patients, reference, *slab_points(slab), generators)
     valves = prepare_valves(anatomy, shape, motion, plane, generators)
     return _Subject(
-        parameters, motion, shape, plane, slab, tissue, valves, acquisition, times_s, displacement
-    )
+        parameters, motion, shape, plane, slab, tissue, chamber_map(anatomy, slab), valves, acquisition, times_s,
+        displacement,
+    )  # fmt: skip
 
 
 def _render(subject: _Subject, when: slice) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -117,7 +120,7 @@ def _render(subject: _Subject, when: slice) -> tuple[Tensor, Tensor, Tensor | No
     frames = form_image(acquisition, field, subject.times_s[when], pulse=1 - motion.rv_fraction)
 
     points = heart_points(plane, acquisition.screen_x_cm, acquisition.screen_y_cm)
-    labels = label_points(anatomy, shape, motion, *points)
+    labels = label_points(anatomy, shape, motion, *points, subject.slab, subject.chambers)
     moved = None
     if subject.displacement:
         first = tuple(part.between(slice(0, 1)) for part in (subject.motion, subject.shape, subject.plane))

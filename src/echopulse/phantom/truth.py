@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from echopulse.phantom.anatomy.deformation import heart_shape, spatial_points
+from echopulse.phantom.anatomy.deformation import spatial_points
 from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.planes import VIEW_ANGLES
 from echopulse.phantom.anatomy.shapes import endocardial_profile, half_width_cm, true_section
+from echopulse.phantom.anatomy.wall import heart_shape
 from echopulse.phantom.mechanics import contract, valve_times
 from echopulse.phantom.parameters import PhantomParameters
 from echopulse.phantom.types import CONDUCTIONS, PATHOLOGIES, RHYTHMS, VIEWS, Motion, Rhythm, Truth

@@ -17,7 +17,7 @@ from echopulse.evaluate.phantom.rows import Row, Sheet, finite
 from echopulse.evaluate.phantom.speckle import envelope_ratio, envelope_spread_db
 
 FRAME_MS = 1000 / 30
-NORMAL_EF = 0.5
+NORMAL_EF = 0.55
 
 
 def volume_rows(study: Arrays, round_hearts: Arrays) -> list[Row]:
@@ -60,7 +60,7 @@ def event_rows(events: Arrays, steady: Arrays, ejection: Arrays) -> list[Row]:
     onset = 1e3 * events["onset"]
     outside = np.maximum(np.maximum(-onset, onset - 50), 0)
     usual = narrow & (events["ef"] >= NORMAL_EF)
-    sheet.percentile(99, "ed.onset.p99", "distance of ejection onset from R..R+50 ms; sinus, narrow QRS, EF over 0.5",
+    sheet.percentile(99, "ed.onset.p99", "distance of ejection onset from R..R+50 ms; sinus, narrow QRS, EF over 0.55",
                      outside[usual], "ms", high=FRAME_MS)  # fmt: skip
     sheet.percentile(50, "ed.onset.median", "ejection onset after R, every beat", onset, "ms")
     systole = 1e3 * events["es"]

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from echopulse.evaluate.phantom.hearts import Arrays, beating
 from echopulse.evaluate.phantom.wall import relative_change, wall_thickness, wall_volume
-from echopulse.phantom.anatomy.deformation import heart_shape, material_points
+from echopulse.phantom.anatomy.deformation import material_points
 from echopulse.phantom.anatomy.heart import AnatomyParameters, draw_anatomy
 from echopulse.phantom.anatomy.shapes import epicardium, lv_cavity
+from echopulse.phantom.anatomy.wall import heart_shape
 from echopulse.phantom.mechanics import contract
 from echopulse.phantom.parameters import sort_pins
 from echopulse.phantom.simulate import stream

@@ -44,10 +44,10 @@ class Row:
     def bar(self) -> str:
         """The bar as it is printed."""
         if self.low is not None and self.high is not None:
-            return f"{self.low:g} to {self.high:g}"
+            return f"{self.low:.4g} to {self.high:.4g}"
         if self.low is not None:
-            return f"at least {self.low:g}"
-        return f"at most {self.high:g}" if self.high is not None else ""
+            return f"at least {self.low:.4g}"
+        return f"at most {self.high:.4g}" if self.high is not None else ""
 
 
 class Sheet:
@@ -65,9 +65,9 @@ class Sheet:
 
     def percentile(self, q: float, name: str, words: str, values: Any, unit: str = "", *, low: float | None = None,
                    high: float | None = None) -> None:
-        """The q-th percentile of the finite values; the words get "median" or "q-th percentile" in front."""
+        """The q-th percentile of the finite values; the words say which it is."""
         known = finite(values)
-        what = {0: "smallest", 50: "median", 100: "largest"}.get(q, f"{q:g}th percentile")
+        what = {0: "smallest", 1: "1st percentile", 50: "median", 100: "largest"}.get(q, f"{q:g}th percentile")
         value = float(np.percentile(known, q)) if len(known) else math.nan
         self.add(name, f"{what}: {words}", value, unit, low=low, high=high, n=len(known))
 
@@ -100,15 +100,15 @@ def as_table(rows: Sequence[Row]) -> str:
     lines = []
     width = max((len(row.name) for row in rows), default=0)
     for area, members in groupby(rows, key=lambda row: row.area):
-        lines.append(f"\n{area}")
+        lines += ["", area]
         for row in members:
             value = ABSENT if row.value is None else f"{row.value:.4g} {row.unit}".strip()
             verdict = {True: "holds", False: "MISSED", None: ""}[row.holds]
             n = f" (n {row.n})" if row.n else ""
             lines.append(f"  {row.name:<{width}}  {value:>18}  {row.bar:>16}  {verdict:<6}  {row.words}{n}")
     held = [row for row in rows if row.holds is not None]
-    lines.append(f"\n{sum(bool(row.holds) for row in held)} of {len(held)} bars hold.")
-    return "\n".join(lines).lstrip("\n")
+    lines += ["", f"{sum(bool(row.holds) for row in held)} of {len(held)} bars hold."]
+    return "\n".join(lines[1:])
 
 
 def as_json(rows: Sequence[Row], **facts: Any) -> dict[str, Any]:

@@ -30,8 +30,9 @@ AXIAL_MARGIN_CM, AXIAL_FADE_CM = 0.4, 1.6  # how far beyond the heart it is drag
 TWIST_FADE_CM, WALL_FADE_CM, RIGHT_FADE_CM, ATRIAL_FADE_CM = 2.5, 1.2, 1.8, 3.0
 
 
-def _right_squeeze(anatomy: AnatomyParameters, motion: Motion, like: Tensor) -> Tensor:
-    return fit(1 - anatomy.rv_shortening[:, None] * (1 - motion.rv_fraction), like)
+def _right_squeeze(anatomy: AnatomyParameters, motion: Motion) -> Tensor:
+    """[b, t]: width of the right ventricle relative to that in the reference heart."""
+    return 1 - anatomy.rv_shortening[:, None] * (1 - motion.rv_fraction)
 
 
 def _outermost(anatomy: AnatomyParameters, shape: HeartShape) -> Tensor:
@@ -44,36 +45,102 @@ def _atrial_depth(anatomy: AnatomyParameters) -> Tensor:
     return torch.maximum(anatomy.la_height_cm, anatomy.ra_height_cm) + 1.0
 
 
+def _dragged(anatomy: AnatomyParameters, cos: Tensor, sin: Tensor, outside: Tensor) -> Tensor:
+    """0..1: how far tissue `outside` cm beyond the left ventricle follows along the axis; the right heart does."""
+    side = right_ventricle_around(cos, sin).clamp_min_(0).mul_(fit(anatomy.rv_width_cm, cos)).sub_(outside)
+    return side.mul_(1 / AXIAL_FADE_CM).add_(1 + AXIAL_MARGIN_CM / AXIAL_FADE_CM).clamp_(0, 1)
+
+
 def _turn(cos: Tensor, sin: Tensor, tangent: Tensor) -> tuple[Tensor, Tensor]:
     """cos and sin of an angle minus that whose half has the given tangent."""
-    square = tangent * tangent
-    scale = 1 / (1 + square)
-    c, s = (1 - square) * scale, 2 * tangent * scale
-    return cos * c + sin * s, sin * c - cos * s
+    scale = tangent.square().add_(1).reciprocal_()
+    s = (tangent * scale).mul_(2)
+    c = scale.mul_(2).sub_(1)
+    return (c * cos).addcmul_(s, sin), torch.addcmul(c * sin, s, cos, value=-1)
 
 
-def _half_turn(anatomy: AnatomyParameters, shape: HeartShape, motion: Motion, radius: Tensor, z0: Tensor) -> Tensor:
-    """tan of half the twist of tissue now at `radius` whose depth in the reference heart is z0."""
-    share = TWIST_APEX - (z0 * fit(1 / anatomy.length_cm, z0)).clamp(0, 1)
-    beyond = (z0 - fit(anatomy.length_cm, z0)).clamp_min(0) * (1 / TWIST_FADE_CM)
-    outside = (radius - fit(_outermost(anatomy, shape), z0)).clamp_min(0) * (1 / TWIST_FADE_CM)
-    return fit(0.5 * motion.twist_rad, z0) * share * (1 - beyond - outside).clamp_min(0)
+def _half_turn(anatomy: AnatomyParameters, motion: Motion, outside: Tensor, z0: Tensor) -> Tensor:
+    """tan of half the twist of tissue now `outside` cm beyond the left ventricle, whose reference depth is z0."""
+    share = (z0 * fit(1 / anatomy.length_cm, z0)).clamp_(0, 1).neg_().add_(TWIST_APEX)
+    away = outside.clamp_min(0) + (z0 - fit(anatomy.length_cm, z0)).clamp_min_(0)
+    near = away.mul_(-1 / TWIST_FADE_CM).add_(1).clamp_min_(0)
+    return near.mul_(share).mul_(fit(0.5 * motion.twist_rad, z0))
 
 
-def _atrial_pull(anatomy: AnatomyParameters, motion: Motion, x: Tensor, y: Tensor, above: Tensor) -> tuple[Tensor, ...]:
+def _atrial_pull(
+    anatomy: AnatomyParameters, motion: Motion, x: Tensor, y: Tensor, above: Tensor
+) -> tuple[Tensor, Tensor]:
     """How far (x, y) in cm the walls of the half-empty atria have come in; `above` is the distance from the annulus."""
-    pulls = (torch.zeros_like(x), torch.zeros_like(y))
+    la, ra = left_atrium_centre_cm(anatomy), right_atrium_centre_cm(anatomy)
+    part = (above * fit(1 / torch.maximum(anatomy.la_height_cm, anatomy.ra_height_cm), above)).clamp_(0, 1)
+    bump = torch.addcmul(part, part, part, value=-1).mul_(fit(8 * anatomy.la_squeeze, above))
     la_half = 0.25 * (anatomy.la_width_cm + anatomy.la_depth_cm)
-    for centre, height, half, volume in (
-        (left_atrium_centre_cm(anatomy), anatomy.la_height_cm, la_half, motion.la_volume),
-        (right_atrium_centre_cm(anatomy), anatomy.ra_height_cm, 0.5 * anatomy.ra_width_cm, motion.ra_volume),
-    ):
-        part = (above * fit(1 / height, above)).clamp(0, 1)
+    pulls = []
+    for centre, half, volume in ((la, la_half, motion.la_volume), (ra, 0.5 * anatomy.ra_width_cm, motion.ra_volume)):
         dx, dy = x - fit(centre[:, 0], x), y - fit(centre[:, 1], y)
-        near = (1.5 - (dx * dx + dy * dy) * fit(0.5 / (half * half), x)).clamp(0, 1)
-        pull = part * (1 - part) * near * fit(8 * anatomy.la_squeeze[:, None] * (1 - volume), above)
-        pulls = (pulls[0] + dx * pull, pulls[1] + dy * pull)
-    return pulls
+        square = (dx * dx).addcmul_(dy, dy)
+        near = square.mul_(fit(-0.5 / (half * half), x)).add_(1.5).clamp_(0, 1)
+        pull = (near * bump).mul_(fit(1 - volume, above))
+        pulls.append((pull * dx, pull * dy))
+    return pulls[0][0] + pulls[1][0], pulls[0][1] + pulls[1][1]
+
+
+def _wall_fade(anatomy: AnatomyParameters, shape: HeartShape, like: Tensor) -> Tensor:
+    """[b, t, ...] cm over which the movement of the epicardium dies away: long enough that nothing folds over."""
+    outer0 = _outermost(anatomy, shape)[:, None]
+    outer = (outer0 * outer0 - shape.inward).clamp_min(0.01).sqrt()
+    return fit(WALL_FADE_CM + 1.5 * (outer0 - outer).clamp_min(0), like)
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """Where the tissue now at b times t times p points comes from, in the round section of the reference heart."""
+
+    across: Tensor  # radius there
+    cos: Tensor  # of its angle phi
+    sin: Tensor
+    z0: Tensor
+    above: Tensor  # cm beyond the annulus plane, now; 0 before it
+    cavity: Tensor  # bool: in the left ventricle's cavity or right behind it
+    ventricle: Tensor  # bool: in the left ventricle, its wall included, or right behind it
+
+
+def _trace(
+    anatomy: AnatomyParameters, shape: HeartShape, motion: Motion, X: Tensor, Y: Tensor, Z: Tensor
+) -> _Traced:
+    length, length0 = fit(shape.length_cm, Z), fit(anatomy.length_cm, Z)
+    u, v = round_section(anatomy, X, Y, Z)
+    square = (u * u).addcmul_(v, v).clamp_min_(1e-6)
+    inverse = square.rsqrt()
+    cos, sin, radius = u.mul_(inverse), v.mul_(inverse), inverse.mul_(square)
+    outside = radius - fit(_outermost(anatomy, shape), Z)
+
+    # Along the axis.
+    room = fit(_atrial_depth(anatomy), Z) + length0 - length
+    above = (Z - length).clamp_min_(0)
+    part = (Z * (1 / length)).clamp_(0, 1)
+    stretch = fit(shape.stretch, Z)
+    shift = reference_depth(part, stretch * length)
+    shift = shift.addcmul_(torch.minimum(above, room), (length - length0) / room)
+    z0 = shift.mul_(_dragged(anatomy, cos, sin, outside)).add_(Z)
+    sigma = part.clamp_max_(APEX_PART).mul(stretch * (1 / APEX_PART)).add_(1)
+
+    # Around it, then across it.
+    cos, sin = _turn(cos, sin, _half_turn(anatomy, motion, outside, z0))
+    squeeze = fit(_right_squeeze(anatomy, motion), Z)
+    now = section(anatomy, shape, cos, sin, z0, sigma)
+    clear = radius - now.outer
+    wall = (square - now.square).div_(sigma).add_(now.square0).clamp_min_(0).sqrt_()
+    right = now.right0 * squeeze
+    fade = (right - clear).clamp_max_(0).div_((now.around * RIGHT_FADE_CM).add_(_wall_fade(anatomy, shape, Z)))
+    gone = (now.outer0 - now.outer).add_(now.right0).sub_(right)
+    moved = torch.addcmul(radius, gone, fade.add_(1).clamp_min_(0))
+    ventricle, cavity = clear < 0, square < now.square
+    across = torch.where(clear < right, torch.addcmul(now.outer0, clear, 1 / squeeze), moved)
+    across = torch.where(ventricle, wall, across)
+    across = torch.where(cavity, now.growth.sqrt_().mul_(radius), across)
+    across = torch.lerp(across, radius.expand_as(across), (above * (1 / ATRIAL_FADE_CM)).clamp_max_(1))
+    return _Traced(across, cos, sin, z0, above, cavity, ventricle)
 
 
 def material_points(
@@ -83,48 +150,25 @@ def material_points(
 
     The identity at nominal end-diastole with full atria.
     """
-    length, length0 = fit(shape.length_cm, Z), fit(anatomy.length_cm, Z)
-    u, v = round_section(anatomy, X, Y, Z)
-    square = (u * u + v * v).clamp_min(1e-6)
-    radius = square.sqrt()
-    inverse = 1 / radius
-    cos, sin = u * inverse, v * inverse
-
-    # Along the axis.
-    depth = fit(_atrial_depth(anatomy), Z)
-    above = (Z - length).clamp_min(0)
-    part = (Z / length).clamp(0, 1)
-    stretch = fit(shape.stretch, Z)
-    shift = _reference_depth(part, stretch) * length
-    shift = shift - torch.minimum(above, length0 + depth - length) * ((length0 - length) / (length0 + depth - length))
-    reach = fit(_outermost(anatomy, shape) + AXIAL_MARGIN_CM, Z)
-    side = radius - reach - right_ventricle_around(cos, sin).clamp_min(0) * fit(anatomy.rv_width_cm, Z)
-    z0 = Z + shift * (1 - side * (1 / AXIAL_FADE_CM)).clamp(0, 1)
-    sigma = 1 + stretch * (part * (1 / APEX_PART)).clamp_max(1)
-
-    # Around it, then across it.
-    cos, sin = _turn(cos, sin, _half_turn(anatomy, shape, motion, radius, z0))
-    squeeze = _right_squeeze(anatomy, motion, Z)
-    now = _section(anatomy, shape, squeeze, cos, sin, z0, sigma)
-    clear = radius - now.outer
-    wall = (now.square0 + (square - now.square) / sigma).clamp_min(0).sqrt()
-    fade = 1 - (clear - now.right).clamp_min(0) / (now.around * RIGHT_FADE_CM + _wall_fade(anatomy, shape, Z))
-    outside = radius + (now.outer0 - now.outer + now.right0 - now.right) * fade.clamp_min(0)
-    across = torch.where(clear < now.right, now.outer0 + clear / squeeze, outside)
-    across = torch.where(clear < 0, wall, across)
-    across = torch.where(square < now.square, radius * now.growth.sqrt(), across)
-    across = across + (radius - across) * (above * (1 / ATRIAL_FADE_CM)).clamp_max(1)
-
-    pull_x, pull_y = _atrial_pull(anatomy, motion, X, Y, above)
-    x0, y0 = true_section(anatomy, across * cos, across * sin, z0)
-    return x0 + pull_x, y0 + pull_y, z0
+    return _places(anatomy, motion, X, Y, _trace(anatomy, shape, motion, X, Y, Z))
 
 
-def _wall_fade(anatomy: AnatomyParameters, shape: HeartShape, like: Tensor) -> Tensor:
-    """[b, t, ...] cm over which the movement of the epicardium dies away: long enough that nothing folds over."""
-    outer0 = _outermost(anatomy, shape)[:, None]
-    outer = (outer0 * outer0 - shape.inward).clamp_min(0.01).sqrt()
-    return fit(WALL_FADE_CM + 1.5 * (outer0 - outer).clamp_min(0), like)
+def material_points_within(
+    anatomy: AnatomyParameters, shape: HeartShape, motion: Motion, X: Tensor, Y: Tensor, Z: Tensor
+) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor]:
+    """`material_points`, and bool [b, t, ...] whether they lie in the left ventricle's cavity, in it or in its wall."""
+    traced = _trace(anatomy, shape, motion, X, Y, Z)
+    before = traced.above <= 0
+    points = _places(anatomy, motion, X, Y, traced)
+    return points, traced.cavity & before, traced.ventricle & before
+
+
+def _places(
+    anatomy: AnatomyParameters, motion: Motion, X: Tensor, Y: Tensor, traced: _Traced
+) -> tuple[Tensor, Tensor, Tensor]:
+    pull_x, pull_y = _atrial_pull(anatomy, motion, X, Y, traced.above)
+    x0, y0 = true_section(anatomy, traced.across * traced.cos, traced.across * traced.sin, traced.z0)
+    return x0.add_(pull_x), y0.add_(pull_y), traced.z0
 
 
 def spatial_points(
@@ -151,15 +195,15 @@ def spatial_points(
     above = (Z0 - length0).clamp_min(0)
     far = (above - depth).clamp_min(0)
     inside = part * length + Z0.clamp_max(0) + (above - far) * ((length0 + depth - length) / depth) + far
-    reach = fit(_outermost(anatomy, shape) + AXIAL_MARGIN_CM, Z0)
-    side = radius0 - reach - right_ventricle_around(cos, sin).clamp_min(0) * fit(anatomy.rv_width_cm, Z0)
-    z = Z0 + (inside - Z0) * (1 - side * (1 / AXIAL_FADE_CM)).clamp(0, 1)
+    outermost = fit(_outermost(anatomy, shape), Z0)
+    z = Z0 + (inside - Z0) * _dragged(anatomy, cos, sin, radius0 - outermost)
 
-    squeeze = _right_squeeze(anatomy, motion, Z0)
-    now = _section(anatomy, shape, squeeze, cos, sin, Z0, sigma)
+    squeeze = fit(_right_squeeze(anatomy, motion), Z0)
+    now = section(anatomy, shape, cos, sin, Z0, sigma)
+    right = now.right0 * squeeze
     clear = radius0 - now.outer0
     wall = (now.square + (square0 - now.square0) * sigma).clamp_min(0).sqrt()
-    gone = now.outer0 - now.outer + now.right0 - now.right
+    gone = now.outer0 - now.outer + now.right0 - right
     fade = now.around * RIGHT_FADE_CM + _wall_fade(anatomy, shape, Z0)
     outside = radius0 - gone * (1 - (clear - now.right0) / (fade - gone)).clamp_min(0)
     across = torch.where(clear < now.right0, now.outer + clear * squeeze, outside)
@@ -167,7 +211,7 @@ def spatial_points(
     across = torch.where(square0 < now.square0, radius0 / now.growth.sqrt(), across)
     risen = (z - length).clamp_min(0)
     across = across + (radius0 - across) * (risen * (1 / ATRIAL_FADE_CM)).clamp_max(1)
-    cos, sin = _turn(cos, sin, -_half_turn(anatomy, shape, motion, across, Z0))
+    cos, sin = _turn(cos, sin, -_half_turn(anatomy, motion, across - outermost, Z0))
     x, y = true_section(anatomy, across * cos, across * sin, z)
     pull_x, pull_y = _atrial_pull(anatomy, motion, x, y, risen)
     return x - pull_x, y - pull_y, z

@@ -5,34 +5,67 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from echopulse.phantom.anatomy.deformation import HeartShape, material_points, spatial_points
+from echopulse.phantom.anatomy.deformation import material_points, material_points_within, spatial_points
 from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.planes import Plane
-from echopulse.phantom.anatomy.shapes import aorta, epicardium, left_atrium, lv_cavity, right_atrium, rv_cavity
+from echopulse.phantom.anatomy.shapes import chambers, epicardium, lv_cavity
+from echopulse.phantom.anatomy.slab import Slab, sample_planes, slab_points
+from echopulse.phantom.anatomy.wall import HeartShape
 from echopulse.phantom.types import LABELS, Motion
 
-# What lies in front hides what comes before it in this list.
-CHAMBERS = (("rv", rv_cavity), ("ra", right_atrium), ("la", left_atrium), ("aorta", aorta))
 REFINEMENTS, STEP = 6, 0.7
+CHAMBERS = ("rv", "ra", "la", "aorta")  # each hides those before it; the left ventricle hides them all
+MAP_SIZE = (96, 112)  # samples of a map of distances, which are smooth
+
+
+def chamber_map(anatomy: AnatomyParameters, slab: Slab) -> Tensor:
+    """float32 [b, 4, k, h, w]: signed distances in cm to `CHAMBERS` at the points of a slab, for `label_points`."""
+    return torch.stack(chambers(anatomy, *slab_points(slab, MAP_SIZE)), 1)
 
 
 def reference_labels(anatomy: AnatomyParameters, X0: Tensor, Y0: Tensor, Z0: Tensor) -> Tensor:
     """uint8 [b, ...], index into LABELS: what lies at points of the reference heart."""
-    labels = torch.zeros(torch.broadcast_shapes(X0.shape, Y0.shape, Z0.shape), dtype=torch.uint8, device=X0.device)
-    for name, distance in (*CHAMBERS, ("myocardium", epicardium), ("lv", lv_cavity)):
-        labels.masked_fill_(distance(anatomy, X0, Y0, Z0) < 0, LABELS.index(name))
-    return labels
+    distances = dict(zip(CHAMBERS, chambers(anatomy, X0, Y0, Z0), strict=True))
+    distances |= {"myocardium": epicardium(anatomy, X0, Y0, Z0), "lv": lv_cavity(anatomy, X0, Y0, Z0)}
+    return _topmost({name: distance < 0 for name, distance in distances.items()})
 
 
 def label_points(
-    anatomy: AnatomyParameters, shape: HeartShape, motion: Motion, X: Tensor, Y: Tensor, Z: Tensor
+    anatomy: AnatomyParameters,
+    shape: HeartShape,
+    motion: Motion,
+    X: Tensor,
+    Y: Tensor,
+    Z: Tensor,
+    slab: Slab | None = None,
+    distances: Tensor | None = None,
 ) -> Tensor:
     """uint8 [b, t, ...], index into LABELS: what is now at the points [b, t or 1, ...].
 
-    A place shows what its tissue is in the reference heart; the cavity's border is mapped exactly, so the volume of
-    all points labelled "lv" is the motion's.
+    The left ventricle's cavity and wall are exact: the volume of all points labelled "lv" is the motion's. Every other
+    place shows what its tissue is in the reference heart; with a `slab` that they lie in and its `chamber_map` that is
+    looked up, to within a fraction of a millimetre.
     """
-    return reference_labels(anatomy, *material_points(anatomy, shape, motion, X, Y, Z))
+    points, cavity, ventricle = material_points_within(anatomy, shape, motion, X, Y, Z)
+    if slab is None or distances is None:
+        found = chambers(anatomy, *points)
+    else:
+        b, t = points[0].shape[:2]
+        flat = (value.reshape(b, t, -1, 1).transpose(2, 3) for value in points)
+        before, behind, first, second = sample_planes(slab, distances, *flat)
+        found = before.mul_(first[:, None]).addcmul_(behind, second[:, None]).reshape(b, -1, *points[0].shape[1:])
+        found = found.unbind(1)
+    inside = {name: distance < 0 for name, distance in zip(CHAMBERS, found, strict=True)}
+    return _topmost(inside | {"myocardium": ventricle, "lv": cavity})
+
+
+def _topmost(inside: dict[str, Tensor]) -> Tensor:
+    """uint8 label of the last of the named places that a point lies in."""
+    first = next(iter(inside.values()))
+    labels = torch.zeros(first.shape, dtype=torch.uint8, device=first.device)
+    for name, where in inside.items():
+        labels.masked_fill_(where, LABELS.index(name))
+    return labels
 
 
 def displacement(

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from echopulse.phantom.anatomy.deformation import HeartShape, spatial_points
+from echopulse.phantom.anatomy.deformation import spatial_points
 from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.paint_heart import ANTEROLATERAL, POSTEROMEDIAL, papillary_tip
 from echopulse.phantom.anatomy.shapes import Annulus, aortic_annulus, mitral_annulus, tricuspid_annulus
+from echopulse.phantom.anatomy.wall import HeartShape
 from echopulse.phantom.texture import soft_step
 from echopulse.phantom.types import Motion
 
@@ -27,7 +28,7 @@ CHORDS, CHORD_POINTS = 12, 12
 COMMISSURE = math.radians(66)  # of the mitral valve: the anterior leaflet's hinge covers a third of the ring
 RIGHT_COMMISSURE = math.radians(98)
 SKEW = 0.45  # rad by which the mitral line of closure is turned against the ring's long axis
-MEETING, END = 0.86, -0.02  # half the length of the line of closure, and where it ends, relative to the ring's half-axes
+MEETING, END = 0.86, -0.02  # half the length of the line of closure and where it ends, in half-axes of the ring
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,14 @@ def _septal_hinge(ring: Annulus, angle: Tensor) -> Tensor:
 
 
 def _turn(
-    hinge: Tensor, target: Tensor, normal: Tensor, body: Tensor, length: Tensor, opening: Tensor, wide: Tensor, rows: int
+    hinge: Tensor,
+    target: Tensor,
+    normal: Tensor,
+    body: Tensor,
+    length: Tensor,
+    opening: Tensor,
+    wide: Tensor,
+    rows: int,
 ) -> Tensor:
     """[b, t, columns, rows, 3]: leaflets from `hinge` that close against `target` (both [b, t, columns, 3]).
 
@@ -81,7 +89,8 @@ def _turn(
     angle = shut + (open_ - shut) * m + (1.2 * m * (1 - m)) * bow  # the tip lags on the way
     step = (length / rows)[:, None, :, None]
     along, forth = (angle.cos() * step).cumsum(-1), (angle.sin() * step).cumsum(-1)
-    return hinge[..., None, :] + along[..., None] * inward[..., None, :] + forth[..., None] * normal[:, None, None, None]
+    raised = forth[..., None] * normal[:, None, None, None]
+    return hinge[..., None, :] + along[..., None] * inward[..., None, :] + raised
 
 
 def _two_leaflets(
@@ -166,9 +175,7 @@ def tricuspid_sheets(anatomy: AnatomyParameters, shape: HeartShape, motion: Moti
     ring = tricuspid_annulus(anatomy)
     sizes = (TRICUSPID_LONG, TRICUSPID_SHORT)
     tenting = 0.25 + 0.5 * anatomy.tenting_cm
-    return _two_leaflets(
-        anatomy, shape, motion, ring, opening, RIGHT_COMMISSURE, 0.28, sizes, wide, tenting, False
-    )
+    return _two_leaflets(anatomy, shape, motion, ring, opening, RIGHT_COMMISSURE, 0.28, sizes, wide, tenting, False)
 
 
 def aortic_sheets(anatomy: AnatomyParameters, shape: HeartShape, motion: Motion) -> list[Sheet]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from echopulse.phantom.anatomy import shapes
+from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.paint_outside import blend, line, raise_to
 from echopulse.phantom.anatomy.paint_scene import Scene
 from echopulse.phantom.texture import soft_step
@@ -21,7 +22,7 @@ ANTEROLATERAL, POSTEROMEDIAL = math.radians(-20), math.radians(235)
 PAPILLARY_ROOT, PAPILLARY_TIP = 0.36, 0.66  # z of the papillary muscles' ends, relative to the ventricle's length
 
 
-def papillary_tip(anatomy: shapes.AnatomyParameters, angle: float) -> tuple[Tensor, Tensor, Tensor]:
+def papillary_tip(anatomy: AnatomyParameters, angle: float) -> tuple[Tensor, Tensor, Tensor]:
     """(X, Y, Z) [b] of a papillary muscle's tip in the reference heart, where its chords begin."""
     s = torch.full_like(anatomy.tau, PAPILLARY_TIP)
     radius = 0.60 * shapes.half_width_cm(anatomy) * shapes.endocardial_profile(s, anatomy.tau, anatomy.bullet).sqrt()
@@ -29,7 +30,7 @@ def papillary_tip(anatomy: shapes.AnatomyParameters, angle: float) -> tuple[Tens
     return *shapes.true_section(anatomy, radius * math.cos(angle), radius * math.sin(angle), z), z
 
 
-def _papillary_root(anatomy: shapes.AnatomyParameters, angle: float) -> tuple[Tensor, Tensor, Tensor]:
+def _papillary_root(anatomy: AnatomyParameters, angle: float) -> tuple[Tensor, Tensor, Tensor]:
     s = torch.full_like(anatomy.tau, PAPILLARY_ROOT)
     radius = 0.92 * shapes.half_width_cm(anatomy) * shapes.endocardial_profile(s, anatomy.tau, anatomy.bullet).sqrt()
     z = s * anatomy.length_cm
@@ -98,7 +99,8 @@ def paint_left_cavity(scene: Scene, level: Tensor, blood: Tensor) -> Tensor:
     inside = scene.left_heart + _trabeculae(scene) * (scene.depth < 1.1)
     level = blend(level, blood, soft_step(-inside, 0.2))
 
-    knots = (fields["rough"] - 1.1).clamp(0, 1) * line(scene.cavity + 0.25, 0.45) * (1 - soft_step(scene.depth - 0.5, 0.4))
+    knots = (fields["rough"] - 1.1).clamp(0, 1) * line(scene.cavity + 0.25, 0.45)
+    knots = knots * (1 - soft_step(scene.depth - 0.5, 0.4))
     level = raise_to(level, muscle - 4, knots * soft_step(fit(anatomy.trabeculation_cm) - 0.03, 0.05))
     width = fit(shapes.half_width_cm(anatomy))
     for angle in (ANTEROLATERAL, POSTEROMEDIAL):

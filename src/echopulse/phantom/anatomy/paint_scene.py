@@ -135,9 +135,7 @@ def make_scene(
     origin, across, down = view.origin[:, 0], view.right[:, 0], view.down[:, 0]
     places = (x, y, z)
     offset = [place - component(origin, i) for i, place in enumerate(places)]
-    right_cm, below_cm = (
-        sum(offset[i] * component(vector, i) for i in range(3)) for vector in (across, down)
-    )
+    right_cm, below_cm = (sum(offset[i] * component(vector, i) for i in range(3)) for vector in (across, down))
     reach = sum(o * o for o in offset).sqrt().clamp_min(0.3)
     middle = (x.shape[2] // 2, x.shape[3] // 2)
     column = [(p[:, :1, middle[0], middle[1]] - p[:, :1, middle[0], middle[1] - 1])[..., None, None] for p in places]

@@ -61,8 +61,8 @@ def _per_view(view: Tensor, values: dict[str, float]) -> Tensor:
     return torch.tensor([values.get(name, 0.0) for name in VIEWS], device=view.device)[view]
 
 
-def _kind(view: Tensor, kind: str) -> Tensor:
-    """bool [b]."""
+def is_kind(view: Tensor, kind: str) -> Tensor:
+    """bool [b]: whether the views [b] are of that kind."""
     return torch.tensor([VIEW_KINDS[name] == kind for name in VIEWS], device=view.device)[view]
 
 
@@ -77,7 +77,7 @@ def draw_probe(
     n = len(patients.ef)
     any_view = choice(n, [1.0] * len(VIEWS), generator)
     view = apply_pins({"view": any_view}, {k: v for k, v in pinned.items() if k == "view"}, "probe")["view"]
-    apical, long, short = (_kind(view, kind).float() for kind in (APICAL, LONG, SHORT))
+    apical, long, short = (is_kind(view, kind).float() for kind in (APICAL, LONG, SHORT))
     # The annulus comes down through a plane too near to it, and the picture would show the atria.
     level = torch.where(short > 0, (1.0 - 1.35 * anatomy.shortening).cpu(), 1.0).minimum(_per_view(view, LEVELS))
     missed = normal(n, 0.0, 0.09, generator, -0.25, 0.25).abs() * chance(n, 0.7, generator)
@@ -142,7 +142,7 @@ def _short_axis_radius_cm(anatomy: AnatomyParameters, probe: ProbeParameters) ->
 
 def picture_depth_cm(anatomy: AnatomyParameters, probe: ProbeParameters) -> Tensor:
     """[b]: how deep the picture reaches: just beyond the atrial roof, or some way behind the heart."""
-    apical, long = _kind(probe.view, APICAL), _kind(probe.view, LONG)
+    apical, long = is_kind(probe.view, APICAL), is_kind(probe.view, LONG)
     roof = anatomy.length_cm + 1.02 * anatomy.la_height_cm
     along = probe.gap_cm + anatomy.apical_wall_cm + roof * probe.tilt_rad.cos()
     behind = left_atrium_centre_cm(anatomy)[:, :2].norm(dim=-1) + 0.5 * anatomy.la_depth_cm
@@ -164,7 +164,7 @@ def _turned(first: Tensor, second: Tensor, angle: Tensor) -> tuple[Tensor, Tenso
 
 def reference_cut(anatomy: AnatomyParameters, probe: ProbeParameters) -> Plane:
     """The plane without drift or breath; tensors are [b, 1, 3]."""
-    apical, long = (_kind(probe.view, kind)[:, None] for kind in (APICAL, LONG))
+    apical, long = (is_kind(probe.view, kind)[:, None] for kind in (APICAL, LONG))
     axis = torch.zeros_like(anatomy.length_cm)[:, None] + anatomy.length_cm.new_tensor((0.0, 0.0, 1.0))
     angle = _per_view(probe.view, {name: value or 0.0 for name, value in VIEW_ANGLES.items()})
     front = _towards(0.5 * math.pi + probe.roll_rad)  # where the probe stands in short axes

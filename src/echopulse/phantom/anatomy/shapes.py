@@ -7,7 +7,6 @@ to the chamber's surface, negative inside: exact on the surface, within a tenth 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -103,9 +102,8 @@ def _around(cos: Tensor, sin: Tensor, angle: float, scale: float, bias: float) -
 
 def territory_weight(anatomy: AnatomyParameters, cos: Tensor, sin: Tensor, s: Tensor) -> Tensor:
     """0..1: how far a place of the wall, at angle phi and s = z / L, belongs to the diseased artery's territory."""
-    centre = 0.5 * cos.new_tensor(TERRITORY_CENTRE)[anatomy.territory]
-    half_cos, half_sin = 0.5 * (2 * centre).cos(), 0.5 * (2 * centre).sin()
-    half = (cos * fit(half_cos, cos)).addcmul_(sin, fit(half_sin, cos)).add_(0.5).square_()
+    centre = cos.new_tensor(TERRITORY_CENTRE)[anatomy.territory]
+    half = (cos * fit(0.5 * centre.cos(), cos)).addcmul_(sin, fit(0.5 * centre.sin(), cos)).add_(0.5).square_()
     apical = (s * (-1 / APICAL_PART)).add_(1).clamp_(0, 1).square_()
     return torch.addcmul(half, apical, fit(cos.new_tensor(TERRITORY_APEX)[anatomy.territory], cos) - half)
 
@@ -162,10 +160,10 @@ def lv_cavity(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor) -> Te
     """The left ventricle's cavity, from apex to annulus plane."""
     u, v = round_section(anatomy, X, Y, Z)
     square = u * u + v * v
-    tau, bullet, width = fit(anatomy.tau, Z), fit(anatomy.bullet, Z), fit(half_width_cm(anatomy), Z)
+    tau, bullet, widest = fit(anatomy.tau, Z), fit(anatomy.bullet, Z), fit(half_width_cm(anatomy).square(), Z)
     s = (Z * fit(1 / anatomy.length_cm, Z)).clamp(-0.5, 1)
-    wall = width * width * endocardial_profile(s, tau, bullet)
-    slope = width * width * _profile_slope(s, tau, bullet) * fit(1 / anatomy.length_cm, Z)
+    wall = widest * endocardial_profile(s, tau, bullet)
+    slope = widest * _profile_slope(s, tau, bullet) * fit(1 / anatomy.length_cm, Z)
     across = square.sqrt() + wall.clamp_min(0).sqrt()
     distance = (square - wall) / (across * across + slope * slope + 1e-6).sqrt()
     return torch.maximum(distance, Z - fit(anatomy.length_cm, Z))
@@ -244,8 +242,11 @@ def _box(
     return level, (p, q, r), (steep / total).sqrt().clamp_min(0.05)
 
 
-def left_atrium(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor) -> Tensor:
-    """The left atrium behind the mitral annulus, with the mouths of its veins and of its appendage."""
+def left_atrium(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor, aortic: Tensor | None = None) -> Tensor:
+    """The left atrium behind the mitral annulus, with the mouths of its veins and of its appendage.
+
+    `aortic` may be given where the distances to the aorta are known.
+    """
     halves = (0.5 * anatomy.la_depth_cm, 0.5 * anatomy.la_width_cm, 0.60 * anatomy.la_height_cm)
     centre = left_atrium_centre_cm(anatomy)
     level, (p, q, r), steep = _box(centre, BACKWARDS, halves, anatomy.atrial_wobble[:, :3], X, Y, Z)
@@ -256,11 +257,15 @@ def left_atrium(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor) -> 
         mouth = ((toward - 0.945) * (1 / 0.055)).clamp_min(0)
         level = level - mouth * fit(0.26 * anatomy.veins, Z)
     distance = torch.maximum((level - 1) / steep, fit(anatomy.length_cm, Z) - Z)
-    return torch.maximum(distance, 0.25 - aorta(anatomy, X, Y, Z))  # the aorta lies in front and dents it
+    aortic = aorta(anatomy, X, Y, Z) if aortic is None else aortic
+    return torch.maximum(distance, 0.25 - aortic)  # the aorta lies in front and dents it
 
 
-def right_atrium(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor) -> Tensor:
-    """The right atrium behind the tricuspid annulus; the atrial septum is all that parts it from the left one."""
+def right_atrium(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor, left: Tensor | None = None) -> Tensor:
+    """The right atrium behind the tricuspid annulus; the atrial septum is all that parts it from the left one.
+
+    `left` may be given where the distances to the left atrium are known.
+    """
     inward = 0.6  # how far its box would reach into the left atrium
     half = 0.5 * (anatomy.ra_width_cm + inward)
     halves = (half, 0.55 * anatomy.ra_width_cm, 0.62 * anatomy.ra_height_cm)
@@ -269,7 +274,8 @@ def right_atrium(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor) ->
     centre = centre - 0.5 * inward * centre.new_tensor((tx, ty, 0.0))
     level, _, steep = _box(centre, math.radians(210), halves, anatomy.atrial_wobble[:, 3:], X, Y, Z)
     distance = torch.maximum((level - 1) / steep, fit(rv_base_cm(anatomy), Z) - Z)
-    return torch.maximum(distance, fit(anatomy.atrial_septum_cm, Z) - left_atrium(anatomy, X, Y, Z))
+    left = left_atrium(anatomy, X, Y, Z) if left is None else left
+    return torch.maximum(distance, fit(anatomy.atrial_septum_cm, Z) - left)
 
 
 def aorta(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor) -> Tensor:
@@ -283,7 +289,11 @@ def aorta(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor) -> Tensor
     return torch.maximum(off - radius, fit(anatomy.length_cm, Z) - Z)
 
 
-Distance = Callable[[AnatomyParameters, Tensor, Tensor, Tensor], Tensor]
+def chambers(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor) -> tuple[Tensor, ...]:
+    """Distances to right ventricle, right atrium, left atrium and aorta."""
+    aortic = aorta(anatomy, X, Y, Z)
+    left = left_atrium(anatomy, X, Y, Z, aortic)
+    return rv_cavity(anatomy, X, Y, Z), right_atrium(anatomy, X, Y, Z, left), left, aortic
 
 
 @dataclass(frozen=True)

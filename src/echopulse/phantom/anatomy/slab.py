@@ -13,13 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from echopulse.phantom.anatomy.heart import AnatomyParameters
-from echopulse.phantom.anatomy.planes import (
-    SHORT,
-    ProbeParameters,
-    _kind,
-    picture_depth_cm,
-    reference_cut,
-)
+from echopulse.phantom.anatomy.planes import SHORT, ProbeParameters, is_kind, picture_depth_cm, reference_cut
 from echopulse.phantom.types import Batch
 
 MAP_SIZE = (192, 224)  # samples down and across
@@ -52,7 +46,7 @@ def reference_slab(anatomy: AnatomyParameters, probe: ProbeParameters) -> Slab:
     depth = picture_depth_cm(anatomy, probe)
     normal = plane.normal[:, 0]
     passing = 1.15 * anatomy.shortening * probe.level.clamp(0, 1) * anatomy.length_cm / (1 - anatomy.shortening)
-    passing = passing * _kind(probe.view, SHORT) * normal[:, 2].sign()
+    passing = passing * is_kind(probe.view, SHORT) * normal[:, 2].sign()
     apart = (0.5 * passing.abs() + 0.15).clamp(APART_CM, 0.9)
     steps = torch.linspace(-1, 1, PLANES, device=depth.device) * (0.5 * (PLANES - 1))
     return Slab(
@@ -67,10 +61,10 @@ def reference_slab(anatomy: AnatomyParameters, probe: ProbeParameters) -> Slab:
     )
 
 
-def slab_points(slab: Slab) -> tuple[Tensor, Tensor, Tensor]:
-    """Heart coordinates [b, k, h, w] of all samples of the map."""
+def slab_points(slab: Slab, size: tuple[int, int] = MAP_SIZE) -> tuple[Tensor, Tensor, Tensor]:
+    """Heart coordinates [b, k, h, w] of all samples of a map of h by w samples."""
     device = slab.origin.device
-    rows, columns = (torch.linspace(0, 1, n, device=device) for n in MAP_SIZE)
+    rows, columns = (torch.linspace(0, 1, n, device=device) for n in size)
     x = (2 * columns - 1) * slab.half_width_cm[:, None]
     y = rows * slab.height_cm[:, None] + slab.top_cm[:, None]
     points = []
@@ -105,30 +99,41 @@ def slab_grid(slab: Slab, X0: Tensor, Y0: Tensor, Z0: Tensor) -> tuple[Tensor, T
     return column, row, axis(slab.normal, 1 / apart, slab.offsets_cm[:, 0])
 
 
-def sample_slab(slab: Slab, painted: Tensor, X0: Tensor, Y0: Tensor, Z0: Tensor) -> Tensor:
-    """[b, t, 3, h, w]: clean, real and imaginary amplitude of a map [b, 3, k, h', w'] at reference points [b, t, h, w].
+def sample_planes(
+    slab: Slab, painted: Tensor, X0: Tensor, Y0: Tensor, Z0: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What maps [b, c, k, h', w'] hold at reference points [b, t, h, w], in the planes before and behind them.
 
-    Between planes the clean amplitude is interpolated; speckle is mixed so that its power stays the same. The planes
-    are sampled as one tall picture, twice: faster than sampling a volume, or all planes as channels.
+    Two tensors [b, c, t, h, w], and the weight of each [b, t, h, w]. The planes are sampled as one tall picture, twice:
+    faster than sampling a volume, or all planes as channels.
     """
     b, t, h, w = X0.shape
-    k, rows, columns = painted.shape[2:]
+    channels, k, rows, columns = painted.shape[1:]
     column, row, plane = slab_grid(slab, X0, Y0, Z0)
-    tall = painted.reshape(b, 3, k * rows, columns)
+    tall = painted.reshape(b, channels, k * rows, columns)
     plane = plane.clamp_(0, k - 1)
-    lower = plane.floor().clamp_(max=k - 2)
-    upper_weight = plane.sub_(lower)
-    lower_weight = 1 - upper_weight
+    first = plane.floor().clamp_(max=k - 2)
+    second_weight = plane.sub_(first)
     per_row = 2 / (k * rows - 1)
-    row = row.clamp_(-1, 1).mul_((rows - 1) / 2).add_((rows - 1) / 2).add_(lower, alpha=rows).mul_(per_row).sub_(1)
+    middle = 0.5 * (rows - 1)
+    row = row.clamp_(-1, 1).mul_(middle * per_row).add_(first, alpha=rows * per_row).add_(middle * per_row - 1)
     grid = torch.stack((column, row), -1).reshape(b, t * h, w, 2)
-    below = _look_up(tall, grid).reshape(b, 3, t, h, w)
+    before = _look_up(tall, grid).reshape(b, channels, t, h, w)
     grid[..., 1] += rows * per_row
-    above = _look_up(tall, grid).reshape(b, 3, t, h, w)
-    field = below.mul_(lower_weight[:, None]).addcmul_(above, upper_weight[:, None])
-    field[:, 1:] *= torch.rsqrt(lower_weight * lower_weight + upper_weight * upper_weight)[:, None]
-    return field.transpose(1, 2)
+    behind = _look_up(tall, grid).reshape(b, channels, t, h, w)
+    return before, behind, 1 - second_weight, second_weight
 
 
 def _look_up(painted: Tensor, grid: Tensor) -> Tensor:
     return F.grid_sample(painted, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def sample_slab(slab: Slab, painted: Tensor, X0: Tensor, Y0: Tensor, Z0: Tensor) -> Tensor:
+    """[b, t, 3, h, w]: clean, real and imaginary amplitude of a map [b, 3, k, h', w'] at reference points [b, t, h, w].
+
+    Between planes the clean amplitude is interpolated; speckle is mixed so that its power stays the same.
+    """
+    before, behind, first, second = sample_planes(slab, painted, X0, Y0, Z0)
+    field = before.mul_(first[:, None]).addcmul_(behind, second[:, None])
+    field[:, 1:] *= torch.rsqrt((first * first).addcmul_(second, second))[:, None]
+    return field.transpose(1, 2)

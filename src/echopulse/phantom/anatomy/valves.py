@@ -13,24 +13,24 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from echopulse.phantom.anatomy.deformation import HeartShape
 from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.leaflets import Sheet, aortic_sheets, mitral_sheets, tricuspid_sheets
 from echopulse.phantom.anatomy.planes import Plane
+from echopulse.phantom.anatomy.wall import HeartShape
 from echopulse.phantom.texture import evens, normals
 from echopulse.phantom.types import Batch, Motion
 
 PATCH_SIZE = (72, 104)  # samples down and across
 KEPT = 352  # points at most that are drawn, those nearest to the plane
 ELEVATION_CM = 0.26  # standard deviation of the beam's thickness across the picture
-LEVEL = 1.9
-MARGIN_CM = 0.35
-NARROWEST_CM = 0.10
+LEVEL = 1.9  # of a leaflet that the beam meets squarely, relative to what `leaflet_db` says of its thin middle
+MARGIN_CM = 0.35  # of the patch around the outermost points
+NARROWEST_CM = 0.10  # of a blob, so that the lattice does not show
 
 
 @dataclass(frozen=True)
 class Valves(Batch):
-    """The points of all leaflets that the picture can show, in picture coordinates (cm right of and below the probe)."""
+    """Points of all leaflets that the picture can show; picture coordinates are cm right of and below the probe."""
 
     x_cm: Tensor  # [b, t, p]
     y_cm: Tensor  # [b, t, p]

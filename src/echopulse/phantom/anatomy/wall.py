@@ -57,13 +57,12 @@ class HeartShape(Batch):
 
 def reference_depth(v: Tensor, stretch: Tensor) -> Tensor:
     """(z0 - z) / L at v = z / L in 0..1."""
-    low = v.clamp(0, APEX_PART)
-    return stretch * (low * low * (0.5 / APEX_PART) + v - low)
+    low = v.clamp_max(APEX_PART)
+    return (low * (0.5 / APEX_PART)).sub_(1).mul_(low).add_(v) * stretch
 
 
 def _base_rest(s: Tensor) -> Tensor:
-    cube = s * s * s
-    return cube * cube * BASE_REST
+    return (s * s).mul_(s).square_().mul_(BASE_REST)
 
 
 def heart_shape(anatomy: AnatomyParameters, motion: Motion) -> HeartShape:

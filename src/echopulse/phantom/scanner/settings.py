@@ -96,7 +96,7 @@ def draw_scanner(n: int, generator: Generator, prior: str = "clinical", **pinned
         "ghost_db": uniform(n, -44, -20, generator),
         "ghost_cm": uniform(n, 0.5, 2.5, generator),
         "tail_cm": uniform(n, 0.0, 0.5, generator),
-        "gain_db": normal(n, 2.0, 3.5, generator, -6, 10),
+        "gain_db": normal(n, 2.0, 3.2, generator, -4, 9),
         "dynamic_range_db": uniform(n, 48, 66, generator),
         "reject": uniform(n, 0.05, 0.20, generator),
         "curve": uniform(n, 0.3, 0.8, generator),
@@ -131,7 +131,7 @@ def draw_scanner(n: int, generator: Generator, prior: str = "clinical", **pinned
         "haze_cm": uniform(n, 2.5, 7, generator),
         "haze_s": uniform(n, 0.02, 0.07, generator),
         "flicker": uniform(n, 0.3, 0.7, generator),
-        "noise_db": uniform(n, -57, -41, generator),
+        "noise_db": uniform(n, -57, -43, generator),
     }
     if prior == "easy":
         flat = torch.zeros(n)
