@@ -32,7 +32,7 @@ FPS = 25.0
 # Picture size in pixels, every how many frames one is kept, greys: from the best to the smallest file.
 QUALITIES = ((144, 2, 24), (144, 2, 16), (128, 2, 16), (128, 2, 12), (128, 3, 12), (112, 3, 10), (96, 3, 8), (80, 4, 8))
 STRIP = 0.32  # height of the ECG relative to the picture
-COMMON = {"prior": "clinical", "leads": ("II",), "gain_db": 8.0}
+COMMON = {"prior": "clinical", "leads": ("II",), "gain_db": 5.0}
 
 
 @dataclass(frozen=True)

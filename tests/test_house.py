@@ -34,7 +34,9 @@ FLOORS = {
     "__main__": 6,
 }
 # Slow to import or absent where only training runs, so imported inside the functions that need them.
-INSIDE_FUNCTIONS_ONLY = set("wfdb neurokit2 scipy av PIL matplotlib pydicom tqdm pandas sklearn".split())
+INSIDE_FUNCTIONS_ONLY = set(
+    "wfdb neurokit2 scipy av PIL matplotlib contourpy nibabel pydicom hypothesis tqdm pandas sklearn".split()
+)
 ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from echopulse.ecg import ECG, check_usable, clean_ecg, find_beats
-from echopulse.ecg.quality import settling_s
+from echopulse.ecg.stretch import clip_start
 from echopulse.echo import Clip, read_frame
 from echopulse.errors import InputError
 from echopulse.generation import Generation
@@ -118,7 +118,7 @@ class EchoPulse:
         clock = Stopwatch()
         with clock("clean"):
             check_usable(ecg, allow_flat=allow_flat)
-            begin = self._begin(ecg, seconds, at_s)
+            begin = clip_start(ecg, seconds, at_s)
             cleaned = clean_ecg(around(ecg, begin, begin + seconds))
         with clock("beats"):
             beats = find_beats(cleaned, allow_flat=allow_flat)
@@ -274,18 +274,6 @@ class EchoPulse:
                 f"{SHORTEST_S:g} s are needed to find a rhythm. Export the whole recording."
             )
         return frames
-
-    def _begin(self, ecg: ECG, seconds: float, at_s: float | None) -> float:
-        spare = ecg.duration_s - seconds
-        name = ecg.provenance.get("path", "ECG")
-        if spare < -1e-6:
-            there = math.floor(10 * ecg.duration_s + 1e-6) / 10  # never rounded up to what was asked for
-            raise InputError(f"{name}: {seconds:g} s asked for, but the ECG has {there:.1f} s; ask for less.")
-        if at_s is None:
-            return ecg.start_s + max(0.0, min(settling_s(ecg) + BEFORE_S, spare))
-        if not 0 <= at_s <= spare + 1e-6:
-            raise InputError(f"{name}: {seconds:g} s of video can begin from 0 to {spare:.1f} s; got --at {at_s:g}.")
-        return ecg.start_s + at_s
 
     def _first_image(self, image, start, beats, begin_s, view, ef, seed):
         """The first picture uint8 [h, w] or None, where it came from, its pixel spacing in cm or None, and the EF."""

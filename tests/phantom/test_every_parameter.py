@@ -13,7 +13,7 @@ from echopulse.phantom.types import CONDUCTIONS, LABELS, PATHOLOGIES, RHYTHMS, T
 FRAMES, SIZE = 2, 24
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 # The same examples on every machine; `derandomize` also keeps a slow one from looking like a broken one.
-TINY = settings(max_examples=40, deadline=None, derandomize=True, database=None,
+TINY = settings(max_examples=20, deadline=None, derandomize=True, database=None,
                 phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck))  # fmt: skip
 
 hearts = st.fixed_dictionaries(

@@ -18,6 +18,9 @@ VIEW_NAMES = {
     "a3c": "apical three-chamber",
     "plax": "parasternal long axis",
     "psax": "parasternal short axis",
+    "psax_mitral": "parasternal short axis at the mitral valve",
+    "psax_papillary": "parasternal short axis at the papillary muscles",
+    "psax_apical": "parasternal short axis near the apex",
 }
 
 

@@ -27,7 +27,8 @@ def speed_scores(pulse: EchoPulse, *, start: str = "phantom", on_step=lambda _: 
     Generating alone: reading the file, measuring and writing the clip are not in it. The memory is the most that this
     process has held until now, so this part has to run before the others.
     """
-    ecg = simulate(1, frames=1, seed=0, prior="easy", rhythm="sinus", ecg_before_s=SECONDS + 4, ecg_after_s=1.0).ecg_of(0)
+    around = {"ecg_before_s": SECONDS + 4, "ecg_after_s": 1.0}
+    ecg = simulate(1, frames=1, seed=0, prior="easy", **around).ecg_of(0)
     taken = []
     for turn in range(REPEATS + 1):
         started = time.perf_counter()

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from echopulse.phantom.anatomy.deformation import material_points
-from echopulse.phantom.anatomy.labels import chamber_map, displacement, label_points
+from echopulse.phantom.anatomy.labels import chamber_map, displacement, label_picture
 from echopulse.phantom.anatomy.planes import Plane, cut, heart_points, picture_depth_cm, reference_cut
 from echopulse.phantom.anatomy.slab import Slab, reference_slab, sample_slab, slab_points
 from echopulse.phantom.anatomy.tissue import paint_tissue
@@ -119,10 +119,11 @@ def _render(subject: _Subject, when: slice) -> tuple[Tensor, Tensor, Tensor | No
     field += paint_valves(subject.valves.between(when), acquisition.x_cm, acquisition.y_cm)
     frames = form_image(acquisition, field, subject.times_s[when], pulse=1 - motion.rv_fraction)
 
-    points = heart_points(plane, acquisition.screen_x_cm, acquisition.screen_y_cm)
-    labels = label_points(anatomy, shape, motion, *points, subject.slab, subject.chambers)
+    pixels = acquisition.screen_x_cm, acquisition.screen_y_cm
+    labels = label_picture(anatomy, (motion, shape, plane), *pixels, subject.slab, subject.chambers)
     moved = None
     if subject.displacement:
+        points = heart_points(plane, *pixels)
         first = tuple(part.between(slice(0, 1)) for part in (subject.motion, subject.shape, subject.plane))
         moved = displacement(anatomy, (motion, shape, plane), first, points)
     return frames, labels, moved

@@ -56,7 +56,7 @@ class Patients(Batch):
     ef: Tensor  # ejection fraction of a regular beat
     edv_ml: Tensor  # left ventricle, fully filled
     wall: Tensor  # thickness of its wall relative to a healthy one of that size
-    sphericity: Tensor  # its width relative to what is usual for that volume
+    sphericity: Tensor  # its width over its length, relative to what is usual
     territory: Tensor  # int64, index into TERRITORIES: whose coronary artery's wall moves badly
     territory_motion: Tensor  # of that wall relative to the rest: 1 as the rest, 0 akinetic, below 0 dyskinetic
     scar: Tensor  # 0..1, how much of that wall is scar: thin, bright, electrically silent

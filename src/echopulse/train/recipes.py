@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from echopulse.data import Bank, fill_bank
+from echopulse.data.jobs import usable_cores
 from echopulse.errors import InputError
 from echopulse.measure.segmenter import SegmenterConfig
 from echopulse.model.checkpoint import load_config, load_weights, save_config, save_weights
@@ -111,15 +112,21 @@ def load_bank(data: str, run: Path, clips: int, seed: int, size: int, device: st
     if data != "phantom":
         return Bank.load(Path(data))
     folder = run / "bank"
-    fill_bank(folder, clips, seed=seed, size=size, view=VIEWS, device=device)
+    fill_bank(folder, clips, seed=seed, size=size, view=VIEWS, device=device, workers=_workers(device))
     return Bank.load(folder)
 
 
 def load_held_out(beside: Path, size: int, device: str) -> Bank:
     """64 clips of seeds that training never uses, made once beside the bank."""
     folder = beside / "held-out"
-    fill_bank(folder, HELD_OUT_CLIPS, seed=HELD_OUT_SEED, size=size, view=VIEWS, device=device)
+    options = {"size": size, "view": VIEWS, "device": device, "workers": _workers(device)}
+    fill_bank(folder, HELD_OUT_CLIPS, seed=HELD_OUT_SEED, **options)
     return Bank.load(folder)
+
+
+def _workers(device: str) -> int:
+    """Processes that simulate: as many as there are cores, or one that has the accelerator to itself."""
+    return usable_cores() if device == "cpu" else 1
 
 
 def _load_tokenizer(folder: Path | None) -> Tokenizer:

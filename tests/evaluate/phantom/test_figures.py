@@ -98,8 +98,10 @@ def test_volumes_muscle_filling_leads_and_information():
     memory = {"r": near(0.74, 0.05), "weak": near(-0.6, 0.1), "strong": near(0.2, 0.1)}
     assert not names(figures.filling_rows(kick, waves, memory))
     assert names(figures.filling_rows(kick, waves | {"af": np.full(5, 2)}, memory)) == {"af.waves"}
-    found = {"clean": np.array([[100, 100, 0]]), "noisy": np.array([[97, 100, 2]])}
-    assert not names(figures.recording_rows({"narrow": near(0.003, 0.002), "wide": near(0.02, 0.01)}, found))
+    found = {"clean": np.array([[100, 100, 0, 98]]), "noisy": np.array([[97, 100, 2, 90]]), "narrow": np.array([True])}
+    leads = {"narrow": near(0.003, 0.002), "wide": near(0.02, 0.01), "largest": near(0.01, 0.01)}
+    assert not names(figures.recording_rows(leads, found))
+    assert names(figures.recording_rows(leads | {"narrow": near(0.02, 0.01)}, found)) == {"leads.p95"}
     truth = RNG.uniform(0.15, 0.75, 2000)
     told = {name: {"ef": truth, "told": truth + RNG.normal(0, 0.1, 2000)} for name in ("ecg", "picture", "both")}
     assert not names(figures.information_rows(told, {"ef": truth}))

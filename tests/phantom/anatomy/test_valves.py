@@ -100,7 +100,8 @@ def test_the_views_that_cut_the_valves_show_them(view):
     grid = torch.meshgrid(x, y, indexing="xy")
     field = paint_valves(valves, *(side.expand(2, -1, -1) for side in grid))
     assert field.shape == (2, 3, 3, 50, 40) and field.isfinite().all()
-    assert (field[:, :, 0].amax((2, 3)) > 0.005).all()
+    brightest = field[:, :, 0].amax((2, 3))  # closed leaflets lie beyond a short axis that is cut a little lower
+    assert (brightest[:, 1:] > 0.008).all()
 
 
 def test_near_the_apex_there_are_no_leaflets():

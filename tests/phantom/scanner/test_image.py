@@ -58,7 +58,7 @@ def test_a_higher_frequency_resolves_more():
         """Samples above half, counted as area over height, in depth and across."""
         field = torch.zeros(1, 1, 3, DEPTHS, BEAMS)
         field[:, :, :, 80, 48] = 1
-        drawn = settings(1, "easy", frequency_mhz=frequency_mhz, smoothing_cm=0.1)
+        drawn = settings(1, "easy", frequency_mhz=frequency_mhz, smoothing=0.01)
         echo = beam_blur(drawn, torch.tensor([9.0]))(field)[0, 0, 1] ** 2
         return float(echo[:, 48].sum() / echo.max()), float(echo[80].sum() / echo.max())
 

@@ -159,18 +159,29 @@ def picture_rows(pictures: Arrays, envelope: Arrays) -> list[Row]:
 def recording_rows(leads: Arrays, detection: Arrays) -> list[Row]:
     """R peaks across leads, and through the eyes of a detector."""
     sheet = Sheet("ECG")
-    words = "farthest of lead I's, II's and V5's R peaks (largest deflection of the QRS) from each other"
-    sheet.percentile(99, "leads.p99", words + ", narrow QRS", 1e3 * leads["narrow"], "ms", high=10)
+    words = "how far apart I, II and V5 have their R peaks, where R is the largest wave"
+    sheet.percentile(95, "leads.p95", words + ", narrow QRS", 1e3 * leads["narrow"], "ms", high=10)
+    sheet.percentile(99, "leads.p99", words + ", narrow QRS", 1e3 * leads["narrow"], "ms")
     sheet.percentile(50, "leads.median", words + ", narrow QRS", 1e3 * leads["narrow"], "ms")
     sheet.percentile(50, "leads.wide", words + ", wide QRS and ectopics", 1e3 * leads["wide"], "ms")
-    for name, words, bar in (("clean", "clean lead II in sinus rhythm", 99), ("noisy", "the same at 12 dB", 95)):
-        found, there, false = detection[name].sum(0)
-        share = 100 * found / there if there else math.nan
-        sheet.add(f"neurokit.{name}", f"R peaks that NeuroKit2 finds, {words}", share, "%", low=bar, n=int(there))
-        precision = 100 * found / (found + false) if found else math.nan
-        sheet.add(f"neurokit.{name}.true", "share of its finds that are R peaks", precision, "%",
-                  n=int(found + false))  # fmt: skip
+    sheet.percentile(95, "leads.largest.p95", "the same of the largest deflections, up or down, narrow QRS",
+                     1e3 * leads["largest"], "ms")  # fmt: skip
+    narrow = detection["narrow"]
+    for name, lead, bar in (("clean", "clean lead II", 99), ("noisy", "lead II at 12 dB", 95)):
+        words = f"R peaks that NeuroKit2 finds (within 150 ms) in {lead}, sinus rhythm, narrow QRS"
+        found, there, false, close = detection[name][narrow].sum(0)
+        sheet.add(f"neurokit.{name}", words, _percent(found, there), "%", low=bar, n=there)
+        sheet.add(f"neurokit.{name}.true", "share of its finds that are R peaks", _percent(found, found + false), "%",
+                  n=found + false)  # fmt: skip
+        sheet.add(f"neurokit.{name}.close", "R peaks that it finds within 50 ms", _percent(close, there), "%", n=there)
+        found, there, *_ = detection[name].sum(0)
+        sheet.add(f"neurokit.{name}.any", "R peaks that it finds whatever the conduction, blocks and pacing included",
+                  _percent(found, there), "%", n=there)  # fmt: skip
     return sheet.rows
+
+
+def _percent(part: float, whole: float) -> float:
+    return 100 * part / whole if whole else math.nan
 
 
 def information_rows(told: dict[str, Arrays], even: Arrays) -> list[Row]:

@@ -101,8 +101,8 @@ class _Traced:
     sin: Tensor
     z0: Tensor
     above: Tensor  # cm beyond the annulus plane, now; 0 before it
-    cavity: Tensor  # bool: in the left ventricle's cavity or right behind it
-    ventricle: Tensor  # bool: in the left ventricle, its wall included, or right behind it
+    cavity_cm2: Tensor  # squared radius less that of the left ventricle's cavity, now; it goes on behind the annulus
+    ventricle_cm: Tensor  # radius less that of its outer surface
 
 
 def _trace(
@@ -135,12 +135,12 @@ def _trace(
     fade = (right - clear).clamp_max_(0).div_((now.around * RIGHT_FADE_CM).add_(_wall_fade(anatomy, shape, Z)))
     gone = (now.outer0 - now.outer).add_(now.right0).sub_(right)
     moved = torch.addcmul(radius, gone, fade.add_(1).clamp_min_(0))
-    ventricle, cavity = clear < 0, square < now.square
+    cavity = square - now.square
     across = torch.where(clear < right, torch.addcmul(now.outer0, clear, 1 / squeeze), moved)
-    across = torch.where(ventricle, wall, across)
-    across = torch.where(cavity, now.growth.sqrt_().mul_(radius), across)
+    across = torch.where(clear < 0, wall, across)
+    across = torch.where(cavity < 0, now.growth.sqrt_().mul_(radius), across)
     across = torch.lerp(across, radius.expand_as(across), (above * (1 / ATRIAL_FADE_CM)).clamp_max_(1))
-    return _Traced(across, cos, sin, z0, above, cavity, ventricle)
+    return _Traced(across, cos, sin, z0, above, cavity, clear)
 
 
 def material_points(
@@ -156,11 +156,13 @@ def material_points(
 def material_points_within(
     anatomy: AnatomyParameters, shape: HeartShape, motion: Motion, X: Tensor, Y: Tensor, Z: Tensor
 ) -> tuple[tuple[Tensor, Tensor, Tensor], Tensor, Tensor]:
-    """`material_points`, and bool [b, t, ...] whether they lie in the left ventricle's cavity, in it or in its wall."""
+    """`material_points`, and how far from the left ventricle they lie now: negative inside, smooth, [b, t, ...].
+
+    First from its cavity (cm^2: squared radii are compared), then from its outer surface (cm). Both go on behind the
+    annulus plane as if the ventricle did.
+    """
     traced = _trace(anatomy, shape, motion, X, Y, Z)
-    before = traced.above <= 0
-    points = _places(anatomy, motion, X, Y, traced)
-    return points, traced.cavity & before, traced.ventricle & before
+    return _places(anatomy, motion, X, Y, traced), traced.cavity_cm2, traced.ventricle_cm
 
 
 def _places(

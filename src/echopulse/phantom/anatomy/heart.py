@@ -91,9 +91,9 @@ def draw_anatomy(patients: Patients, generator: Generator, prior: str = "clinica
     atria = atria * fibrillating * (1 + 0.012 * decades) * (1 - 0.4 * (ef - 0.6).clamp(-0.4, 0.1))
     small = size.clamp(0.75, 1.35).sqrt()
     length = 8.6 * size**0.84 * normal(n, 1.0, 0.035, generator, 0.9, 1.1)
-    length = (length * patients.sphericity.clamp(0.75, 1.35) ** -2).clamp(5.2, 12.5)
+    length = (length * patients.sphericity.clamp(0.75, 1.45) ** (-2 / 3)).clamp(5.2, 12.5)
     shortening = (0.17 + 0.28 * (ef - 0.6) + normal(n, 0, 0.010, generator, -0.02, 0.02)) * (8.5 / length).sqrt()
-    wall = 0.90 * body * size**0.3 * patients.wall * normal(n, 1.0, 0.05, generator, 0.88, 1.14)
+    wall = 0.97 * body * size**0.3 * patients.wall * normal(n, 1.0, 0.05, generator, 0.88, 1.14)
     thick = _by_pathology(patients, hypertrophic=2.0)  # the septum's share of hypertrophy
     asymmetry = normal(n, 1.04, 0.06, generator, 0.9, 1.2) + (thick - 1) * uniform(n, 0.0, 0.6, generator)
     rv_strain = _by_pathology(patients, dilated=1.12, restrictive=1.08)

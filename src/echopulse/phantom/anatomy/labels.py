@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from echopulse.phantom.anatomy.deformation import material_points, material_points_within, spatial_points
 from echopulse.phantom.anatomy.heart import AnatomyParameters
-from echopulse.phantom.anatomy.planes import Plane
-from echopulse.phantom.anatomy.shapes import chambers, epicardium, lv_cavity
+from echopulse.phantom.anatomy.planes import Plane, heart_points
+from echopulse.phantom.anatomy.shapes import chambers, epicardium, fit, lv_cavity
 from echopulse.phantom.anatomy.slab import Slab, sample_planes, slab_points
 from echopulse.phantom.anatomy.wall import HeartShape
 from echopulse.phantom.types import LABELS, Motion
@@ -16,10 +17,11 @@ from echopulse.phantom.types import LABELS, Motion
 REFINEMENTS, STEP = 6, 0.7
 CHAMBERS = ("rv", "ra", "la", "aorta")  # each hides those before it; the left ventricle hides them all
 MAP_SIZE = (96, 112)  # samples of a map of distances, which are smooth
+PICTURE_POINTS = 96  # to a side, from which a picture's labels are interpolated
 
 
 def chamber_map(anatomy: AnatomyParameters, slab: Slab) -> Tensor:
-    """float32 [b, 4, k, h, w]: signed distances in cm to `CHAMBERS` at the points of a slab, for `label_points`."""
+    """float32 [b, 4, k, h, w]: signed distances in cm to `CHAMBERS` at the points of a slab, for `label_picture`."""
     return torch.stack(chambers(anatomy, *slab_points(slab, MAP_SIZE)), 1)
 
 
@@ -31,32 +33,48 @@ def reference_labels(anatomy: AnatomyParameters, X0: Tensor, Y0: Tensor, Z0: Ten
 
 
 def label_points(
-    anatomy: AnatomyParameters,
-    shape: HeartShape,
-    motion: Motion,
-    X: Tensor,
-    Y: Tensor,
-    Z: Tensor,
-    slab: Slab | None = None,
-    distances: Tensor | None = None,
+    anatomy: AnatomyParameters, shape: HeartShape, motion: Motion, X: Tensor, Y: Tensor, Z: Tensor
 ) -> Tensor:
     """uint8 [b, t, ...], index into LABELS: what is now at the points [b, t or 1, ...].
 
     The left ventricle's cavity and wall are exact: the volume of all points labelled "lv" is the motion's. Every other
-    place shows what its tissue is in the reference heart; with a `slab` that they lie in and its `chamber_map` that is
-    looked up, to within a fraction of a millimetre.
+    place shows what its tissue is in the reference heart.
     """
     points, cavity, ventricle = material_points_within(anatomy, shape, motion, X, Y, Z)
-    if slab is None or distances is None:
-        found = chambers(anatomy, *points)
-    else:
-        b, t = points[0].shape[:2]
-        flat = (value.reshape(b, t, -1, 1).transpose(2, 3) for value in points)
-        before, behind, first, second = sample_planes(slab, distances, *flat)
-        found = before.mul_(first[:, None]).addcmul_(behind, second[:, None]).reshape(b, -1, *points[0].shape[1:])
-        found = found.unbind(1)
-    inside = {name: distance < 0 for name, distance in zip(CHAMBERS, found, strict=True)}
-    return _topmost(inside | {"myocardium": ventricle, "lv": cavity})
+    beyond = Z > fit(shape.length_cm, Z)
+    inside = {name: distance < 0 for name, distance in zip(CHAMBERS, chambers(anatomy, *points), strict=True)}
+    return _topmost(inside | {"myocardium": (ventricle < 0) & ~beyond, "lv": (cavity < 0) & ~beyond})
+
+
+def label_picture(
+    anatomy: AnatomyParameters,
+    now: tuple[Motion, HeartShape, Plane],
+    x_cm: Tensor,
+    y_cm: Tensor,
+    slab: Slab,
+    distances: Tensor,
+) -> Tensor:
+    """uint8 [b, t, h, w]: `label_points` of a picture whose pixels lie at x_cm, y_cm [b, h, w], cheaper.
+
+    What decides is smooth, so it is worked out on fewer points and interpolated; the chambers besides the left
+    ventricle are looked up in their `chamber_map`. Borders stay where they are to within a fraction of a millimetre.
+    """
+    motion, shape, plane = now
+    size = x_cm.shape[1:]
+    coarse = tuple(min(n, PICTURE_POINTS) for n in size)
+    places = torch.stack((x_cm, y_cm), 1)
+    x, y = F.interpolate(places, size=coarse, mode="bilinear", align_corners=True).unbind(1)
+    X, Y, Z = heart_points(plane, x, y)
+    points, cavity, ventricle = material_points_within(anatomy, shape, motion, X, Y, Z)
+    before, behind, first, second = sample_planes(slab, distances, *points)
+    found = before.mul_(first[:, None]).addcmul_(behind, second[:, None])  # [b, 4, t, h, w]
+    beyond = (Z - fit(shape.length_cm, Z)).expand_as(cavity)
+    levels = torch.cat((found, torch.stack((ventricle, cavity, beyond), 1)), 1)
+    levels = F.interpolate(levels.flatten(1, 2), size=size, mode="bilinear", align_corners=True)
+    inside = levels.unflatten(1, (-1, len(motion.volume_ml[0]))) < 0
+    *others, ventricle, cavity, before_annulus = inside.unbind(1)
+    named = dict(zip(CHAMBERS, others, strict=True))
+    return _topmost(named | {"myocardium": ventricle & before_annulus, "lv": cavity & before_annulus})
 
 
 def _topmost(inside: dict[str, Tensor]) -> Tensor:

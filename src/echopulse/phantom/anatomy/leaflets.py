@@ -55,8 +55,8 @@ def _on_disk(ring: Annulus, v: Tensor, u: Tensor) -> Tensor:
 
 def _septal_hinge(ring: Annulus, angle: Tensor) -> Tensor:
     """How far the mitral hinge lies outside an ellipse: towards the crux the ring is the letter D's corner; [p]."""
-    off = (angle + math.radians(36)) / math.radians(36)
-    return 1 + 0.42 * (1 - off * off).clamp_min(0)
+    off = (angle + math.radians(45)) / math.radians(38)
+    return 1 + 0.32 * (1 - off * off).clamp_min(0)
 
 
 def _turn(

@@ -47,7 +47,7 @@ class ProbeParameters(Batch):
     gap_cm: Tensor  # from the probe to the heart: chest wall and fat
     level: Tensor  # z / L beneath the probe, in parasternal views
     roll_rad: Tensor  # of short axes: how far to the patient's right of the front the probe stands
-    margin_cm: Tensor  # depth of the picture beyond the heart
+    depth_cm: Tensor  # of the picture
     drift_cm: Tensor  # how far the hand wanders
     drift_s: Tensor  # over how many seconds
     drift_phase: Tensor  # rad
@@ -74,12 +74,12 @@ def draw_probe(
     Foreshortening is common in apical views, more so in large ventricles, whose apex lies far to the side.
     """
     check_prior(prior)
-    n = len(patients.ef)
+    anatomy, n = anatomy.to("cpu"), len(patients.ef)
     any_view = choice(n, [1.0] * len(VIEWS), generator)
     view = apply_pins({"view": any_view}, {k: v for k, v in pinned.items() if k == "view"}, "probe")["view"]
     apical, long, short = (is_kind(view, kind).float() for kind in (APICAL, LONG, SHORT))
     # The annulus comes down through a plane too near to it, and the picture would show the atria.
-    level = torch.where(short > 0, (1.0 - 1.35 * anatomy.shortening).cpu(), 1.0).minimum(_per_view(view, LEVELS))
+    level = torch.where(short > 0, 1.0 - 1.35 * anatomy.shortening, 1.0).minimum(_per_view(view, LEVELS))
     missed = normal(n, 0.0, 0.09, generator, -0.25, 0.25).abs() * chance(n, 0.7, generator)
     held = 1 - 0.8 * chance(n, 0.3, generator).float()  # the breath
     values = {
@@ -93,7 +93,7 @@ def draw_probe(
         "gap_cm": uniform(n, 0.5, 1.7, generator) + 0.4 * long + 1.2 * short,
         "level": level + normal(n, 0.0, 0.02, generator, -0.05, 0.04),
         "roll_rad": normal(n, 0.26, 0.14, generator, -0.1, 0.6),
-        "margin_cm": uniform(n, 0.4, 1.9, generator) + (1 - apical) * uniform(n, 0.6, 2.6, generator),
+        "depth_cm": uniform(n, 0.4, 1.9, generator) + (1 - apical) * uniform(n, 0.6, 2.6, generator),  # spare
         "drift_cm": uniform(n, 0.0, 0.16, generator),
         "drift_s": uniform(n, 2.4, 6.5, generator),
         "drift_phase": uniform(n, 0, 2 * math.pi, generator),
@@ -107,7 +107,10 @@ def draw_probe(
         still = ("foreshortening", "off_axis", "drift_cm", "breath_cm", "breath_rad")
         values |= {name: flat for name in still}
         values |= {"level": level}
-    return ProbeParameters(**apply_pins(values, pinned, "probe"))
+    values = apply_pins(values, pinned, "probe")
+    if "depth_cm" not in pinned:
+        values["depth_cm"] = values["depth_cm"] + _depth_of_heart_cm(anatomy, values)
+    return ProbeParameters(**values)
 
 
 @dataclass(frozen=True)
@@ -135,20 +138,25 @@ def _in_front_cm(anatomy: AnatomyParameters) -> Tensor:
     return half_width_cm(anatomy) + anatomy.wall_cm * anatomy.septal_ratio + width + anatomy.rv_wall_cm
 
 
-def _short_axis_radius_cm(anatomy: AnatomyParameters, probe: ProbeParameters) -> Tensor:
-    """[b]: of the heart at the level of a short axis, roughly."""
-    return _outer_radius_cm(anatomy) * (0.72 + 0.28 * (2 * probe.level).clamp(0, 1))
+def _short_axis_radius_cm(anatomy: AnatomyParameters, level: Tensor) -> Tensor:
+    """[b]: of the heart at z = `level` L, roughly."""
+    return _outer_radius_cm(anatomy) * (0.72 + 0.28 * (2 * level).clamp(0, 1))
+
+
+def _depth_of_heart_cm(anatomy: AnatomyParameters, probe: dict[str, Tensor]) -> Tensor:
+    """[b]: from the probe to the atrial roof, or to the back of the heart."""
+    apical, long = is_kind(probe["view"], APICAL), is_kind(probe["view"], LONG)
+    roof = anatomy.length_cm + 1.02 * anatomy.la_height_cm
+    along = anatomy.apical_wall_cm + roof * probe["tilt_rad"].cos()
+    behind = left_atrium_centre_cm(anatomy)[:, :2].norm(dim=-1) + 0.5 * anatomy.la_depth_cm
+    across = _in_front_cm(anatomy) + torch.maximum(_outer_radius_cm(anatomy), behind)
+    short = _short_axis_radius_cm(anatomy, probe["level"]) + _outer_radius_cm(anatomy) + 0.6
+    return probe["gap_cm"] + torch.where(apical, along, torch.where(long, across, short))
 
 
 def picture_depth_cm(anatomy: AnatomyParameters, probe: ProbeParameters) -> Tensor:
-    """[b]: how deep the picture reaches: just beyond the atrial roof, or some way behind the heart."""
-    apical, long = is_kind(probe.view, APICAL), is_kind(probe.view, LONG)
-    roof = anatomy.length_cm + 1.02 * anatomy.la_height_cm
-    along = probe.gap_cm + anatomy.apical_wall_cm + roof * probe.tilt_rad.cos()
-    behind = left_atrium_centre_cm(anatomy)[:, :2].norm(dim=-1) + 0.5 * anatomy.la_depth_cm
-    across = probe.gap_cm + _in_front_cm(anatomy) + torch.maximum(_outer_radius_cm(anatomy), behind)
-    short = probe.gap_cm + _short_axis_radius_cm(anatomy, probe) + _outer_radius_cm(anatomy) + 0.6
-    return torch.where(apical, along, torch.where(long, across, short)) + probe.margin_cm
+    """[b]: how deep the picture reaches; as drawn, just beyond the atrial roof, or some way behind the heart."""
+    return probe.depth_cm.to(anatomy.length_cm)
 
 
 def _towards(angle: Tensor) -> Tensor:
@@ -182,7 +190,7 @@ def reference_cut(anatomy: AnatomyParameters, probe: ProbeParameters) -> Plane:
     depth = torch.where(
         apical[:, 0],
         anatomy.apical_wall_cm,
-        torch.where(long[:, 0], _in_front_cm(anatomy), _short_axis_radius_cm(anatomy, probe)),
+        torch.where(long[:, 0], _in_front_cm(anatomy), _short_axis_radius_cm(anatomy, probe.level)),
     )
     origin = place - right * probe.aim_cm[:, None] - down * (depth + probe.gap_cm)[:, None]
     origin = origin + across * (probe.off_axis * probe.aside_cm)[:, None]

@@ -25,6 +25,7 @@ OVAL_AXIS = math.radians(15)  # so that A4C and A2C, 60 degrees apart, see toget
 # Middle of the wall that each coronary artery feeds (none, lad, lcx, rca), and whether it feeds the apex.
 TERRITORY_CENTRE = tuple(math.radians(angle) for angle in (0, 112, 340, 238))
 TERRITORY_APEX = (0.0, 1.0, 0.0, 0.0)
+TERRITORY_MEAN = 0.5  # of the weight around a section above the apex
 APICAL_PART = 0.42  # of the length, over which the apex belongs to one artery
 SCAR_THINNING = 0.45
 # Mouths of four pulmonary veins and of the appendage: angle phi and elevation from the left atrium's centre, degrees.
@@ -102,10 +103,12 @@ def _around(cos: Tensor, sin: Tensor, angle: float, scale: float, bias: float) -
 
 def territory_weight(anatomy: AnatomyParameters, cos: Tensor, sin: Tensor, s: Tensor) -> Tensor:
     """0..1: how far a place of the wall, at angle phi and s = z / L, belongs to the diseased artery's territory."""
+    # Around the wall a cubic step of cos(phi - centre): odd harmonics only, of which the apical planes miss little.
     centre = cos.new_tensor(TERRITORY_CENTRE)[anatomy.territory]
-    half = (cos * fit(0.5 * centre.cos(), cos)).addcmul_(sin, fit(0.5 * centre.sin(), cos)).add_(0.5).square_()
+    near = (cos * fit(centre.cos(), cos)).addcmul_(sin, fit(centre.sin(), cos))
+    near = near.mul_((near * near).mul_(-0.25).add_(0.75)).add_(TERRITORY_MEAN)
     apical = (s * (-1 / APICAL_PART)).add_(1).clamp_(0, 1).square_()
-    return torch.addcmul(half, apical, fit(cos.new_tensor(TERRITORY_APEX)[anatomy.territory], cos) - half)
+    return torch.addcmul(near, apical, fit(cos.new_tensor(TERRITORY_APEX)[anatomy.territory], cos) - near)
 
 
 def wall_thickness(
@@ -208,8 +211,8 @@ def _axes(angle: float) -> tuple[float, float]:
 
 def left_atrium_centre_cm(anatomy: AnatomyParameters) -> Tensor:
     """[b, 3] in heart coordinates."""
-    back = 0.5 * anatomy.la_depth_cm - 0.52 * base_radius_cm(anatomy)
-    side = -0.05 * anatomy.la_width_cm
+    back = 0.5 * anatomy.la_depth_cm - 0.64 * base_radius_cm(anatomy)
+    side = -0.03 * anatomy.la_width_cm
     (bx, by), (sx, sy) = _axes(BACKWARDS), _axes(SIDEWAYS)
     z = anatomy.length_cm + 0.42 * anatomy.la_height_cm
     return torch.stack((back * bx + side * sx, back * by + side * sy, z), -1)
@@ -322,10 +325,8 @@ def _vector(angle: float, length: Tensor, z: Tensor) -> Tensor:
 def mitral_annulus(anatomy: AnatomyParameters) -> Annulus:
     """`first` points from its middle to the hinge of the anterior leaflet, which it shares with the aorta."""
     base = base_radius_cm(anatomy)
-    zero = torch.zeros_like(base)
-    centre = _vector(BACKWARDS, 0.26 * base, anatomy.length_cm) - _vector(SIDEWAYS, 0.04 * base, zero)
-    first = _vector(BACKWARDS + math.pi, 0.68 * base, zero)
-    return _ring(centre, first, _vector(SIDEWAYS, 0.92 * base, zero))
+    centre = _vector(BACKWARDS, 0.26 * base, anatomy.length_cm) - _vector(SIDEWAYS, 0.04 * base, 0 * base)
+    return _ring(centre, _vector(BACKWARDS, -0.68 * base, 0 * base), _vector(SIDEWAYS, 0.92 * base, 0 * base))
 
 
 def aortic_annulus(anatomy: AnatomyParameters) -> Annulus:
@@ -344,6 +345,5 @@ def tricuspid_annulus(anatomy: AnatomyParameters) -> Annulus:
     cos, sin = (torch.full_like(length, value) for value in _axes(angle))
     septum = epicardial_radius_squared(anatomy, cos, sin, length).sqrt()
     half = 0.5 * anatomy.rv_width_cm * right_ventricle_around(cos, sin)
-    zero = torch.zeros_like(half)
-    first, second = _vector(angle, half, zero), _vector(angle + 0.5 * math.pi, 1.15 * half, zero)
+    first, second = _vector(angle, half, 0 * half), _vector(angle + 0.5 * math.pi, 1.15 * half, 0 * half)
     return _ring(_vector(angle, septum + half, length), first, -second)

@@ -16,7 +16,7 @@ from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.planes import SHORT, ProbeParameters, is_kind, picture_depth_cm, reference_cut
 from echopulse.phantom.types import Batch
 
-MAP_SIZE = (192, 224)  # samples down and across
+MAP_SIZE = (160, 192)  # samples down and across
 PLANES = 3
 HALF_WIDTH = 0.73  # of the map, relative to the picture's depth: a sector of 45 degrees to either side just fits
 MARGIN_CM = 1.0

@@ -23,7 +23,7 @@ from echopulse.phantom.types import Batch, Motion
 PATCH_SIZE = (72, 104)  # samples down and across
 KEPT = 352  # points at most that are drawn, those nearest to the plane
 ELEVATION_CM = 0.26  # standard deviation of the beam's thickness across the picture
-LEVEL = 1.9  # of a leaflet that the beam meets squarely, relative to what `leaflet_db` says of its thin middle
+LEVEL = 1.65  # of a leaflet that the beam meets squarely, relative to what `leaflet_db` says of its thin middle
 MARGIN_CM = 0.35  # of the patch around the outermost points
 NARROWEST_CM = 0.10  # of a blob, so that the lattice does not show
 

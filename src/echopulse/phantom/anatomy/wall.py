@@ -13,6 +13,7 @@ from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.shapes import (
     APICAL_PART,
     TERRITORY_APEX,
+    TERRITORY_MEAN,
     endocardial_profile,
     epicardial_radius_squared,
     fit,
@@ -24,7 +25,7 @@ from echopulse.phantom.anatomy.shapes import (
 from echopulse.phantom.types import Batch, Motion
 
 APEX_PART = 1 / 3  # of the length, over which the apex's rest gives way to the even shortening of the rest
-BASE_REST = 0.5  # by how much less than elsewhere the cavity narrows at the annulus, which is fibrous
+BASE_REST = 0.3  # by how much less than elsewhere the cavity narrows at the annulus, which is fibrous
 LEAST_SQUARE = 0.55  # no part of the endocardium comes closer to the axis than this share of the mean R^2
 SEPTAL_LEAD = math.radians(195)  # middle of the wall that moves ahead in dyssynchrony
 
@@ -84,7 +85,7 @@ def heart_shape(anatomy: AnatomyParameters, motion: Motion) -> HeartShape:
     profile = endocardial_profile(s, anatomy.tau[:, None, None], anatomy.bullet[:, None, None]) * weights
     apical = (1 - s * (1 / APICAL_PART)).clamp(0, 1).square()
     fed = length.new_tensor(TERRITORY_APEX)[anatomy.territory][:, None, None]
-    weight = 0.375 + apical * (fed - 0.375)  # mean of `territory_weight` around the section
+    weight = TERRITORY_MEAN + apical * (fed - TERRITORY_MEAN)  # mean of `territory_weight` around the section
     rest = _base_rest(s)
     weight = rest + (1 - rest) * (1 - anatomy.territory_motion.clamp_max(1))[:, None, None] * weight
     whole, regional_part = profile.sum(-1), (profile * weight).sum(-1)

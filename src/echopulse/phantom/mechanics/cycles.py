@@ -98,7 +98,9 @@ def ejection_times(rhythm: Rhythm, parameters: MechanicsParameters) -> tuple[Ten
     the rate dictates (Garrard, Weissler and Dodge 1970). The slope is gentler than theirs: it joins the mean ratios
     reported for normal hearts (0.32) and for heart failure (0.46).
     """
-    pre_normal, ejection_normal = systolic_intervals(remembered_rr(rhythm.rr_before))
+    pre_normal, ejection_normal = systolic_intervals(
+        remembered_rr(rhythm.rr_before), parameters.female[:, None]
+    )
     ratio = pre_normal / ejection_normal + 0.36 * (NORMAL_EF - parameters.ef[:, None])
     ratio = ratio.clamp(0.24, 0.75)
     late = 0.5 * (rhythm.qrs_end - rhythm.q_onset - 0.1).clamp_min(0)  # a wide QRS delays the left ventricle

@@ -17,8 +17,9 @@ NORMAL_EF = 0.62
 
 @dataclass(frozen=True)
 class MechanicsParameters(Batch):
-    """How b hearts pump; every tensor is float32 [b]."""
+    """How b hearts pump; every tensor is float32 [b]. The first three are the patient's own."""
 
+    female: Tensor  # 0 or 1
     ef: Tensor  # ejection fraction of a regular beat
     edv_ml: Tensor  # volume of a fully filled left ventricle
     ivct_s: Tensor  # isovolumic contraction: mitral closure to the start of ejection
@@ -76,6 +77,7 @@ def draw_mechanics(
     twist = normal(n, 11.5, 1.8, generator, 8, 15) * (1 + 0.03 * decades) * (ef / NORMAL_EF) ** 1.2
     twist = twist * (1 + 0.1 * has("hypertrophic") - 0.25 * has("restrictive")) * (1 - flash.clamp_min(0))
     values = {
+        "female": patients.female,
         "ef": ef,
         "edv_ml": patients.edv_ml,
         # 40 +- 10 ms in the same study; longer where the ventricle is weak or activated slowly.

@@ -23,15 +23,16 @@ _RHYTHM = {name: index for index, name in enumerate(RHYTHMS)}
 _ORIGIN = {name: index for index, name in enumerate(ORIGINS)}
 
 
-def systolic_intervals(rr_s: Tensor) -> tuple[Tensor, Tensor]:
+def systolic_intervals(rr_s: Tensor, female: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
     """Pre-ejection period and left-ventricular ejection time in seconds for an RR interval in seconds.
 
-    Weissler, Harris and Schoenfeld 1968 (men; women's lie within 5 ms); above 110/min the ejection time falls
-    less steeply, as measured in exercise.
+    Weissler, Harris and Schoenfeld 1968 (textbook values), for men (0) and women (1); above 110/min the ejection time
+    falls less steeply, as measured in exercise.
     """
     rate = (60 / rr_s).clamp(30, 200)
-    ejection = 413 - 1.7 * rate.clamp_max(110) - 1.2 * (rate - 110).clamp_min(0)
-    return (131 - 0.4 * rate).clamp_min(50) / 1000, ejection.clamp(160, 360) / 1000
+    slope = 1.7 - 0.1 * female
+    ejection = 413 + 5 * female - slope * rate.clamp_max(110) - 1.2 * (rate - 110).clamp_min(0)
+    return (131 + 2 * female - 0.4 * rate).clamp_min(50) / 1000, ejection.clamp(160, 370) / 1000
 
 
 def remembered_rr(rr_before: Tensor) -> Tensor:
@@ -80,7 +81,7 @@ def place_waves(
     q_onset = r_peak - before_peak * qrs
 
     memory = remembered_rr(rr)
-    pre_ejection, ejection = systolic_intervals(memory)
+    pre_ejection, ejection = systolic_intervals(memory, parameters.female[:, None])
     t_end = q_onset + pre_ejection + ejection - T_END_BEFORE_ES_S + parameters.qt_offset_s[:, None]
     t_end = t_end + torch.where(wide, 0.05, 0.5 * (qrs - 0.1).clamp_min(0))
     t_end = torch.maximum(t_end, q_onset + qrs + 0.07)

@@ -21,9 +21,10 @@ PACED = CONDUCTIONS.index("paced")
 class RhythmParameters(Batch):
     """How b hearts beat; every tensor is [b], float32 unless said.
 
-    The first four are the patient's own.
+    The first five are the patient's own.
     """
 
+    female: Tensor  # 0 or 1
     rhythm: Tensor  # int64, index into RHYTHMS
     conduction: Tensor  # int64, index into CONDUCTIONS
     heart_rate_bpm: Tensor  # mean ventricular rate outside pauses; in ventricular tachycardia that of its runs
@@ -61,7 +62,8 @@ def draw_rhythm(patients: Patients, generator: Generator, prior: str = "clinical
     """The rhythm parameters of b patients; a value given by name takes the place of the one drawn."""
     check_prior(prior)
     n, easy = len(patients.ef), prior == "easy"
-    own = {name: getattr(patients, name).cpu() for name in ("rhythm", "conduction", "heart_rate_bpm", "qrs_s")}
+    shared = ("female", "rhythm", "conduction", "heart_rate_bpm", "qrs_s")
+    own = {name: getattr(patients, name).cpu() for name in shared}
     first = {name: pinned[name] for name in own if name in pinned}
     own = apply_pins(own, first, "rhythm")  # other values depend on these
     rhythm, rate = own["rhythm"], own["heart_rate_bpm"]

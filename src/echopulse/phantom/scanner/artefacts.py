@@ -17,6 +17,7 @@ PER_DB = math.log(10) / 20  # natural logarithm of an amplitude per decibel
 GRAIN_MARGIN = (40, 32)  # samples by which the bank of noise is larger than a picture
 TURNS = 64  # after so many changes the noise comes again
 B_LINES = 3
+STANDING_HAZE = 0.64  # share of the haze's power whose grain stays
 
 
 def amplitude(level_db: Tensor) -> Tensor:
@@ -73,8 +74,13 @@ def shade(settings: ScannerParameters, generators: Sequence[Generator]) -> tuple
     return shades[0], shades[1]
 
 
-def clutter(settings: ScannerParameters, depth_cm: Tensor, generators: Sequence[Generator]) -> Tensor:
-    """[b, 3, depths, beams]: what stands still before the heart: chest wall, its reverberation, ring-down, B-lines."""
+def clutter(
+    settings: ScannerParameters, depth_cm: Tensor, haze: Tensor, generators: Sequence[Generator]
+) -> Tensor:
+    """[b, 3, depths, beams]: what stands still before the heart: chest wall, its reverberation, ring-down, B-lines.
+
+    `haze` [b, depths, beams] is the amplitude of the veil, of which a share stands still too.
+    """
     device = depth_cm.device
     deep, beam = _axes(device)
     speckle = speckle_field(generators, (DEPTHS, BEAMS), device)
@@ -102,7 +108,8 @@ def clutter(settings: ScannerParameters, depth_cm: Tensor, generators: Sequence[
 
     loudest = torch.maximum(torch.maximum(level, ring), torch.maximum(bands, lines))
     strength = amplitude(loudest.clamp(-90, 0))
-    return torch.cat((strength[:, None], strength[:, None] * speckle), 1)
+    clean, grainy = strength + STANDING_HAZE * haze, strength + math.sqrt(STANDING_HAZE) * haze
+    return torch.cat((clean[:, None], grainy[:, None] * speckle), 1)
 
 
 @dataclass(frozen=True)
@@ -143,10 +150,10 @@ class Restless:
         if pulse is not None:
             sway = sway + (pulse - 0.5)
         haze = self.haze * (1 + self.cloud * sway[..., None, None])  # [b, t, depths, beams]
-        fresh = torch.addcmul(haze, field[:, :, 0], self.flicker)
+        fresh = torch.addcmul(haze * math.sqrt(1 - STANDING_HAZE), field[:, :, 0], self.flicker)
         field[:, :, 1:].addcmul_(self._grain(1, times_s), fresh[:, :, None])
         field[:, :, 1:].addcmul_(self._grain(0, times_s), self.noise[:, :, None])
-        field[:, :, 0] += haze.add_(self.noise)
+        field[:, :, 0] += haze.mul_(1 - STANDING_HAZE).add_(self.noise)
 
     def breath(self, times_s: Tensor, period_s: Tensor) -> Tensor:
         """[b, t], 0..1: how far the lung has slid."""

@@ -49,7 +49,7 @@ def _axial(settings: ScannerParameters, depth_cm: Tensor) -> Tensor:
     """[b, depths, depths]: the pulse, its ringing, and the ghost of every echo."""
     per_cm = (DEPTHS - 1) / depth_cm
     pulse_cm = CYCLES * 0.077 / settings.frequency_mhz  # half a wavelength per cycle: the way is gone twice
-    sigma = (pulse_cm.square() + settings.smoothing_cm.square()).sqrt() * per_cm / FWHM
+    sigma = (pulse_cm.square() + (settings.smoothing * depth_cm).square()).sqrt() * per_cm / FWHM
     spread = 0.04 * settings.frequency_mhz  # the deep tissue has taken the high frequencies, the pulse is longer
     pulse = blur_matrix(sigma.clamp_min(0.6), DEPTHS, spread)
     pulse = pulse / pulse.amax(-1, keepdim=True)

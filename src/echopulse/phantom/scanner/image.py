@@ -68,6 +68,7 @@ def prepare(
     inside = torch.minimum((1 - across.abs()) * half * far, (1 - down.abs()) * 0.5 * depth)  # cm from the edge
     cover = (inside / spacing + 0.5).clamp(0, 1)
 
+    moving = restless(settings, depth_cm, generators)
     span = settings.dynamic_range_db[:, None, None]
     gain = gain_field(settings, generators) + settings.gain_db[:, None, None]
     return Acquisition(
@@ -82,8 +83,8 @@ def prepare(
         cover=cover[:, None],
         screen=torch.stack((across, down), -1),
         blur=beam_blur(settings, depth_cm),
-        restless=restless(settings, depth_cm, generators),
-        static=clutter(settings, depth_cm, generators)[:, None],
+        restless=moving,
+        static=clutter(settings, depth_cm, moving.haze[:, 0], generators)[:, None],
         shades=torch.stack(shade(settings, generators), 1),
         offset=((gain + span) / span)[:, None],
     )

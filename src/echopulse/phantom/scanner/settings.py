@@ -27,7 +27,7 @@ class ScannerParameters(Batch):
     harmonic: Tensor  # 0: fundamental; 1: second harmonic, narrower, cleaner near the skin, weaker far from it
     aperture_cm: Tensor  # of the transducer: the wider, the narrower the beam
     focus: Tensor  # depth of the transmit focus relative to the picture's depth
-    smoothing_cm: Tensor  # full width at half maximum of what the machine adds to the pulse's length
+    smoothing: Tensor  # what the machine adds to the pulse's length: width at half height, relative to the depth
     side_lobe_db: Tensor  # relative to the main lobe
     ghost_db: Tensor  # echo of an echo, relative to the first
     ghost_cm: Tensor  # how much deeper it appears
@@ -91,17 +91,17 @@ def draw_scanner(n: int, generator: Generator, prior: str = "clinical", **pinned
         "harmonic": harmonic,
         "aperture_cm": uniform(n, 1.3, 2.0, generator),
         "focus": uniform(n, 0.45, 0.85, generator),
-        "smoothing_cm": uniform(n, 0.20, 0.40, generator),
+        "smoothing": uniform(n, 0.018, 0.031, generator),
         "side_lobe_db": uniform(n, -46, -30, generator),
         "ghost_db": uniform(n, -44, -20, generator),
         "ghost_cm": uniform(n, 0.5, 2.5, generator),
         "tail_cm": uniform(n, 0.0, 0.5, generator),
-        "gain_db": normal(n, 2.0, 3.2, generator, -4, 9),
-        "dynamic_range_db": uniform(n, 48, 66, generator),
+        "gain_db": normal(n, 2.0, 2.8, generator, -3, 8),
+        "dynamic_range_db": uniform(n, 50, 66, generator),
         "reject": uniform(n, 0.05, 0.20, generator),
         "curve": uniform(n, 0.3, 0.8, generator),
         "contrast": uniform(n, 0.0, 0.4, generator),
-        "speckle_weight": uniform(n, 0.4, 0.9, generator),
+        "speckle_weight": uniform(n, 0.5, 0.9, generator),
         "persistence_s": uniform(n, 0.02, 0.05, generator),
         "swing_db": uniform(n, 1.5, 4.5, generator),
         "slope_db": normal(n, 0, 4, generator, -9, 9),
@@ -127,12 +127,14 @@ def draw_scanner(n: int, generator: Generator, prior: str = "clinical", **pinned
         "bands_cm": uniform(n, 0.5, 1.6, generator),
         "ring_db": uniform(n, -32, -12, generator),
         "ring_cm": uniform(n, 0.15, 0.5, generator),
-        "haze_db": normal(n, -44, 6, generator, -60, -33),
+        "haze_db": normal(n, -44, 6, generator, -60, -36),
         "haze_cm": uniform(n, 2.5, 7, generator),
         "haze_s": uniform(n, 0.02, 0.07, generator),
-        "flicker": uniform(n, 0.3, 0.7, generator),
+        "flicker": uniform(n, 0.28, 0.68, generator),
         "noise_db": uniform(n, -57, -43, generator),
     }
+    # The examiner turns the gain until the walls show, whatever dynamic range and reject are.
+    values["gain_db"] += 0.3 * (57 - values["dynamic_range_db"]) + 25 * (values["reject"] - 0.125)
     if prior == "easy":
         flat = torch.zeros(n)
         silent = ("slope_db", "left_db", "right_db", "rib_db", "lung_db", "swing_db", "streak_db", "tgc_db", "seam_db")

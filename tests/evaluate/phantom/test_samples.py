@@ -1,0 +1,51 @@
+"""Samples with pictures and recordings hold what their rows are made of."""
+
+import numpy as np
+import pytest
+
+from echopulse.errors import InputError
+from echopulse.evaluate.phantom import check, figures, pictures, recordings
+from echopulse.evaluate.phantom.information import LEADS
+
+
+def test_pictures_and_envelopes_make_their_rows():
+    found = pictures.sample_pictures(2, seed=1)
+    assert found["mean"].shape == found["neighbour"].shape == (2,) and found["finite"].all()
+    assert found["counts"].sum() == 2 * pictures.FRAMES * 128 * 128
+    assert np.median(found["pair"]) < 1.5
+    rows = figures.picture_rows(found, pictures.sample_envelope(4, seed=1))
+    assert {row.area for row in rows} == {"image"}
+    assert {row.name: row.value for row in rows}["envelope.ratio"] == pytest.approx(1.91, abs=0.06)
+
+
+def test_two_planes_of_one_heart_give_its_volume():
+    study = pictures.sample_study(2, seed=2)
+    assert study["biplane"].shape == study["single"].shape == (2, pictures.STUDY_FRAMES)
+    assert np.median(study["biplane"]) < 0.1
+    assert figures.volume_rows(study, pictures.sample_round(1, seed=2))
+
+
+def test_recordings_make_their_rows():
+    leads, found = recordings.sample_leads(3, seed=3), recordings.sample_detection(2, seed=3)
+    assert np.nanmedian(leads["narrow"]) < 0.02 and found["clean"].shape == (2, 4)
+    assert all(row.area == "ECG" for row in figures.recording_rows(leads, found))
+
+
+def test_an_examination_has_an_ejection_fraction_features_and_one_picture():
+    made = recordings.sample_examinations(3, seed=4)
+    assert len(made["ef"]) == len(made["ecg"]) == len(made["picture"]) >= 2
+    assert np.isfinite(made["ecg"]).all() and made["ecg"].shape[1] > 2 * len(LEADS)
+    assert made["picture"].shape[1:] == (recordings.PICTURE, recordings.PICTURE) and made["picture"].max() > 0
+
+
+def test_the_plan_draws_every_heart_once_and_no_seed_twice():
+    plan = check._plan(25, seed=3)
+    for name in ("pictures", "study", "muscle", "events"):
+        assert sum(arguments[0] for _, arguments in plan[name]) == 25, name
+    seeds = [arguments[1] for sample in plan.values() for _, arguments in sample]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_too_few_clips_are_refused():
+    with pytest.raises(InputError, match="at least 10"):
+        check.check_phantom(3)
