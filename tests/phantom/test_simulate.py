@@ -1,18 +1,22 @@
-"""Whole examinations: shapes, seeds, pins, and pictures that agree with the truth."""
+"""Whole examinations: shapes, seeds, pins, studies, and pictures that agree with the truth."""
+
+import math
 
 import numpy as np
 import pytest
 import torch
 
 from echopulse.errors import InputError
-from echopulse.phantom import draw_phantom, simulate
+from echopulse.phantom import draw_phantom, simulate, simulate_study
+from echopulse.phantom.types import LABELS, VIEWS
 
 SMALL = {"frames": 8, "size": 64, "fps": 25.0}
+STEADY = {"rhythm": "sinus", "conduction": "normal", "heart_rate_bpm": 75, "ef": 0.6}
 
 
 @pytest.fixture(scope="module")
 def clips():
-    return simulate(3, seed=5, prior="uniform", kind="sinus", heart_rate_bpm=75, ef=0.6, **SMALL)
+    return simulate(3, seed=5, prior="uniform", view=["a4c", "plax"], displacement=True, **STEADY, **SMALL)
 
 
 def test_shapes_types_and_clocks(clips):
@@ -20,16 +24,29 @@ def test_shapes_types_and_clocks(clips):
     assert clips.frames.shape == (3, 8, 64, 64) and clips.frames.dtype == torch.uint8
     assert clips.ecg.shape == (3, 2, 464) and clips.ecg.dtype == torch.float32  # 1.6 + 0.32 + 0.4 s at 200 Hz
     assert clips.ecg_times_s[0] == pytest.approx(-1.6) and clips.times_s[0] == 0
-    assert truth.lv_mask.shape == (3, 8, 64, 64) and truth.lv_mask.dtype == torch.bool
-    assert truth.sector.shape == (3, 64, 64)
-    assert truth.volume_ml.shape == truth.mitral_opening.shape == (3, 8)
-    assert truth.ed_times_s.shape == truth.es_times_s.shape == truth.ef_per_beat.shape == truth.r_peaks_s.shape
-    assert set(truth.view) <= {"a4c", "a2c"} and truth.rhythm == ("sinus",) * 3
+    assert truth.labels.shape == (3, 8, 64, 64) and int(truth.labels.max()) < len(LABELS)
+    assert truth.lv_mask.dtype == torch.bool and truth.sector.shape == (3, 64, 64)
+    assert truth.volume_ml.shape == truth.mitral_opening.shape == truth.lv_length_cm.shape == (3, 8)
+    beats = truth.r_peaks_s.shape
+    assert truth.ed_times_s.shape == truth.es_times_s.shape == truth.ef_per_beat.shape == truth.origin.shape == beats
+    assert truth.displacement_cm.shape == (3, 8, 64, 64, 2)
+    assert set(truth.view) <= {"a4c", "plax"} and truth.rhythm == ("sinus",) * 3
 
 
 def test_truth_holds_the_ejection_fraction_asked_for(clips):
     per_beat = clips.truth.ef_per_beat
     assert (per_beat[torch.isfinite(per_beat)] - 0.6).abs().max() < 0.06
+
+
+def test_a_beating_heart_shortens_and_its_annulus_comes_down(clips):
+    strain, descent = clips.truth.gls_per_beat, clips.truth.mapse_cm_per_beat
+    assert torch.equal(strain.isfinite(), clips.truth.ed_times_s.isfinite())
+    assert -0.30 < strain.nanmean() < -0.10 and 0.7 < descent.nanmean() < 2.2
+
+
+def test_displacement_counts_from_the_first_frame(clips):
+    moved = clips.truth.displacement_cm[:, :, 16:48, 16:48].norm(dim=-1)
+    assert moved[:, 0].max() < 1e-3 and moved[:, 7].max() > 0.1
 
 
 def test_mask_shrinks_with_the_volume():
@@ -40,36 +57,81 @@ def test_mask_shrinks_with_the_volume():
 
 
 def test_same_seed_same_examination(clips):
-    again = simulate(3, seed=5, prior="uniform", kind="sinus", heart_rate_bpm=75, ef=0.6, **SMALL)
-    other = simulate(3, seed=6, prior="uniform", kind="sinus", heart_rate_bpm=75, ef=0.6, **SMALL)
+    options = {"prior": "uniform", "view": ["a4c", "plax"], **STEADY, **SMALL}
+    again, other = simulate(3, seed=5, **options), simulate(3, seed=6, **options)
     assert torch.equal(clips.frames, again.frames) and torch.equal(clips.ecg, again.ecg)
     assert not torch.equal(clips.frames, other.frames)
 
 
-def test_more_leads_leave_heart_and_beats_as_they_are():
-    two, twelve = draw_phantom(4, seed=3), draw_phantom(4, seed=3, leads=12)
+def test_more_leads_or_another_view_leave_heart_and_beats_as_they_are():
+    two, twelve = draw_phantom(4, seed=3), draw_phantom(4, seed=3, leads=12, view="psax")
     assert torch.equal(two.rhythm.heart_rate_bpm, twelve.rhythm.heart_rate_bpm)
     assert torch.equal(two.mechanics.ef, twelve.mechanics.ef)
     assert torch.equal(two.anatomy.length_cm, twelve.anatomy.length_cm)
 
 
+def test_all_views_come_where_none_is_asked_for():
+    assert set(draw_phantom(60, seed=0).probe.view.tolist()) == set(range(len(VIEWS)))
+
+
+def test_a_study_shows_one_heart_at_the_same_times():
+    study = simulate_study(2, views=("a4c", "plax", "psax"), seed=4, frames=3, size=32)
+    volumes = [clips.truth.volume_ml for clips in study.values()]
+    assert all(torch.equal(volume, volumes[0]) for volume in volumes)
+    assert not torch.equal(study["a4c"].frames, study["plax"].frames)
+    assert study["psax"].truth.view == ("psax_papillary",) * 2
+    assert study["psax"].truth.gls_per_beat.isnan().all()
+
+
+def test_hearts_follow_the_beats_they_are_given():
+    peaks = torch.tensor([0.30, 1.00, 1.35, 2.30])
+    clips = simulate(1, view="a4c", seconds=2.4, size=32, r_peaks_s=peaks, rhythm="af", conduction="normal", seed=1)
+    found = clips.truth.r_peaks_s[0]
+    assert all((found - peak).abs().nan_to_num(9.0).min() < 1e-4 for peak in peaks)
+    largest = [float(time) for time in clips.truth.ed_times_s[0] if 0 < time < 2.4]
+    assert len(largest) == 4
+
+
+def test_beats_that_do_not_rise_are_refused():
+    with pytest.raises(InputError, match="rising times"):
+        simulate(1, r_peaks_s=torch.tensor([1.0, 0.5]), **SMALL)
+
+
 def test_a_standing_heart_stays_the_same():
-    clips = simulate(1, seed=2, prior="easy", kind="asystole", **SMALL)
+    clips = simulate(1, seed=2, prior="easy", rhythm="asystole", **SMALL)
     assert clips.truth.ef.item() == 0 and torch.isnan(clips.truth.r_peaks_s).all()
     assert (clips.truth.lv_mask == clips.truth.lv_mask[:, :1]).all()
+
+
+def test_every_parameter_of_a_clip_has_a_name_and_a_plain_value(clips):
+    named = clips.parameters.of(1)
+    assert named["patients.rhythm"] == "sinus" and named["patients.ef"] == pytest.approx(0.6)
+    assert named["probe.view"] in ("a4c", "plax") and math.isfinite(named["scanner.gain_db"])
 
 
 def test_nouns_of_the_other_rooms(clips):
     clip, ecg = clips.clip(1), clips.ecg_of(1)
     assert clip.synthetic and clip.frames.shape == (8, 64, 64) and clip.fps == pytest.approx(25)
     assert ecg.samples.shape == (2, 464) and ecg.rate_hz == 200 and ecg.start_s == pytest.approx(-1.6)
+    assert ecg.leads == clips.lead_names[1]
     assert np.array_equal(clip.frames, clips.frames[1].numpy())
 
 
-def test_wrong_requests_are_refused_in_a_sentence():
-    with pytest.raises(InputError, match="no parameter 'hr'.*heart_rate_bpm"):
-        simulate(1, hr=70)
-    with pytest.raises(InputError, match="at least one"):
-        simulate(0)
-    with pytest.raises(InputError, match="plax"):
-        simulate(1, view="plax")
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"hr": 70}, "no parameter 'hr'.*heart_rate_bpm"),
+        ({"ef": 0.9}, "between 0.03 and 0.86"),
+        ({"heart_rate_bpm": 500}, "between 25 and 220"),
+        ({"depth_cm": 2}, "between 6 and 30"),
+        ({"rhythm": "polka"}, "polka.*sinus, af"),
+        ({"view": "subcostal"}, "subcostal.*a4c"),
+        ({"leads": ["II", "X9"]}, "X9"),
+        ({"n": 0}, "at least one"),
+        ({"fps": 0.0}, "frames/s"),
+        ({"size": 4}, "16 to 1024"),
+    ],
+)
+def test_wrong_requests_are_refused_in_a_sentence(wrong, told):
+    with pytest.raises(InputError, match=told):
+        simulate(**{"n": 1, **SMALL} | wrong)
