@@ -34,18 +34,29 @@ def biplane_simpson(four: np.ndarray, two: np.ndarray, four_cm: float, two_cm: f
 def _diameters(masks: np.ndarray, pixel_cm: float) -> tuple[np.ndarray, np.ndarray]:
     """Diameters across the long axis [t, discs * steps] and the length of that axis that they cover [t], in cm.
 
-    A mask read between its pixels reaches beyond their centres, so a pixel more is looked at on either end.
+    From the first pixel along the axis to the last, and one more on either end, as a mask read between its pixels
+    reaches beyond their centres; corners that a slightly tilted axis leaves below its own end are counted.
     """
     axis = long_axis(masks)
     down = (axis.base - axis.apex) / np.linalg.norm(axis.base - axis.apex, axis=1, keepdims=True)
-    count, covered = DISCS * STEPS_PER_DISC, axis.length + 2
-    along = covered[:, None] * (np.arange(count) + 0.5) / count - 1  # [t, count]
+    ends = np.array([_extent(*each) for each in zip(masks, axis.apex, down, strict=True)])  # [t, 2]
+    count, covered = DISCS * STEPS_PER_DISC, ends[:, 1] - ends[:, 0]
+    along = ends[:, :1] + covered[:, None] * (np.arange(count) + 0.5) / count  # [t, count]
     reach = np.arange(-masks.shape[2], masks.shape[2] + 1) / 2.0  # half pixels to either side
     centre = axis.apex[:, None] + along[..., None] * down[:, None]  # [t, count, 2]
     across = np.stack([-down[:, 1], down[:, 0]], 1)
     points = centre[:, :, None] + reach[:, None] * across[:, None, None]  # [t, count, reach, 2]
     inside = np.stack([_bilinear(mask, at) for mask, at in zip(masks, points, strict=True)])
     return inside.sum(2) * 0.5 * pixel_cm, covered * pixel_cm
+
+
+def _extent(mask: np.ndarray, apex: np.ndarray, down: np.ndarray) -> tuple[float, float]:
+    """Where along the axis (px from the apex) a mask begins and ends, a pixel more on either side."""
+    rows, columns = np.nonzero(mask)
+    if not len(rows):
+        return np.nan, np.nan
+    along = (columns - apex[0]) * down[0] + (rows - apex[1]) * down[1]
+    return along.min() - 1, along.max() + 1
 
 
 def _bilinear(mask: np.ndarray, points: np.ndarray) -> np.ndarray:
