@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The same recipe for one datacentre GPU with a dozen CPU cores beside it. Needs Python >= 3.11 with torch, numpy and
 # safetensors, nothing else. Each stage fits ten minutes and goes on where it stopped when called again:
-#     runs/gpu.sh bank | tokenizer | measurer | generator | export
+#     runs/gpu.sh phantom | bank | tokenizer | measurer | generator | export
 # Not run yet: its times are the schedule's, its results unknown.
 set -euo pipefail
 export PYTHONPATH=src OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1
@@ -9,12 +9,12 @@ run=${RUN:-runs/out}
 echopulse="python3 -m echopulse.cli"
 resume() { [ -f "$1/checkpoint.safetensors" ] || [ -d "$1/ecg" ] && echo "--resume $1" || echo "--run $1"; }
 
-case "${1:?bank, tokenizer, measurer, generator or export}" in
-bank) # twelve processes with seeds of their own; training may start after a minute
-    for seed in $(seq 1 12); do
-        setsid $echopulse simulate --bank "$run/bank" --clips "${CLIPS:-1600}" --seed "$seed" --prior uniform --view a4c,a2c \
-            > "$run-bank-$seed.log" 2>&1 &
-    done
+case "${1:?phantom, bank, tokenizer, measurer, generator or export}" in
+phantom) # how fast the simulator is there, and by how many grey values it differs from the CPU's; two minutes
+    python3 benchmarks/phantom_speed.py --device cuda ;;
+bank) # twelve processes; training may start after a minute
+    setsid $echopulse simulate --bank "$run/bank" --clips "${CLIPS:-19200}" --seed 1 --prior uniform --view a4c,a2c \
+        --workers 12 > "$run-bank.log" 2>&1 &
     sleep "${WAIT:-60}" ;;
 tokenizer)
     OMP_NUM_THREADS=3 $echopulse train tokenizer --data "$run/bank" $(resume "$run/tokenizer") --device cuda \

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from echopulse.evaluate.phantom.parallel import run_jobs
@@ -13,6 +14,8 @@ def test_order_and_results_do_not_depend_on_the_workers():
     alone = run_jobs(jobs, 1, lambda: done.append(1))
     assert alone == [1, 6, 15, 20, 15, 6, 1] and len(done) == 7
     assert run_jobs(jobs, 2) == alone
+    with pytest.raises(ValueError):
+        run_jobs([(math.sqrt, (-1,))], 2)
 
 
 def test_threads_are_given_back():

@@ -46,6 +46,11 @@ def run_jobs(jobs: Sequence[Job], workers: int, on_done: Callable[[], None] = la
             torch.set_num_threads(threads)
     with pool_of(workers) as pool:
         futures: list[Future[Any]] = [pool.submit(function, *arguments) for function, arguments in jobs]
-        for _ in as_completed(futures):
-            on_done()
+        try:
+            for future in as_completed(futures):
+                future.result()
+                on_done()
+        except BaseException:  # what went wrong is told at once, not after all the others are done
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
         return [future.result() for future in futures]
