@@ -12,8 +12,7 @@ import platform
 
 import torch
 
-from echopulse.evaluate.phantom.parallel import pool_of
-from echopulse.evaluate.phantom.system import CLIPS, FRAMES, devices_differ, frames_per_second, timed
+from echopulse.evaluate.phantom.system import CLIPS, FRAMES, devices_differ, frames_per_second, timed_processes
 
 
 def main() -> None:
@@ -30,9 +29,7 @@ def main() -> None:
     workers = 1 if options.device != "cpu" else options.workers
     clips = options.clips or (CLIPS if options.device == "cpu" else 256)
 
-    with pool_of(workers) as pool:
-        jobs = [(options.seed + 1000 * k, options.device, clips, options.rounds) for k in range(workers)]
-        runs = [future.result() for future in [pool.submit(timed, *job) for job in jobs]]
+    runs = timed_processes(workers, options.seed, options.device, clips, options.rounds)
     for number, (started, stopped, frames) in enumerate(runs):
         print(f"process {number}: {frames} frames in {stopped - started:.2f} s, {frames / (stopped - started):.0f}/s")
     result = {

@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "echopulse"
 FLOORS = {
     "errors": 0,
     "files": 0,
+    "jobs": 0,
     "ecg": 1,
     "echo": 1,
     "phantom": 1,

@@ -199,8 +199,8 @@ def run_simulate(options: argparse.Namespace) -> int:
     if options.check:
         return _check_phantom(options)
     from echopulse.data.export import export
-    from echopulse.data.jobs import usable_cores
     from echopulse.data.plan import parse_leads, parse_names, parse_pins
+    from echopulse.jobs import usable_cores
 
     folder = options.bank or options.out
     with _progress("simulating") as on_step:

@@ -12,8 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from echopulse.data.jobs import run_jobs
 from echopulse.errors import InputError
+from echopulse.jobs import run_jobs
 from echopulse.phantom import simulate
 from echopulse.phantom.types import RHYTHMS, VIEWS
 

@@ -19,11 +19,11 @@ from echopulse.data.dicom import DICOM
 from echopulse.data.driven import follow
 from echopulse.data.echonet import ECHONET
 from echopulse.data.form import Form
-from echopulse.data.jobs import run_jobs
 from echopulse.data.pairs import PAIRS
 from echopulse.data.plan import Plan, known_views
 from echopulse.errors import InputError
 from echopulse.files import write_json
+from echopulse.jobs import run_jobs
 
 FORMS = {form.name: form for form in (PAIRS, ECHONET, CAMUS, DICOM)}
 # Training's own layout, which `fill_bank` writes; the tokenizer takes 1 + 4k frames.

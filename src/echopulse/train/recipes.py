@@ -7,8 +7,8 @@ from pathlib import Path
 from torch import nn
 
 from echopulse.data import Bank, fill_bank
-from echopulse.data.jobs import usable_cores
 from echopulse.errors import InputError
+from echopulse.jobs import usable_cores
 from echopulse.measure.segmenter import SegmenterConfig
 from echopulse.model.checkpoint import load_config, load_weights, save_config, save_weights
 from echopulse.model.config import PRESETS, VIEWS, TokenizerConfig, config_from_dict

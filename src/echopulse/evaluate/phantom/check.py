@@ -13,8 +13,8 @@ from echopulse.errors import InputError
 from echopulse.evaluate.phantom import figures, hearts, muscle, pictures, recordings, system
 from echopulse.evaluate.phantom.hearts import Arrays
 from echopulse.evaluate.phantom.information import FOLDS
-from echopulse.evaluate.phantom.parallel import Job, run_jobs, usual_workers
 from echopulse.evaluate.phantom.rows import Row, Sheet
+from echopulse.jobs import run_jobs, usable_cores
 
 AT_ONCE = 10  # clips of one job: a multiple of it gives the same clips whatever the number of workers
 EXAMINATIONS_PER_CLIP = 3
@@ -22,6 +22,7 @@ HEALTHY = {"pathology": "healthy", "conduction": "normal"}
 SPEED_WORKERS = 2
 
 Sample = Callable[..., Arrays]
+Job = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 def check_phantom(
@@ -38,11 +39,11 @@ def check_phantom(
     """
     if clips < AT_ONCE:
         raise InputError(f"--clips {clips}: at least {AT_ONCE} are needed for a check; 500 make it worth its name.")
-    workers = usual_workers() if workers is None else workers
+    workers = usable_cores() if workers is None else workers
     plan = _plan(clips, seed)
     jobs = [job for sample in plan.values() for job in sample]
     steps = _Steps(on_step or (lambda _: None), len(jobs) + 3 * FOLDS + 3)
-    results = iter(run_jobs(jobs, workers, steps.one))
+    results = iter(run_jobs(_call, jobs, workers=workers, on_done=steps.one))
     found = {name: _join([next(results) for _ in sample]) for name, sample in plan.items()}
     told = _tell(found["examinations"], seed, workers, steps.one)
     rows = figures.volume_rows(found["study"], found["round"])
@@ -83,6 +84,11 @@ def _healthy_muscle(n: int, seed: int) -> Arrays:
     return muscle.sample_muscle(n, seed, ef=ef, **HEALTHY)
 
 
+def _call(job: Job) -> Any:
+    function, arguments = job
+    return function(*arguments)
+
+
 def _seed(seed: int, sample: int, job: int) -> int:
     return 1_000_000 * (1 + seed) + 50_000 * sample + job
 
@@ -103,37 +109,36 @@ def _join(parts: list[Arrays]) -> Arrays:
     return joined
 
 
-def _tell(examinations: Arrays, seed: int, workers: int, on_done: Callable[[], None]) -> dict[str, Arrays]:
+def _tell(examinations: Arrays, seed: int, workers: int, on_done: Callable[[Any], None]) -> dict[str, Arrays]:
     """Held-out guesses of EF from the picture, the ECG and both, every fold learned in a job of its own."""
     ways = {"both": (True, True), "picture": (False, True), "ecg": (True, False)}
     jobs: list[Job] = [
         (recordings.told, (examinations, *way, fold, seed + fold)) for way in ways.values() for fold in range(FOLDS)
     ]
-    results = iter(run_jobs(jobs, workers, on_done))
+    results = iter(run_jobs(_call, jobs, workers=workers, on_done=on_done))
     return {name: _join([next(results) for _ in range(FOLDS)]) for name in ways}
 
 
-def system_rows(finite: np.ndarray, seed: int, on_done: Callable[[], None] = lambda: None) -> list[Row]:
+def system_rows(finite: np.ndarray, seed: int, on_done: Callable[[Any], None] = lambda _: None) -> list[Row]:
     """Soundness, sameness and speed; figures that need a GPU are "not measured here" without one."""
     sheet = Sheet("system")
     sheet.share("finite", "clips without a value that is not a number", finite, low=100)
     here = [system.fingerprint_of(seed), system.fingerprint_of(seed)]
-    jobs: list[Job] = [(system.fingerprint_of, (seed,))] * 4
-    there = [*run_jobs(jobs[:2], 2), *run_jobs(jobs, 3)]
-    on_done()
+    there = [one for n in (2, 3) for one in run_jobs(system.fingerprint_of, [seed] * n, workers=n)]
+    on_done(None)
     sheet.add("same.again", "same seed, same bytes, twice in one process (1 yes, 0 no)", len(set(here)) == 1, low=1)
     sheet.add("same.workers", "same bytes in two and in three worker processes", len(set(there)) == 1, low=1)
     sheet.add("same.threads", f"same bytes with {torch.get_num_threads()} threads and with one",
               len({*here, *there}) == 1)  # fmt: skip
     words = f"frames of 128 x 128 a second, ECG and truth included, {SPEED_WORKERS} single-thread processes"
     sheet.add("speed.cpu", words, system.speed_of_processes(SPEED_WORKERS, seed), "1/s", low=250)
-    on_done()
+    on_done(None)
     speed, differ = (None, None)
     if torch.cuda.is_available():
         speed, differ = gpu_speed(seed), system.devices_differ(seed)
     sheet.add("speed.gpu", "the same on one GPU, 256 clips at a time", speed, "1/s", low=20_000)
     sheet.add("gpu.difference", "largest difference of a pixel between CPU and GPU, of 255", differ, high=2)
-    on_done()
+    on_done(None)
     return sheet.rows
 
 
@@ -148,6 +153,6 @@ class _Steps:
     def __init__(self, tell: Callable[[float], Any], total: int) -> None:
         self.tell, self.total, self.done = tell, total, 0
 
-    def one(self) -> None:
+    def one(self, _: Any) -> None:
         self.done = min(self.done + 1, self.total)
         self.tell(self.done / self.total if self.total else math.nan)

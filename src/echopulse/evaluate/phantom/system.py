@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import time
+from functools import partial
 from typing import Any
 
 import torch
 
-from echopulse.evaluate.phantom.parallel import pool_of
+from echopulse.jobs import run_jobs
 from echopulse.phantom.simulate import PhantomClips, simulate
 
 CLIPS, FRAMES = 4, 65
@@ -49,11 +50,15 @@ def frames_per_second(runs: list[tuple[float, float, int]]) -> float:
     return sum(frames for *_, frames in runs) / (max(stop for _, stop, _ in runs) - min(start for start, *_ in runs))
 
 
+def timed_processes(workers: int, seed: int, device: str, clips: int, rounds: int) -> list[tuple[float, float, int]]:
+    """`timed` in several single-thread processes side by side, each with seeds of its own."""
+    seeds = [seed + 1000 * k for k in range(workers)]
+    return run_jobs(partial(timed, device=device, clips=clips, rounds=rounds), seeds, workers=workers)
+
+
 def speed_of_processes(workers: int, seed: int, rounds: int = ROUNDS) -> float:
     """Frames per second, end to end with ECG and truth at 128 x 128, of single-thread processes side by side."""
-    with pool_of(workers) as pool:
-        futures = [pool.submit(timed, seed + 1000 * k, "cpu", CLIPS, rounds) for k in range(workers)]
-        return frames_per_second([future.result() for future in futures])
+    return frames_per_second(timed_processes(workers, seed, "cpu", CLIPS, rounds))
 
 
 def devices_differ(seed: int, device: str = "cuda") -> float:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from echopulse.data.jobs import run_jobs, usable_cores
 from echopulse.errors import InputError
+from echopulse.jobs import run_jobs, usable_cores
 
 
 def note(folder: Path, number: int) -> None:
@@ -33,6 +33,15 @@ def test_two_workers_leave_what_one_leaves(tmp_path):
     one, two = ({path.name: path.read_text() for path in (tmp_path / name).iterdir()} for name in "12")
     assert one == two and len(one) == 5 and all(text.endswith(" 1") for text in one.values())
     assert told[:5] == [0, 1, 2, 3, 4] and sorted(told[5:]) == [0, 1, 2, 3, 4]
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_results_come_in_the_order_of_the_pieces(workers):
+    assert run_jobs(square, [3, 1, 2, 0], workers=workers) == [9, 1, 4, 0]
 
 
 def test_the_number_of_threads_is_given_back():

@@ -1,4 +1,4 @@
-"""Numbered pieces of work shared among processes, each of which gives the same whoever does it."""
+"""Pieces of work shared among single-thread processes, with the same results however many there are."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
+from typing import Any, TypeVar
 
 import torch
 
 from echopulse.errors import InputError
 
-Work = Callable[[int], None]
-_work: Work | None = None  # what a worker process was started for
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+_work: Callable[[Any], Any] | None = None  # what a worker process was started for
 
 
 def usable_cores() -> int:
@@ -25,29 +27,36 @@ def usable_cores() -> int:
 
 
 def run_jobs(
-    work: Work, numbers: Sequence[int], *, workers: int = 1, on_done: Callable[[int], None] | None = None
-) -> None:
-    """`work(number)` for every number, in `workers` processes; `on_done(number)` is called here after each.
+    work: Callable[[Piece], Result],
+    pieces: Sequence[Piece],
+    *,
+    workers: int = 1,
+    on_done: Callable[[Piece], None] | None = None,
+) -> list[Result]:
+    """What `work(piece)` returns for every piece, in their order, from `workers` processes.
 
-    The processes are started afresh (spawned), so `work` has to be picklable, and each computes with one torch
-    thread, as one worker alone does: sums depend on how many threads share them. The first error ends the run.
+    `on_done(piece)` is called here after each. The processes are started afresh (spawned), so `work` has to be
+    picklable, and each computes with one torch thread, as one worker alone does: sums depend on how many threads
+    share them. Pieces have to bring their own seeds. The first error ends the run.
     """
     if workers < 1:
         raise InputError(f"--workers {workers}: at least one is expected.")
-    if workers == 1 or len(numbers) < 2:
+    if workers == 1 or len(pieces) < 2:
         with _one_thread():
-            for number in numbers:
-                work(number)
+            results = []
+            for piece in pieces:
+                results.append(work(piece))
                 if on_done:
-                    on_done(number)
-        return
-    pool = ProcessPoolExecutor(min(workers, len(numbers)), get_context("spawn"), _begin_worker, (work,))
+                    on_done(piece)
+            return results
+    pool = ProcessPoolExecutor(min(workers, len(pieces)), get_context("spawn"), _begin_worker, (work,))
     try:
-        futures = {pool.submit(_do, number): number for number in numbers}
+        futures = {pool.submit(_do, piece): piece for piece in pieces}
         for future in as_completed(futures):
             future.result()
             if on_done:
                 on_done(futures[future])
+        return [future.result() for future in futures]
     except BrokenProcessPool as error:
         raise InputError(
             "a worker process ended without a word, perhaps for want of memory; "
@@ -67,7 +76,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _begin_worker(work: Work) -> None:
+def _begin_worker(work: Callable[[Any], Any]) -> None:
     global _work
     _work = work
     torch.set_num_threads(1)
@@ -81,5 +90,5 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _do(number: int) -> None:
-    _work(number)
+def _do(piece: Any) -> Any:
+    return _work(piece)
