@@ -56,6 +56,8 @@ def beat_annotations(truth: Truth, i: int, ecg: ECG) -> tuple[np.ndarray, list[s
     kept = kept[np.argsort(place[kept], kind="stable")]
     ordinary = CONDUCTED.get(truth.conduction[i], "N")
     symbols = [BEAT_SYMBOLS[ORIGINS[origin]] for origin in origins[kept]]
+    if truth.rhythm[i] != "pac":  # in fibrillation and flutter every beat comes from the atria, none is premature
+        symbols = ["N" if symbol == "A" else symbol for symbol in symbols]
     return place[kept], [ordinary if symbol == "N" else symbol for symbol in symbols]
 
 

@@ -27,6 +27,7 @@ STAGES = {
     "scanner": ScannerParameters,
 }
 
+
 @dataclass(frozen=True)
 class PhantomParameters(Batch):
     """Everything that was drawn for b examinations."""
@@ -60,16 +61,17 @@ class PhantomParameters(Batch):
 
 
 def sort_pins(pinned: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Each pinned value under the first stage that has a parameter of its name; an unknown name is an InputError.
+    """Each pinned value under the stages that have a parameter of its name; an unknown name is an InputError.
 
-    What the stages take over from the patient (ejection fraction, volume, ...) belongs to the patient.
+    What the stages take over from the patient (ejection fraction, volume, ...) belongs to the patient alone.
     """
     names = {stage: {field.name for field in fields(kind)} for stage, kind in STAGES.items()}
     pins: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
     for name, value in pinned.items():
-        home = next((stage for stage in STAGES if name in names[stage]), None)
-        if home is None:
+        homes = [stage for stage in STAGES if name in names[stage]]
+        if not homes:
             known = ", ".join(sorted(set().union(*names.values())))
             raise InputError(f"the phantom has no parameter {name!r}; its parameters are {known}.")
-        pins[home][name] = value
+        for home in homes[:1] if homes[0] == "patients" else homes:
+            pins[home][name] = value
     return pins

@@ -140,10 +140,10 @@ def _draw_heart(n: int, generator: Generator, known: _Settled) -> None:
     known.settle("age_years", (normal(n, 55, 16, generator, 18, 84) + disease.age + 7 * af).clamp(18, 92))
 
     size = torch.where(female > 0, 82.0, 108.0) * disease.edv  # middle of the normal ranges of ASE/EACVI 2015
-    known.settle("edv_ml", (size * (1 + 1.35 * lost) * log_normal(n, 1.0, 0.17, generator, 0.5, 1.8)).clamp(40, 350))
+    known.settle("edv_ml", (size * (1 + 1.35 * lost) * log_normal(n, 1.0, 0.14, generator, 0.5, 1.8)).clamp(40, 350))
     wall = disease.wall * (1 - 0.35 * lost) * log_normal(n, 1.0, 0.10, generator, 0.7, 1.4)
     known.settle("wall", wall.clamp(0.6, 2.2))
-    sphericity = disease.sphericity * (1 + 0.45 * lost) * log_normal(n, 1.0, 0.055, generator, 0.85, 1.2)
+    sphericity = disease.sphericity * (1 + 0.45 * lost) * log_normal(n, 1.0, 0.05, generator, 0.85, 1.2)
     known.settle("sphericity", sphericity.clamp(0.8, 1.4))
 
     bad = known["territory"] > 0
@@ -159,14 +159,14 @@ def _draw_electricity(n: int, generator: Generator, known: _Settled) -> None:
     disease = _Disease(*torch.tensor([astuple(_DISEASES[name]) for name in PATHOLOGIES])[known["pathology"]].T)
     rhythms = torch.tensor([_RHYTHMS[name] for name in RHYTHMS], dtype=torch.float64)[known["rhythm"]]
     _, _, median, spread, low, high = rhythms.T
-    median = median * torch.exp(0.5 * (0.55 - ef))  # a weak heart makes up for its small strokes
+    median = median * torch.exp(0.8 * (0.55 - ef))  # a weak heart makes up for its small strokes
     rate = torch.exp(truncated_normal(median.log(), spread, low.log(), high.log(), generator))
     known.settle("heart_rate_bpm", rate)
     widths = torch.tensor([_CONDUCTIONS[name] for name in CONDUCTIONS], dtype=torch.float64)[known["conduction"]]
     _, _, mean, sd, low, high = widths.T
-    mean = mean + 0.05 * (0.55 - ef).clamp_min(0)
+    mean = mean + 0.08 * (0.55 - ef).clamp_min(0)
     known.settle("qrs_s", truncated_normal(mean, sd, low, high, generator))
-    voltage = disease.voltage * (1 - 0.5 * (0.55 - ef).clamp_min(0)) * log_normal(n, 1.0, 0.20, generator, 0.5, 2.0)
+    voltage = disease.voltage * (1 - 0.9 * (0.55 - ef).clamp_min(0)) * log_normal(n, 1.0, 0.18, generator, 0.5, 2.0)
     known.settle("voltage", voltage.clamp(0.2, 2.5))
 
 

@@ -103,6 +103,8 @@ def draw_phantom(
     if n < 1:
         raise InputError(f"{n} hearts were asked for; ask for at least one.")
     views = index_of("view", VIEWS if view is None else [view] if isinstance(view, str) else view)
+    if not len(views):
+        raise InputError(f"no view was asked for; choose some of {', '.join(VIEWS)}.")
     drawn = views[choice(n, [1.0] * len(views), stream(seed, 10))]
     pins = sort_pins({"view": drawn} | pinned)
     patients = draw_patients(n, stream(seed, 8), prior, **pins["patients"])
@@ -145,16 +147,19 @@ def simulate(
     The ECG begins `ecg_before_s` before the first frame and ends `ecg_after_s` after the last. `view` is a name, a
     list of names to draw from, or None for all of them; `leads` a number of leads drawn by chance, or their names.
     `r_peaks_s` and `p_onsets_s` ([k] or [n, k] seconds from the first frame, NaN where a beat has no P wave) make the
-    hearts beat when a given recording says so. `displacement` adds, for every pixel, how far its tissue lies from
-    where it was in the first frame. Any parameter of any stage may be pinned by name: `simulate(4, rhythm="af",
-    ef=0.3)`.
+    hearts beat when a given recording says so. All n are drawn together: heart i of a batch of six is not heart i of a
+    batch of three, but the same call gives the same bytes. `displacement` adds, for every pixel, how far its tissue
+    lies from where it was in the first frame. Any parameter of any stage may be pinned by name:
+    `simulate(4, rhythm="af", ef=0.3)`.
     """
     frames = _frame_count(n, frames, seconds, fps)
     if not 16 <= size <= 1024:
         raise InputError(f"pictures of {size} by {size} pixels were asked for; from 16 to 1024 can be made.")
+    if r_peaks_s is not None:
+        pinned = {"rhythm": "sinus"} | pinned  # what beats does not stand still
     parameters = draw_phantom(n, seed, prior, view=view, leads=leads, **pinned)
     times_s = torch.arange(frames) / fps
-    span = (-ecg_before_s, frames / fps + ecg_after_s)
+    span = _recorded_span(frames / fps, ecg_before_s, ecg_after_s, ecg_rate_hz)
     given = None if r_peaks_s is None else (r_peaks_s, p_onsets_s)
     recording = _record(parameters, times_s, span, ecg_rate_hz, seed, given, device)
     return _examine(parameters, recording, size, displacement, seed, fps, ecg_rate_hz, device)
@@ -182,7 +187,7 @@ def simulate_study(
     frames = _frame_count(n, frames, seconds, fps)
     parameters = draw_phantom(n, seed, prior, view=views[0], leads=leads, **pinned)
     times_s = torch.arange(frames) / fps
-    span = (-ecg_before_s, frames / fps + ecg_after_s)
+    span = _recorded_span(frames / fps, ecg_before_s, ecg_after_s, ecg_rate_hz)
     recording = _record(parameters, times_s, span, ecg_rate_hz, seed, None, device)
     pins = sort_pins(pinned)["probe"]
     study = {}
@@ -223,9 +228,20 @@ def given_beats(parameters: PhantomParameters, r_peaks_s: Any, p_onsets_s: Any =
     return beats_at(parameters.rhythm, peaks, p_onset=onsets)
 
 
+def _recorded_span(clip_s: float, before_s: float, after_s: float, rate_hz: float) -> tuple[float, float]:
+    """From when to when the ECG is recorded, in seconds from the first frame."""
+    if not (0 <= before_s <= 3600 and 0 <= after_s <= 3600 and 1 <= rate_hz <= 100_000):
+        raise InputError(
+            f"an ECG from {before_s:g} s before to {after_s:g} s after the clip at {rate_hz:g} Hz was asked for; "
+            "up to 3600 s and from 1 to 100000 Hz can be made."
+        )
+    return -before_s, clip_s + after_s
+
+
 def _frame_count(n: int, frames: int, seconds: float | None, fps: float) -> int:
     if not (0 < fps <= 1000 and (seconds is None or 0 < seconds <= 3600)):
-        raise InputError(f"{seconds} s at {fps:g} frames/s were asked for; up to 3600 s and 1000 frames/s can be made.")
+        length = f"{frames} frames" if seconds is None else f"{seconds:g} s"
+        raise InputError(f"{length} at {fps:g} frames/s were asked for; up to 3600 s and 1000 frames/s are possible.")
     if seconds is not None:
         frames = max(round(seconds * fps), 1)
     if n < 1 or frames < 1:

@@ -17,7 +17,7 @@ from echopulse.evaluate.phantom.rows import Row, Sheet
 from echopulse.jobs import run_jobs, usable_cores
 
 AT_ONCE = 10  # clips of one job: a multiple of it gives the same clips whatever the number of workers
-EXAMINATIONS_PER_CLIP = 3
+EXAMINATIONS_PER_CLIP = 5
 HEALTHY = {"pathology": "healthy", "conduction": "normal"}
 SPEED_WORKERS = 2
 

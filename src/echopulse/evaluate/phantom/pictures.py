@@ -23,7 +23,8 @@ FRAMES = 24
 FOLLOWED = (5, 13)  # frames from which blocks are followed to the next
 LOOKED_AT = (0, 12)  # frames whose grain is measured
 STUDY_FRAMES, STUDY_FPS = 6, 5.0
-ON_AXIS = {"foreshortening": 0.0, "off_axis": 0.0}  # the plane holds the whole long axis
+# The plane holds the whole long axis, and stays there.
+ON_AXIS = {"foreshortening": 0.0, "off_axis": 0.0, "drift_cm": 0.0, "breath_cm": 0.0, "breath_rad": 0.0}
 ROUND = {"territory": "none", "conduction": "normal", "ovality": 1.0, "bend_x_cm": 0.0, "bend_y_cm": 0.0}
 
 

@@ -66,6 +66,11 @@ def label_picture(
     x, y = F.interpolate(places, size=coarse, mode="bilinear", align_corners=True).unbind(1)
     X, Y, Z = heart_points(plane, x, y)
     points, cavity, ventricle = material_points_within(anatomy, shape, motion, X, Y, Z)
+    # Between points `pitch` apart a line lies above a parabola x^2 by pitch^2 / 6 on average; the squared distance from
+    # the axis bends in one direction of a plane along the axis, in two of a plane across it.
+    pitch = (x[:, 0, -1] - x[:, 0, 0]) / (coarse[1] - 1)
+    sag = ((1 + plane.normal[..., 2].square()) * (pitch * pitch / 6)[:, None])[..., None, None]
+    cavity = cavity - sag * (2 * Z).clamp(0, 1)  # before the apex the squared distance itself is all there is
     before, behind, first, second = sample_planes(slab, distances, *points)
     found = before.mul_(first[:, None]).addcmul_(behind, second[:, None])  # [b, 4, t, h, w]
     beyond = (Z - fit(shape.length_cm, Z)).expand_as(cavity)
