@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from echopulse.errors import InputError
+from echopulse.phantom.limits import LIMITS
 from echopulse.phantom.patient import draw_patients
-from echopulse.phantom.priors import LIMITS, PRIORS, index_of
+from echopulse.phantom.priors import PRIORS, index_of
 from echopulse.phantom.types import CONDUCTIONS, PATHOLOGIES, RHYTHMS, TERRITORIES, Patients
 
 

@@ -1,6 +1,7 @@
 """Whole examinations: shapes, seeds, pins, studies, and pictures that agree with the truth."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -8,6 +9,9 @@ import torch
 
 from echopulse.errors import InputError
 from echopulse.phantom import draw_phantom, simulate, simulate_study
+from echopulse.phantom.limits import LIMITS
+from echopulse.phantom.parameters import STAGES
+from echopulse.phantom.priors import NAMES
 from echopulse.phantom.types import LABELS, VIEWS
 
 SMALL = {"frames": 8, "size": 64, "fps": 25.0}
@@ -107,6 +111,16 @@ def test_every_parameter_of_a_clip_has_a_name_and_a_plain_value(clips):
     named = clips.parameters.of(1)
     assert named["patients.rhythm"] == "sinus" and named["patients.ef"] == pytest.approx(0.6)
     assert named["probe.view"] in ("a4c", "plax") and math.isfinite(named["scanner.gain_db"])
+
+
+def test_every_number_that_can_be_pinned_has_limits_and_is_drawn_within_them():
+    drawn = draw_phantom(200, seed=1)
+    for stage in STAGES:
+        for field in fields(STAGES[stage]):
+            values = getattr(getattr(drawn, stage), field.name)
+            if field.name not in NAMES and torch.is_tensor(values):
+                low, high = LIMITS[field.name]
+                assert low - 1e-6 <= float(values.min()) and float(values.max()) <= high + 1e-6, field.name
 
 
 def test_nouns_of_the_other_rooms(clips):

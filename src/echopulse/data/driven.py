@@ -14,7 +14,7 @@ from echopulse.ecg.stretch import clip_start, stretch
 from echopulse.ecg.types import ECG, Beats
 from echopulse.errors import InputError
 from echopulse.phantom import PhantomClips
-from echopulse.phantom.priors import LIMITS
+from echopulse.phantom.limits import LIMITS
 
 CONTEXT_S = 10.0  # of ECG on either side of a clip: enough to judge the rhythm, little enough to be quick
 BEFORE_S, AFTER_S = 1.6, 0.4  # of ECG that go with a clip, as with a simulated one
