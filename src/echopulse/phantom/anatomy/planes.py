@@ -91,7 +91,7 @@ def draw_probe(
         "tilt_rad": _per_view(view, TILTS) + normal(n, 0.0, 0.09, generator, -0.22, 0.22),
         "aim_cm": _per_view(view, AIMS) + normal(n, 0.0, 0.35, generator, -0.8, 0.8),
         "gap_cm": uniform(n, 0.5, 1.7, generator) + 0.4 * long + 1.2 * short,
-        "level": level + normal(n, 0.0, 0.02, generator, -0.05, 0.04),
+        "level": (level + normal(n, 0.0, 0.02, generator, -0.05, 0.04)).clamp_min(0.05),
         "roll_rad": normal(n, 0.26, 0.14, generator, -0.1, 0.6),
         "depth_cm": uniform(n, 0.4, 1.9, generator) + (1 - apical) * uniform(n, 0.6, 2.6, generator),  # spare
         "drift_cm": uniform(n, 0.0, 0.16, generator),
@@ -106,7 +106,7 @@ def draw_probe(
         flat = torch.zeros(n)
         still = ("foreshortening", "off_axis", "drift_cm", "breath_cm", "breath_rad")
         values |= {name: flat for name in still}
-        values |= {"level": level}
+        values |= {"level": level.clamp_min(0.05)}
     values = apply_pins(values, pinned, "probe")
     if "depth_cm" not in pinned:
         values["depth_cm"] = values["depth_cm"] + _depth_of_heart_cm(anatomy, values)
