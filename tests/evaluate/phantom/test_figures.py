@@ -61,6 +61,7 @@ def test_jittered_end_systole_is_found_out():
 
 def test_late_end_diastole_and_jumping_volumes_are_found_out():
     assert "ed.lag.p99" in names(event_rows(ed_lag=np.full(N, 0.1)))
+    assert "ed.onset.p99" in names(event_rows(onset=near(0.12, 0.01)))
     assert names(event_rows(women=-0.015)) == {"lvet.women"}
     assert names(event_rows(calm=np.array([0.3]), jump=np.array([0.9]))) == {"step.calm", "jump"}
 

@@ -10,7 +10,6 @@ import numpy as np
 PLATEAU = 0.01  # of the beat's largest volume: what a reader of the picture calls equally large
 WAVE = 0.05  # of the fastest filling: a smaller bump of the filling rate is no wave
 KICK = 0.04  # of the kick's largest slope: where it is said to begin
-STEADY_RR = 0.06  # relative change of RR within which a beat counts as one of a steady rhythm
 
 
 def systolic_intervals(rate_bpm: np.ndarray, female: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -60,15 +59,6 @@ def end_diastole_lag(plateau: tuple[float, float], r_peak_s: float, late_s: floa
     if stop < r_peak_s:
         return stop - r_peak_s
     return max(start - (r_peak_s + late_s), 0.0) if np.isfinite(start) else float("nan")
-
-
-def steady_beats(rr_before: np.ndarray) -> np.ndarray:
-    """bool [n]: beats whose interval and the two before it differ by less than `STEADY_RR`."""
-    rr = np.asarray(rr_before, np.float64)
-    steady = np.zeros(len(rr), bool)
-    recent = np.stack([rr[2:], rr[1:-1], rr[:-2]])
-    steady[2:] = np.ptp(recent, axis=0) < STEADY_RR * recent.mean(0)  # False where NaN
-    return steady
 
 
 def filling_waves(volume: np.ndarray) -> int:
