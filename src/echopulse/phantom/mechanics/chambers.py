@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from echopulse.phantom.mechanics.curves import bump, ejected, latest_index, passive_filling, preceding, smooth
+from echopulse.phantom.mechanics.curves import (
+    bump,
+    ejected,
+    largest_skew,
+    latest_index,
+    passive_filling,
+    preceding,
+    smooth,
+)
 from echopulse.phantom.mechanics.cycles import Cycles, Kicks
 from echopulse.phantom.mechanics.filling import Fillings
 from echopulse.phantom.types import Batch
@@ -19,6 +27,7 @@ CANNON = 0.12  # of its largest volume that an atrium squeezes back into the vei
 FIBRILLATING_EMPTYING = 0.6  # of the usual: only the flow through it empties it
 UNFOLDING_S = 0.035  # how long the leaflets of the inlet valves take to open
 OPENING_S, SHUTTING_S = 0.035, 0.045  # of the aortic valve
+FASTEST_EJECTION = 3.45  # end-diastolic volumes per second at its peak; about 3 in a normal heart (textbook value)
 WIDE_OPEN_ML = 30.0  # a stroke that opens the aortic valve fully; a smaller one opens it less
 
 
@@ -114,6 +123,8 @@ def right_side(cycles: Cycles, kicks: Kicks) -> tuple[Cycles, Kicks]:
 def ventricle_ml(at: Moments, skew: Tensor) -> Tensor:
     """Left-ventricular volume [b, t]: EDV - SV G(u) + E + A, in closed form from one ejection to the next."""
     early = at.early_ml * passive_filling(at.early, at.fused)
+    mean = (at.edv - at.esv).clamp_min(1e-3) / (at.edv * (at.end - at.onset))  # end-diastolic volumes per second
+    skew = torch.minimum(skew, largest_skew(FASTEST_EJECTION / mean))
     return at.edv - (at.edv - at.esv) * ejected(at.ejection, skew) + early + at.kicked_ml
 
 

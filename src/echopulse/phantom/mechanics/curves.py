@@ -35,9 +35,14 @@ def ejected(u: Tensor, skew: Tensor) -> Tensor:
     return torch.lerp(even(u), early_wave(u), skew)
 
 
+def largest_skew(peak: Tensor) -> Tensor:
+    """The skew at which `ejected` nowhere rises more than about `peak` times as fast as on average; at least 0."""
+    return ((peak - 1.25) / 0.5).clamp_min(0)
+
+
 def passive_filling(u: Tensor, fused: Tensor) -> Tensor:
     """The E wave, the flatter the more (`fused`, 0..1) it has to share its time with the A wave."""
-    return torch.lerp(early_wave(u), even(u), 0.5 * fused)
+    return torch.lerp(early_wave(u), even(u), fused)
 
 
 def bump(times_s: Tensor, start: Tensor, peak: Tensor, stop: Tensor) -> Tensor:

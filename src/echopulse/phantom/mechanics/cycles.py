@@ -103,11 +103,11 @@ def ejection_times(rhythm: Rhythm, parameters: MechanicsParameters) -> tuple[Ten
     )
     ratio = pre_normal / ejection_normal + 0.36 * (NORMAL_EF - parameters.ef[:, None])
     ratio = ratio.clamp(0.24, 0.75)
-    late = 0.5 * (rhythm.qrs_end - rhythm.q_onset - 0.1).clamp_min(0)  # a wide QRS delays the left ventricle
-    late = late.clamp_max(0.04)
+    late = 0.5 * (rhythm.qrs_end - rhythm.q_onset - 0.1)  # a wide QRS delays the left ventricle
+    late = late.clamp(-0.01, 0.04)
     systole = pre_normal + ejection_normal + parameters.systole_offset_s[:, None]
     onset = rhythm.q_onset + systole * ratio / (1 + ratio) + parameters.pre_ejection_offset_s[:, None] + late
-    end = rhythm.q_onset + systole + 0.6 * late
+    end = rhythm.q_onset + systole + 0.6 * late.clamp_min(0)
     end = end - torch.where(rhythm.ectopic, 0.12 * ejection_normal, 0.0)  # little filled, soon out
     low, high = (
         torch.where(rhythm.ectopic, wide, usual)

@@ -17,7 +17,7 @@ EMPTY = 0.12  # of the full volume: nothing is ejected below this
 WELL_FILLED = 0.6  # of the full volume: above this a beat ejects its full fraction
 LATER_KICKS = 0.6  # of the blood that the kick before it moved in the same diastole
 PASSIVE_MAKEUP = 0.5  # of a missing kick's share flows in by itself in a long diastole
-FASTEST_FILLING = 2.7  # full volumes per second, averaged over the filling time; its peak is 2.5 to 4 (textbook values)
+FASTEST_FILLING = 2.2  # full volumes per second, averaged over the filling time; its peak is 2.5 to 4 (textbook values)
 CARRIED = 0.3  # of a beat's potentiation is left in the next (fading of potentiation, textbook)
 PAUSE = 1.25  # an interval so much longer than the one before potentiates
 
@@ -38,7 +38,7 @@ def fill_and_eject(rhythm: Rhythm, parameters: MechanicsParameters, cycles: Cycl
     """The volumes of every beat and of every filling wave."""
     # The atrial share of filling rises by 5.5 % per 10/min (Heart 68:608); without atrial beats there is none.
     share = (parameters.atrial_share[:, None] * (1 + 0.055 * cycles.rate)).clamp(0.05, 0.48)
-    share = share * (1 - 0.5 * cycles.fused)  # fused, the waves are one: much of it flows passively
+    share = share * (1 - 0.75 * cycles.fused)  # fused, the waves are one: much of it flows passively
     share = torch.where(torch.isfinite(kicks.start).any(1, keepdim=True), share, 0.0)
     power = _per_cycle(kicks.power, kicks, cycles).clamp_max(1)
     full_early = parameters.early_filling_s[:, None] * (1 - 0.03 * cycles.rate).clamp(0.55, 1.1)

@@ -88,8 +88,9 @@ def draw_mechanics(
         "early_filling_s": early,
         "atrial_share": share,
         "atrial_delay_s": normal(n, 0.058, 0.010, generator, 0.042, 0.078),  # 54 +- 24 ms to A' at the lateral annulus
-        "atrial_kick_s": normal(n, 0.135, 0.008, generator, 0.115, 0.155),
-        "pre_ejection_offset_s": normal(n, 0, 0.006, generator, -0.015, 0.015),
+        # A large wave lasts longer, as the E wave does.
+        "atrial_kick_s": torch.maximum(normal(n, 0.135, 0.008, generator, 0.115, 0.155), 0.46 * share * ef),
+        "pre_ejection_offset_s": normal(n, 0, 0.005, generator, -0.012, 0.008),
         "systole_offset_s": normal(n, 0, 0.008, generator, -0.02, 0.02),
         "force_gain": 0.22 * log_normal(n, 1.0, 0.2, generator, 0.6, 1.6) + 0.35 * (0.5 - ef).clamp_min(0),
         "ectopic_force": normal(n, 0.7, 0.1, generator, 0.4, 0.95),
