@@ -6,13 +6,14 @@ fraction (EF) about as loosely as life does, so that both carry some information
 
 from __future__ import annotations
 
+import math
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from echopulse.phantom.priors import apply_pins, check_prior, log_normal, normal, truncated_normal
+from echopulse.phantom.priors import apply_pins, check_prior, log_normal, normal, truncated_normal, uniform
 from echopulse.phantom.types import CONDUCTIONS, PATHOLOGIES, RHYTHMS, TERRITORIES, Patients
 
 EF_CELL = 0.01
@@ -101,6 +102,8 @@ def draw_patients(n: int, generator: Generator, prior: str = "clinical", **pinne
     _draw_function(n, generator, prior, known)
     _draw_heart(n, generator, known)
     _draw_electricity(n, generator, known)
+    known.settle("breath_hz", normal(n, 0.25, 0.06, generator, 0.12, 0.42))
+    known.settle("breath_phase", uniform(n, 0, 2 * math.pi, generator))
     return Patients(**{name: known[name] for name in names})
 
 

@@ -16,6 +16,7 @@ from echopulse.phantom.anatomy.slab import Slab, reference_slab, sample_slab, sl
 from echopulse.phantom.anatomy.tissue import paint_tissue
 from echopulse.phantom.anatomy.valves import Valves, paint_valves, prepare_valves
 from echopulse.phantom.anatomy.wall import HeartShape, heart_shape
+from echopulse.phantom.breath import inhaled
 from echopulse.phantom.parameters import PhantomParameters
 from echopulse.phantom.scanner.image import Acquisition, form_image, prepare, shift_along_beam
 from echopulse.phantom.types import Motion
@@ -132,7 +133,9 @@ def _render(subject: _Subject, when: slice) -> tuple[Tensor, Tensor, Tensor | No
     field = sample_slab(subject.slab, subject.tissue, *painted)
     field += paint_valves(subject.valves.between(when), acquisition.x_cm, acquisition.y_cm)
     deeper = shift_along_beam(points, painted, plane.origin)
-    frames = form_image(acquisition, field, subject.times_s[when], pulse=1 - motion.rv_fraction, shift_cm=deeper)
+    patients, times_s = subject.parameters.patients, subject.times_s[when]
+    breath = inhaled(patients.breath_hz, patients.breath_phase, times_s)
+    frames = form_image(acquisition, field, times_s, pulse=1 - motion.rv_fraction, breath=breath, shift_cm=deeper)
 
     pixels = acquisition.screen_x_cm, acquisition.screen_y_cm
     labels = label_picture(anatomy, (motion, shape, plane), *pixels, subject.slab, subject.chambers)

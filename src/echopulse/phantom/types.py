@@ -65,6 +65,8 @@ class Patients(Batch):
     heart_rate_bpm: Tensor  # mean ventricular rate
     qrs_s: Tensor  # duration of a conducted QRS
     voltage: Tensor  # QRS amplitude relative to the usual one
+    breath_hz: Tensor  # breaths per second
+    breath_phase: Tensor  # rad, at the first frame; see `breath.inhaled`
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,8 @@ from echopulse.phantom.types import Motion
 
 def hearts(opening, n: int = 2, seed: int = 0):
     """Hearts that stand still at end-diastole while their valves open as told."""
-    generator = Generator().manual_seed(seed)
-    patients = draw_patients(n, generator, pathology="healthy")
-    anatomy = draw_anatomy(patients, generator)
+    patients = draw_patients(n, Generator().manual_seed(seed), pathology="healthy")
+    anatomy = draw_anatomy(patients, Generator().manual_seed(seed + 1))
     opening = torch.tensor(opening)[None].expand(n, -1)
     still, beat = torch.ones_like(opening), patients.edv_ml[:, None]
     motion = Motion(

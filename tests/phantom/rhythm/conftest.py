@@ -43,6 +43,8 @@ def build_patients(
         heart_rate_bpm=column(RATES.get(rhythm, 72) if heart_rate_bpm is None else heart_rate_bpm),
         qrs_s=column(qrs_s or (0.092 if conduction == "normal" else 0.145)),
         voltage=column(voltage),
+        breath_hz=column(0.25),
+        breath_phase=column(0),
     )
 
 

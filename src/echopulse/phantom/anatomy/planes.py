@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 
 from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.shapes import half_width_cm, left_atrium_centre_cm, right_ventricle_around
+from echopulse.phantom.breath import inhaled
 from echopulse.phantom.priors import apply_pins, chance, check_prior, choice, normal, uniform
 from echopulse.phantom.types import VIEWS, Batch, Patients
 
@@ -53,7 +54,7 @@ class ProbeParameters(Batch):
     drift_phase: Tensor  # rad
     breath_cm: Tensor  # how far the heart moves with every breath
     breath_rad: Tensor  # and turns in the picture
-    breath_hz: Tensor
+    breath_hz: Tensor  # the patient's own
     breath_phase: Tensor  # rad
 
 
@@ -99,8 +100,8 @@ def draw_probe(
         "drift_phase": uniform(n, 0, 2 * math.pi, generator),
         "breath_cm": uniform(n, 0.05, 0.32, generator) * held,
         "breath_rad": normal(n, 0.0, 0.012, generator, -0.03, 0.03) * held,
-        "breath_hz": uniform(n, 0.2, 0.3, generator),
-        "breath_phase": uniform(n, 0, 2 * math.pi, generator),
+        "breath_hz": patients.breath_hz.cpu(),
+        "breath_phase": patients.breath_phase.cpu(),
     }
     if prior == "easy":
         flat = torch.zeros(n)
@@ -198,16 +199,22 @@ def reference_cut(anatomy: AnatomyParameters, probe: ProbeParameters) -> Plane:
 
 
 def cut(anatomy: AnatomyParameters, probe: ProbeParameters, times_s: Tensor) -> Plane:
-    """The plane at the times [t] in seconds, as hand and breath move it."""
+    """The plane at the times [t] in seconds, as hand and breath move it.
+
+    A breath pushes the heart down, so towards an apical probe and, in other views, to the left or across the picture;
+    a probe on the breastbone it lifts off the heart.
+    """
     still = reference_cut(anatomy, probe)
     times_s = times_s.to(probe.drift_s)[None]
     turn = 2 * math.pi * times_s / probe.drift_s[:, None] + probe.drift_phase[:, None]
-    breath = (2 * math.pi * probe.breath_hz[:, None] * times_s + probe.breath_phase[:, None]).sin()
+    breath = inhaled(probe.breath_hz, probe.breath_phase, times_s)
     drift, breathing = probe.drift_cm[:, None], probe.breath_cm[:, None] * breath
+    deeper = torch.where(is_kind(probe.view, APICAL), 0.8, -0.8)[:, None]
+    aside = torch.where(is_kind(probe.view, SHORT), -0.4, 0.4)[:, None]  # the normal of a short axis is to the apex
     right, down = _turned(still.right, still.down, probe.breath_rad[:, None] * breath)
     shift_right = drift * turn.sin() + 0.3 * breathing
-    shift_down = 0.6 * drift * (1.31 * turn + 1).cos() + 0.8 * breathing
-    shift_across = 0.4 * drift * (0.77 * turn + 2).sin() + 0.4 * breathing
+    shift_down = 0.6 * drift * (1.31 * turn + 1).cos() + deeper * breathing
+    shift_across = 0.4 * drift * (0.77 * turn + 2).sin() + aside * breathing
     origin = still.origin + still.right * shift_right[..., None] + still.down * shift_down[..., None]
     return Plane(origin + still.normal * shift_across[..., None], right, down)
 

@@ -11,11 +11,12 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from echopulse.errors import InputError
+from echopulse.phantom.breath import inhaled
 
 if TYPE_CHECKING:
     from echopulse.phantom.rhythm.electrocardiogram import ElectrocardiogramParameters
 
-WANDER_HZ = (0.08, 0.25, 0.45)
+SLOW_HZ, BREATH_HZ, RESTLESS_HZ = 0.08, 0.25, 0.45  # of sweat, breathing and fidgeting
 NOISES = ("wander", "muscle", "electrode")
 
 
@@ -33,7 +34,8 @@ def spoil(signal: Tensor, parameters: ElectrocardiogramParameters, times_s: Tens
     connected = parameters.connected[..., None]
     signal = torch.where(connected, signal, 0.0)
     turn = 2 * math.pi
-    signal = signal + parameters.wander_mv[..., None] * _wander(random, times_s, b, leads)
+    breath = inhaled(parameters.breath_hz, parameters.breath_phase, times_s)[:, None]
+    signal = signal + parameters.wander_mv[..., None] * _wander(random, times_s, b, leads, breath)
 
     rough = _muscle(torch.randn(b, leads, n, generator=generator).to(device))
     burst = 0.6 + 0.8 * torch.sin(turn * (0.4 * random(b, leads, 1) * times_s + random(b, leads, 1))).clamp_min(0)
@@ -80,7 +82,8 @@ def _noise(kind: str, times_s: Tensor, b: int, leads: int, generator: Generator)
         return torch.rand(*shape, generator=generator).to(device)
 
     if kind == "wander":
-        return _wander(random, times_s, b, leads)
+        breath = _wave(random, times_s, b, leads, BREATH_HZ)
+        return _wander(random, times_s, b, leads, breath)
     if kind == "electrode":
         total = torch.zeros(b, leads, len(times_s), device=device)
         for _ in range(max(round(float(times_s[-1]) / 3), 1)):
@@ -89,12 +92,20 @@ def _noise(kind: str, times_s: Tensor, b: int, leads: int, generator: Generator)
     return _muscle(torch.randn(b, leads, len(times_s), generator=generator).to(device))
 
 
-def _wander(random: Callable[..., Tensor], times_s: Tensor, b: int, leads: int) -> Tensor:
-    """Slow waves of breathing and sweat, [b, l, n], of order 1."""
-    total = torch.zeros(b, leads, len(times_s), device=times_s.device)
-    for rate in WANDER_HZ:
-        own_rate = rate * (0.7 + 0.6 * random(b, 1, 1))
-        total += random(b, leads, 1) * torch.sin(2 * math.pi * (own_rate * times_s + random(b, leads, 1)))
+def _wave(random: Callable[..., Tensor], times_s: Tensor, b: int, leads: int, rate_hz: float) -> Tensor:
+    """A wave [b, l, n] of height 1 and nearly that rate, each lead with a phase of its own."""
+    own_rate = rate_hz * (0.7 + 0.6 * random(b, 1, 1))
+    return torch.sin(2 * math.pi * (own_rate * times_s + random(b, leads, 1)))
+
+
+def _wander(random: Callable[..., Tensor], times_s: Tensor, b: int, leads: int, breath: Tensor) -> Tensor:
+    """Slow waves of sweat, fidgeting and of the breath [b, l or 1, n], together [b, l, n] of order 1.
+
+    The breath moves the baseline of some leads upwards, of others downwards.
+    """
+    total = (2 * random(b, leads, 1) - 1) * breath
+    for rate in (SLOW_HZ, RESTLESS_HZ):
+        total = total + random(b, leads, 1) * _wave(random, times_s, b, leads, rate)
     return total
 
 

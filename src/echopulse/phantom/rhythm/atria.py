@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from echopulse.phantom.breath import inhaled
 from echopulse.phantom.rhythm.intervals import SHORTEST_RR_S
 from echopulse.phantom.rhythm.parameters import PACED, R, RhythmParameters
 
@@ -64,28 +65,31 @@ def tick(parameters: RhythmParameters, start_s: float, stop_s: float, generator:
     noise = torch.randn(len(mean), m, generator=generator).to(device)
     lots = torch.rand(len(mean), m, generator=generator).to(device)
 
-    interval = _varied(parameters, mean, noise)
-    interval = torch.where(rhythm_is(parameters, "flutter"), _flutter(parameters, lots), interval)
     ectopic = _ectopics(parameters, lots)
-    interval = _around_ectopics(parameters, mean, noise, interval, ectopic)
     first = start_s - (SLOTS_BEFORE - parameters.phase[:, None]) * mean
-    arrested = _arrests(parameters, first + interval.cumsum(1) - start_s, stop_s - start_s)
-    interval = torch.where(arrested, parameters.pause_s[:, None], interval)
+    time_s = first + mean * torch.arange(1, m + 1, device=device)
+    for _ in range(2):  # when a slot comes depends on where in the breath it comes; the second time round it agrees
+        interval = _varied(parameters, mean, noise, time_s - 0.5 * mean)
+        interval = torch.where(rhythm_is(parameters, "flutter"), _flutter(parameters, lots), interval)
+        interval = _around_ectopics(parameters, mean, noise, interval, ectopic)
+        arrested = _arrests(parameters, first + interval.cumsum(1) - start_s, stop_s - start_s)
+        interval = torch.where(arrested, parameters.pause_s[:, None], interval)
+        time_s = first + interval.cumsum(1)
     escape = arrested & (parameters.pause_escape > 0)[:, None]
     # A ventricular ectopic that resets the sinus node has depolarised the atria backwards.
     reset = ectopic & rhythm_is(parameters, "pvc", "bigeminy") & (parameters.ectopic_pause < 1.999)[:, None]
     silent = escape | reset | rhythm_is(parameters, "af", "flutter", "asystole")
-    return Clock(first + interval.cumsum(1), interval, ectopic, silent, escape)
+    return Clock(time_s, interval, ectopic, silent, escape)
 
 
-def _varied(parameters: RhythmParameters, mean: Tensor, noise: Tensor) -> Tensor:
-    """Intervals [b, m] with their respiratory, slow and random variation; irregularly irregular in fibrillation."""
-    elapsed = mean * torch.arange(noise.shape[1], device=noise.device)  # good enough a time for respiration
-    turn = 2 * math.pi * elapsed
-    swing = parameters.respiration_swing[:, None] * torch.sin(
-        turn * parameters.respiration_hz[:, None] + parameters.respiration_phase[:, None]
-    )
-    swing = swing + parameters.slow_swing[:, None] * torch.sin(turn * 0.1 + parameters.slow_phase[:, None])
+def _varied(parameters: RhythmParameters, mean: Tensor, noise: Tensor, middle_s: Tensor) -> Tensor:
+    """Intervals [b, m] with their respiratory, slow and random variation; irregularly irregular in fibrillation.
+
+    `middle_s` [b, m] says when they are: breathed in, they are short.
+    """
+    breath = inhaled(parameters.breath_hz, parameters.breath_phase, middle_s)
+    slow = torch.sin(2 * math.pi * 0.1 * middle_s + parameters.slow_phase[:, None])
+    swing = parameters.slow_swing[:, None] * slow - parameters.respiration_swing[:, None] * breath
     jitter = parameters.rr_jitter[:, None]
     regular = mean * (1 + swing + jitter * noise.clamp(-3, 3))
     irregular = mean * torch.exp(jitter * noise - 0.5 * jitter * jitter)

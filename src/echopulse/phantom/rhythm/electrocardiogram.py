@@ -53,8 +53,9 @@ class ElectrocardiogramParameters(Batch):
     flutter_hz: Tensor  # [b]
     spike_mv: Tensor  # [b, 3] of a pacemaker
     escape_wide: Tensor  # [b] bool, escape beats look like ectopics
-    breathing: Tensor  # [b] relative swing of the QRS height with respiration
-    breathing_hz: Tensor  # [b]
+    breathing: Tensor  # [b] by how much of itself the QRS is smaller breathed in, and larger breathed out
+    breath_hz: Tensor  # [b] the patient's own
+    breath_phase: Tensor  # [b] rad
     recorder_gain: Tensor  # [b, l]; its sign is the polarity
     wander_mv: Tensor  # [b, l]
     muscle_mv: Tensor  # [b, l] noise that rises with frequency
@@ -146,7 +147,8 @@ def _draw_waves(patients: Patients, vectors: Tensor, generator: Generator, easy:
         "spike_mv": torch.where(paced, spike * spike_axis, 0.0),
         "escape_wide": escapes_are_wide(patients),
         "breathing": uniform(n, 0.0, 0.1, generator),
-        "breathing_hz": normal(n, 0.25, 0.06, generator, 0.12, 0.42),
+        "breath_hz": patients.breath_hz,
+        "breath_phase": patients.breath_phase,
     }
 
 

@@ -21,7 +21,7 @@ PACED = CONDUCTIONS.index("paced")
 class RhythmParameters(Batch):
     """How b hearts beat; every tensor is [b], float32 unless said.
 
-    The first five are the patient's own.
+    The first seven are the patient's own.
     """
 
     female: Tensor  # 0 or 1
@@ -29,9 +29,9 @@ class RhythmParameters(Batch):
     conduction: Tensor  # int64, index into CONDUCTIONS
     heart_rate_bpm: Tensor  # mean ventricular rate outside pauses; in ventricular tachycardia that of its runs
     qrs_s: Tensor  # of a conducted beat
+    breath_hz: Tensor
+    breath_phase: Tensor  # rad
     sinus_bpm: Tensor  # of the atria where the ventricles beat on their own
-    respiration_hz: Tensor
-    respiration_phase: Tensor  # rad
     respiration_swing: Tensor  # relative RR amplitude of respiratory sinus arrhythmia
     slow_swing: Tensor  # relative RR amplitude of the 0.1 Hz wave
     slow_phase: Tensor  # rad
@@ -62,7 +62,7 @@ def draw_rhythm(patients: Patients, generator: Generator, prior: str = "clinical
     """The rhythm parameters of b patients; a value given by name takes the place of the one drawn."""
     check_prior(prior)
     n, easy = len(patients.ef), prior == "easy"
-    shared = ("female", "rhythm", "conduction", "heart_rate_bpm", "qrs_s")
+    shared = ("female", "rhythm", "conduction", "heart_rate_bpm", "qrs_s", "breath_hz", "breath_phase")
     own = {name: getattr(patients, name).cpu() for name in shared}
     first = {name: pinned[name] for name in own if name in pinned}
     own = apply_pins(own, first, "rhythm")  # other values depend on these
@@ -88,8 +88,6 @@ def draw_rhythm(patients: Patients, generator: Generator, prior: str = "clinical
         "sinus_bpm": torch.where(
             among("av_block_3"), uniform(n, 62, 105, generator), log_normal(n, 84, 0.18, generator, 55, 125)
         ),
-        "respiration_hz": normal(n, 0.25, 0.06, generator, 0.12, 0.42),
-        "respiration_phase": uniform(n, 0, 2 * math.pi, generator),
         "respiration_swing": log_normal(n, 0.035, 0.7, generator, 0.005, 0.14) * vagal * calm,
         "slow_swing": log_normal(n, 0.02, 0.6, generator, 0.003, 0.08) * vagal * calm,
         "slow_phase": uniform(n, 0, 2 * math.pi, generator),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor
 
+from echopulse.phantom.breath import inhaled
 from echopulse.phantom.rhythm.artefacts import add_noise, spoil
 from echopulse.phantom.types import ORIGINS, Rhythm
 
@@ -36,10 +37,10 @@ def synthesize_ecg(
     signal-to-noise ratio to what there is. Without beats only the faults remain.
     """
     times_s = times_s.to(rhythm.r_peak)
-    phases = torch.rand(len(rhythm.r_peak), 2, generator=generator).to(times_s.device)
-    dipole = _beats(rhythm, parameters, times_s, phases[:, :1]) + _p_waves(rhythm, parameters, times_s)
+    phase = torch.rand(len(rhythm.r_peak), 1, generator=generator).to(times_s.device)
+    dipole = _beats(rhythm, parameters, times_s) + _p_waves(rhythm, parameters, times_s)
     if bool((parameters.fibrillation_mv != 0).any()):
-        dipole = dipole + _fibrillation(parameters, times_s, phases[:, 1:])
+        dipole = dipole + _fibrillation(parameters, times_s, phase)
     if bool((parameters.flutter_mv != 0).any()):
         dipole = dipole + _flutter(rhythm, parameters, times_s)
     signal = torch.einsum("bld,bdn->bln", parameters.lead_vectors, dipole)
@@ -70,14 +71,14 @@ def _smooth(u: Tensor) -> Tensor:
     return u * u * (3 - 2 * u)
 
 
-def _beats(rhythm: Rhythm, parameters: ElectrocardiogramParameters, times_s: Tensor, phase: Tensor) -> Tensor:
+def _beats(rhythm: Rhythm, parameters: ElectrocardiogramParameters, times_s: Tensor) -> Tensor:
     """QRS, ST, T, U and pacing spikes as a dipole [b, 3, n].
 
     Every sample sees the beat it lies in and the end of the one before.
     """
     p = parameters
     wide = (rhythm.origin == VENTRICULAR) | ((rhythm.origin == ESCAPE) & p.escape_wide[:, None])
-    breath = torch.sin(2 * math.pi * (p.breathing_hz[:, None] * rhythm.r_peak.nan_to_num() + phase))
+    breath = inhaled(p.breath_hz, p.breath_phase, rhythm.r_peak.nan_to_num())
     events = torch.stack(
         [
             rhythm.q_onset.nan_to_num(nan=FAR_S),
@@ -85,7 +86,7 @@ def _beats(rhythm: Rhythm, parameters: ElectrocardiogramParameters, times_s: Ten
             rhythm.t_peak.nan_to_num(nan=FAR_S),
             rhythm.t_end.nan_to_num(nan=FAR_S + 0.1),
             rhythm.rr_before.nan_to_num(nan=0.8),
-            1 + p.breathing[:, None] * breath,
+            1 - p.breathing[:, None] * breath,  # air conducts badly
             wide.float(),
             (rhythm.origin == PACED).float(),
         ],

@@ -50,7 +50,7 @@ def gain_field(settings: ScannerParameters, generators: Sequence[Generator]) -> 
 
 
 def shade(settings: ScannerParameters, generators: Sequence[Generator]) -> tuple[Tensor, Tensor]:
-    """Amplitudes [b, depths, beams] by which echoes are weakened, with the lung at its two outermost places."""
+    """Amplitudes [b, depths, beams] by which echoes are weakened: breathed out, and in, when the lung covers more."""
     device = settings.gain_db.device
     deep, beam = _axes(device)
     slow, patches = (smooth_field(generators, cells, (DEPTHS, BEAMS), device) for cells in ((4, 5), (7, 15)))
@@ -68,7 +68,7 @@ def shade(settings: ScannerParameters, generators: Sequence[Generator]) -> tuple
     side = settings.lung_place.sign()
     shades = []
     for slide in (-0.06, 0.06):
-        inside = _fit(side) * beam - _fit(settings.lung_place.abs() + slide) + 0.15 * (0.5 - deep)
+        inside = _fit(side) * beam - _fit(settings.lung_place.abs() - slide) + 0.15 * (0.5 - deep)
         lung = soft_step(inside, 0.05) * soft_step(deep - 0.12, 0.06)
         shades.append(amplitude(-(loss + _fit(settings.lung_db) * lung)))
     return shades[0], shades[1]
@@ -124,7 +124,7 @@ class Restless:
     haze: Tensor  # amplitude [b, 1, depths, beams]
     cloud: Tensor  # [b, 1, depths, beams], by how much of itself the haze comes and goes
     flicker: Tensor  # [b, 1, 1, 1], amplitude of fresh speckle relative to the tissue
-    turn: Tensor  # [b, 2], rad: where its coming and going and the breath begin
+    turn: Tensor  # [b, 1], rad: where its coming and going begins
 
     def _grain(self, which: int, times_s: Tensor) -> Tensor:
         """[b, t, 2, depths, beams]: noise (0) or haze (1) of unit power, which keeps changing."""
@@ -146,7 +146,7 @@ class Restless:
 
         `pulse` [b, t], 0..1, is what of the heart beat the haze follows.
         """
-        sway = (times_s[None] * 5.1 + self.turn[:, :1]).sin() * 0.5
+        sway = (times_s[None] * 5.1 + self.turn).sin() * 0.5
         if pulse is not None:
             sway = sway + (pulse - 0.5)
         haze = self.haze * (1 + self.cloud * sway[..., None, None])  # [b, t, depths, beams]
@@ -154,10 +154,6 @@ class Restless:
         field[:, :, 1:].addcmul_(self._grain(1, times_s), fresh[:, :, None])
         field[:, :, 1:].addcmul_(self._grain(0, times_s), self.noise[:, :, None])
         field[:, :, 0] += haze.mul_(1 - STANDING_HAZE).add_(self.noise)
-
-    def breath(self, times_s: Tensor, period_s: Tensor) -> Tensor:
-        """[b, t], 0..1: how far the lung has slid."""
-        return 0.5 + 0.5 * (math.tau * times_s[None] / period_s[:, None] + self.turn[:, 1:2]).sin()
 
 
 def restless(settings: ScannerParameters, depth_cm: Tensor, generators: Sequence[Generator]) -> Restless:
@@ -170,7 +166,7 @@ def restless(settings: ScannerParameters, depth_cm: Tensor, generators: Sequence
     places = (evens(generators, (2, TURNS, 2), "cpu") * (margins + 1)).long()
     signs = (evens(generators, (2, TURNS), device) < 0.5).float() * 2 - 1
     level, cloud = (smooth_field(generators, cells, (DEPTHS, BEAMS), device) for cells in ((5, 5), (6, 6)))
-    turn = evens(generators, (2,), device) * math.tau
+    turn = evens(generators, (1,), device) * math.tau
     r = deep * _fit(depth_cm)
     # Depth compensation lifts the noise with the echoes (0.5 dB per cm and MHz, both ways) until it has no more gain.
     lift = 1.0 * _fit(settings.frequency_mhz) * (_fit(depth_cm) - r)

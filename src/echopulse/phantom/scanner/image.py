@@ -37,7 +37,7 @@ class Acquisition:
     blur: Blur
     restless: Restless
     static: Tensor  # [b, 1, 3, depths, beams], scatterers that stand still
-    shades: Tensor  # [b, 2, depths, beams], weakening of the echoes, lung out and lung in
+    shades: Tensor  # [b, 2, depths, beams], weakening of the echoes, breathed out and breathed in
     offset: Tensor  # [b, 1, depths, beams], grey value of an amplitude of 1
 
 
@@ -144,20 +144,21 @@ def form_image(
     field: Tensor,
     times_s: Tensor,
     pulse: Tensor | None = None,
+    breath: Tensor | None = None,
     shift_cm: Tensor | None = None,
 ) -> Tensor:
     """Pictures uint8 [b, t, size, size] of scatterers `field` [b, t, 3, depths, beams] at `times_s` [t].
 
     The field's channels are the amplitude without speckle, and its real and imaginary part with it, which moves with
-    the tissue. `pulse` [b, t], 0..1, is what of the heart beat the haze follows; `shift_cm` is explained at
-    `rotate_phase`.
+    the tissue. `pulse` [b, t], 0..1, is what of the heart beat the haze follows; `breath` [b, t], 1 in and -1 out, is
+    what the lung follows, which else stays halfway; `shift_cm` is explained at `rotate_phase`.
     """
     settings = acquisition.settings
     if shift_cm is not None:
         field = rotate_phase(field, shift_cm, settings)
-    slid = acquisition.restless.breath(times_s, settings.breath_s)[..., None, None]
-    out, lung = acquisition.shades[:, None, 0], acquisition.shades[:, None, 1]
-    field = torch.addcmul(acquisition.static, field, torch.lerp(out, lung, slid)[:, :, None])
+    out, covered = acquisition.shades[:, None, 0], acquisition.shades[:, None, 1]
+    slid = 0.5 if breath is None else (0.5 + 0.5 * breath)[..., None, None]
+    field = torch.addcmul(acquisition.static, field, torch.lerp(out, covered, slid)[:, :, None])
     acquisition.restless.add_to(field, times_s, pulse)
     power = envelope_power(acquisition.blur(field), settings.speckle_weight)
     level = torch.log(power.add_(1e-12)).mul_(_fit(0.5 * DB / settings.dynamic_range_db)).add_(acquisition.offset)

@@ -57,9 +57,8 @@ class ScannerParameters(Batch):
     rib_width: Tensor
     rib_edge: Tensor  # how soft its edge is, same unit
     lung_db: Tensor  # a curtain of lung over one side
-    lung_place: Tensor  # its edge; its sign is the side
+    lung_place: Tensor  # its edge halfway through a breath; its sign is the side
     lines_db: Tensor  # B-lines in it
-    breath_s: Tensor  # period of its sliding
     # What stands still or drifts before the heart
     clutter_db: Tensor  # near-field haze at the skin
     clutter_cm: Tensor  # depth over which it fades
@@ -120,7 +119,6 @@ def draw_scanner(n: int, generator: Generator, prior: str = "clinical", **pinned
         "lung_db": uniform(n, 10, 30, generator) * chance(n, 0.2, generator),
         "lung_place": uniform(n, 0.4, 0.9, generator) * (1 - 2 * chance(n, 0.3, generator).float()),
         "lines_db": uniform(n, -40, -26, generator),
-        "breath_s": uniform(n, 2.5, 6, generator),
         "clutter_db": uniform(n, -34, -20, generator),
         "clutter_cm": uniform(n, 1.0, 3.2, generator),
         "bands_db": uniform(n, -46, -20, generator),
