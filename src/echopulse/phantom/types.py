@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import torch
@@ -21,6 +21,12 @@ VIEWS = ("a4c", "a2c", "a3c", "plax", "psax_mitral", "psax_papillary", "psax_api
 LABELS = ("outside", "lv", "myocardium", "la", "rv", "ra", "aorta")
 
 Rows = TypeVar("Rows", bound="Batch")
+TIMED = "over time"
+
+
+def over_time() -> Any:
+    """A field of a `Batch` that has a value for every time, [b, t, ...]."""
+    return field(metadata={TIMED: True})
 
 
 class Batch:
@@ -35,15 +41,12 @@ class Batch:
         return self._each(lambda value: value[which])
 
     def between(self: Rows, when: slice) -> Rows:
-        """The same at some of the times; for motions, shapes and planes, whose first field has a value for every time.
-
-        What is [b, t, ...] with as many times as the first field is cut, all else kept.
-        """
-        times = getattr(self, fields(self)[0].name).shape[1]
-        return self._each(lambda value: value[:, when] if value.ndim > 1 and value.shape[1] == times else value)
+        """The same at some of the times: what is marked as being `over_time` is cut, all else kept."""
+        cut = {own.name: getattr(self, own.name)[:, when] for own in fields(self) if own.metadata.get(TIMED)}
+        return replace(self, **cut)
 
     def _each(self: Rows, change: Any) -> Rows:
-        return type(self)(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
+        return type(self)(**{own.name: change(getattr(self, own.name)) for own in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -104,15 +107,15 @@ class Motion(Batch):
     Fractions run from 0 to 1. `ef` and `edv_ml` are the heart's nominal values: those of a regular beat at rest.
     """
 
-    volume_ml: Tensor  # float32 [b, t], left ventricle
-    mitral_opening: Tensor  # float32 [b, t], 0 closed, 1 wide open
-    aortic_opening: Tensor  # float32 [b, t], 0 closed, 1 wide open
-    tricuspid_opening: Tensor  # float32 [b, t], 0 closed, 1 wide open
-    la_volume: Tensor  # float32 [b, t], 1 at the left atrium's largest volume (end-systole)
-    ra_volume: Tensor  # float32 [b, t], likewise
-    rv_fraction: Tensor  # float32 [b, t], 1 right-ventricular end-diastole, 0 end-systole
-    twist_rad: Tensor  # float32 [b, t], apex against base, positive counterclockwise seen from the apex; 0 at ED
-    dyssynchrony: Tensor  # float32 [b, t], septum ahead of the lateral wall, as a share of the stroke
+    volume_ml: Tensor = over_time()  # float32 [b, t], left ventricle
+    mitral_opening: Tensor = over_time()  # float32 [b, t], 0 closed, 1 wide open
+    aortic_opening: Tensor = over_time()  # float32 [b, t], 0 closed, 1 wide open
+    tricuspid_opening: Tensor = over_time()  # float32 [b, t], 0 closed, 1 wide open
+    la_volume: Tensor = over_time()  # float32 [b, t], 1 at the left atrium's largest volume (end-systole)
+    ra_volume: Tensor = over_time()  # float32 [b, t], likewise
+    rv_fraction: Tensor = over_time()  # float32 [b, t], 1 right-ventricular end-diastole, 0 end-systole
+    twist_rad: Tensor = over_time()  # float32 [b, t], apex against base, counterclockwise seen from the apex; 0 at ED
+    dyssynchrony: Tensor = over_time()  # float32 [b, t], septum ahead of the lateral wall, as a share of the stroke
     edv_ml: Tensor  # float32 [b]
     ef: Tensor  # float32 [b]
     ejection_onset_s: Tensor  # float32 [b, n], NaN padded

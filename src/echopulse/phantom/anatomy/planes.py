@@ -18,7 +18,7 @@ from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.shapes import half_width_cm, left_atrium_centre_cm, right_ventricle_around
 from echopulse.phantom.breath import inhaled
 from echopulse.phantom.priors import apply_pins, chance, check_prior, choice, normal, uniform
-from echopulse.phantom.types import VIEWS, Batch, Patients
+from echopulse.phantom.types import VIEWS, Batch, Patients, over_time
 
 APICAL, LONG, SHORT = "apical", "long", "short"
 VIEW_KINDS = {"a4c": APICAL, "a2c": APICAL, "a3c": APICAL, "plax": LONG} | {
@@ -118,9 +118,9 @@ def draw_probe(
 class Plane(Batch):
     """A picture's plane at t times, in heart coordinates (cm); `right` and `down` are unit vectors."""
 
-    origin: Tensor  # [b, t, 3], where the probe stands
-    right: Tensor  # [b, t, 3]
-    down: Tensor  # [b, t, 3]
+    origin: Tensor = over_time()  # [b, t, 3], where the probe stands
+    right: Tensor = over_time()  # [b, t, 3]
+    down: Tensor = over_time()  # [b, t, 3]
 
     @property
     def normal(self) -> Tensor:

@@ -18,7 +18,7 @@ from echopulse.phantom.anatomy.leaflets import Sheet, aortic_sheets, mitral_shee
 from echopulse.phantom.anatomy.planes import Plane
 from echopulse.phantom.anatomy.wall import HeartShape
 from echopulse.phantom.texture import evens, normals
-from echopulse.phantom.types import Batch, Motion
+from echopulse.phantom.types import Batch, Motion, over_time
 
 PATCH_SIZE = (72, 104)  # samples down and across
 KEPT = 352  # points at most that are drawn, those nearest to the plane
@@ -32,17 +32,12 @@ NARROWEST_CM = 0.10  # of a blob, so that the lattice does not show
 class Valves(Batch):
     """Points of all leaflets that the picture can show; picture coordinates are cm right of and below the probe."""
 
-    x_cm: Tensor  # [b, t, p]
-    y_cm: Tensor  # [b, t, p]
-    strength: Tensor  # [b, t, p]
+    x_cm: Tensor = over_time()  # [b, t, p]
+    y_cm: Tensor = over_time()  # [b, t, p]
+    strength: Tensor = over_time()  # [b, t, p]
     phase: Tensor  # [b, p, 2], cos and sin
     blob_cm: Tensor  # [b]
     box: Tensor  # [b, 4], left, right, top, bottom of the patch that holds them, cm
-
-    def between(self, when: slice) -> Valves:
-        """The same at some of the times."""
-        parts = (self.x_cm[:, when], self.y_cm[:, when], self.strength[:, when])
-        return Valves(*parts, self.phase, self.blob_cm, self.box)
 
 
 def _texture(generators: Sequence[Generator], sheets: list[Sheet]) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ from echopulse.phantom.anatomy.shapes import (
     right_ventricle_down,
     territory_weight,
 )
-from echopulse.phantom.types import Batch, Motion
+from echopulse.phantom.types import Batch, Motion, over_time
 
 APEX_PART = 1 / 3  # of the length, over which the apex's rest gives way to the even shortening of the rest
 BASE_REST = 0.3  # by how much less than elsewhere the cavity narrows at the annulus, which is fibrous
@@ -48,11 +48,11 @@ class HeartShape(Batch):
     is profile(s) * (A^2 - inward * m + lead * cos(phi - septum)) with m = 1 - regional * W and W the regional weight.
     """
 
-    length_cm: Tensor  # [b, t], apex to annulus plane
-    stretch: Tensor  # [b, t], sigma - 1 beyond the apical part: how much longer the reference heart is there
-    inward: Tensor  # [b, t] cm^2, solved so that the volume is exact
-    regional: Tensor  # [b, t], 1; less where a full regional difference would turn the cavity inside out
-    lead: Tensor  # [b, t] cm^2, how far the septum is ahead, negative where ahead
+    length_cm: Tensor = over_time()  # [b, t], apex to annulus plane
+    stretch: Tensor = over_time()  # [b, t], sigma - 1 beyond the apical part: by how much the reference is longer
+    inward: Tensor = over_time()  # [b, t] cm^2, solved so that the volume is exact
+    regional: Tensor = over_time()  # [b, t], 1; less where all of the difference would turn the cavity inside out
+    lead: Tensor = over_time()  # [b, t] cm^2, how far the septum is ahead, negative where ahead
     half_width_cm: Tensor  # [b], A: of the reference heart at its widest
 
 
