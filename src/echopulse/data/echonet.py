@@ -17,12 +17,12 @@ import numpy as np
 
 from echopulse.data.cycles import traced_frames
 from echopulse.data.form import Form
-from echopulse.data.outlines import simpson_discs
-from echopulse.data.pairs import APICAL, facts
+from echopulse.data.pairs import facts
 from echopulse.data.records import write_record
+from echopulse.echo.ventricle import simpson_discs
 from echopulse.files import write_json, write_text
 from echopulse.phantom import PhantomClips
-from echopulse.phantom.types import Truth
+from echopulse.phantom.types import APICAL_VIEWS, Truth
 
 LIST = ("FileName", "EF", "ESV", "EDV", "FrameHeight", "FrameWidth", "FPS", "NumberOfFrames", "Split")
 TRACINGS = ("FileName", "X1", "Y1", "X2", "Y2", "Frame")
@@ -111,6 +111,6 @@ def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
 
 
 ECHONET = Form(
-    name="echonet", fps=50.0, seconds=2.6, size=112, views=("a4c",), possible=APICAL, beating=True,
+    name="echonet", fps=50.0, seconds=2.6, size=112, views=("a4c",), possible=APICAL_VIEWS, beating=True,
     files=_files, write=_write, finish=_finish, tables=("FileList.csv", "VolumeTracings.csv"),
 )  # fmt: skip

@@ -10,13 +10,11 @@ import numpy as np
 import torch
 
 from echopulse.data.form import Form
-from echopulse.data.outlines import outline, simpson_discs
 from echopulse.data.records import NOTICE, write_record, write_table
 from echopulse.files import write_json
 from echopulse.phantom import PhantomClips
 from echopulse.phantom.types import LABELS, ORIGINS, Truth
 
-APICAL = ("a4c", "a2c", "a3c")  # Simpson's discs stand across the long axis of an apical view
 ENDINGS = (".mp4", ".npz", ".hea", ".dat", ".atr", ".csv", ".json")
 PER_CLIP = (
     "labels", "volume_ml", "mitral_opening", "aortic_opening", "tricuspid_opening", "lv_length_cm", "ef_per_beat",
@@ -45,11 +43,10 @@ def write_pair(made: PhantomClips, i: int, stem: Path, *, simulated_ecg: bool = 
     clip, ecg = made.clip(i), made.ecg_of(i)
     write_clip(clip, stem.with_suffix(".mp4"), plain=True, force=True)
     arrays = {name: getattr(truth, name)[i].cpu().numpy() for name in PER_CLIP}
-    masks = truth.lv_mask[i].cpu().numpy()
     arrays |= {
         "label_names": np.array(LABELS),
-        "lv_outline": np.stack([outline(mask) for mask in masks]),
-        "simpson_ml": simpson_volumes(masks, truth.view[i], float(truth.pixel_spacing_cm[i])),
+        "lv_outline": truth.contours(slice(i, i + 1))[0].numpy(),
+        "simpson_ml": truth.simpson_ml(slice(i, i + 1))[0].numpy(),
         "ecg": ecg.samples,
         "ecg_times": ecg.times_s,
         "leads": np.array(ecg.leads),
@@ -60,15 +57,6 @@ def write_pair(made: PhantomClips, i: int, stem: Path, *, simulated_ecg: bool = 
     write_record(ecg, truth, i, stem.parent, stem.name, simulated=simulated_ecg)
     write_table(ecg, stem.with_suffix(".csv"))
     write_json(facts(made, i), stem.with_suffix(".json"))
-
-
-def simpson_volumes(masks: np.ndarray, view: str, pixel_cm: float) -> np.ndarray:
-    """What Simpson's rule makes of one apical plane: masks bool [t, h, w] -> ml, float32 [t]; NaN in other views."""
-    volumes = np.full(len(masks), np.nan, np.float32)
-    for t, mask in enumerate(masks if view in APICAL else ()):
-        discs = simpson_discs(mask)
-        volumes[t] = np.nan if discs is None else discs.volume_ml(pixel_cm)
-    return volumes
 
 
 def facts(made: PhantomClips, i: int) -> dict[str, Any]:

@@ -19,14 +19,14 @@ from echopulse.measure.cycle import (
 )
 from echopulse.measure.segmenter import Segmenter, SegmenterConfig, segment
 from echopulse.measure.types import Measurement
-from echopulse.measure.volumes import Volumes, long_axis, measure_volumes
+from echopulse.measure.volumes import Volumes, measure_volumes
 
 if TYPE_CHECKING:
     from echopulse.echo.types import Clip
 
 __all__ = [
     "Cycles", "Measurement", "Segmenter", "SegmenterConfig", "Volumes", "ejection_fraction_overall", "find_cycles",
-    "long_axis", "measure_clip", "measure_masks", "measure_volumes", "phase_times", "segment", "smooth_curve",
+    "measure_clip", "measure_masks", "measure_volumes", "phase_times", "segment", "smooth_curve",
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,7 @@ PATHOLOGIES = ("healthy", "hypertensive", "ischaemic", "dilated", "hypertrophic"
 TERRITORIES = ("none", "lad", "lcx", "rca")
 ORIGINS = ("sinus", "atrial", "ventricular", "escape", "paced")  # where a beat begins
 VIEWS = ("a4c", "a2c", "a3c", "plax", "psax_mitral", "psax_papillary", "psax_apical")
+APICAL_VIEWS = VIEWS[:3]  # those that show the whole long axis, apex above
 LABELS = ("outside", "lv", "myocardium", "la", "rv", "ra", "aorta")
 
 Rows = TypeVar("Rows", bound="Batch")
@@ -163,3 +165,32 @@ class Truth:
     def lv_mask(self) -> Tensor:
         """bool [b, t, h, w]: the left-ventricular cavity from apex to annulus plane."""
         return self.labels == LABELS.index("lv")
+
+    def contours(self, clips: slice = slice(None), points: int = 64) -> Tensor:
+        """Outlines of `lv_mask` in some of the clips, float32 [b, t, points, 2] as (column, row) of the picture.
+
+        Evenly spaced, clockwise from above the middle; a pixel's centre has whole coordinates. NaN where no cavity is
+        seen. Worked out anew by every call, in milliseconds per frame.
+        """
+        from echopulse.echo.ventricle import outline
+
+        masks = self._lv_masks(clips)
+        lines = np.array([[outline(mask, points) for mask in clip] for clip in masks], np.float32)
+        return torch.from_numpy(lines.reshape(*masks.shape[:2], points, 2))
+
+    def simpson_ml(self, clips: slice = slice(None)) -> Tensor:
+        """What Simpson's rule makes of `lv_mask` in one plane, ml, float32 [b, t]; NaN but in apical views.
+
+        It errs against `volume_ml` as a reader of the picture would. Worked out anew by every call.
+        """
+        from echopulse.echo.ventricle import find_chords
+
+        masks, views = self._lv_masks(clips), self.view[clips]
+        volumes = np.full(masks.shape[:2], np.nan, np.float32)
+        for i, spacing_cm in enumerate(self.pixel_spacing_cm[clips].tolist()):
+            if views[i] in APICAL_VIEWS:
+                volumes[i] = find_chords(masks[i]).volumes * spacing_cm**3
+        return torch.from_numpy(volumes)
+
+    def _lv_masks(self, clips: slice) -> np.ndarray:
+        return (self.labels[clips] == LABELS.index("lv")).cpu().numpy()

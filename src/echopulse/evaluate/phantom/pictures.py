@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from echopulse.echo.ventricle import biplane_volumes, find_chords
 from echopulse.evaluate.phantom import image, speckle
 from echopulse.evaluate.phantom.hearts import Arrays
-from echopulse.evaluate.phantom.volumes import VolumeErrors, biplane_simpson, volume_errors
-from echopulse.measure.volumes import measure_volumes
+from echopulse.evaluate.phantom.volumes import VolumeErrors, volume_errors
 from echopulse.phantom.scanner.beam import BEAMS, DEPTHS, beam_blur
 from echopulse.phantom.scanner.settings import draw_scanner
 from echopulse.phantom.simulate import PhantomClips, simulate, simulate_study, stream
@@ -91,7 +91,7 @@ def sample_study(n: int, seed: int) -> Arrays:
     for i in range(n):
         masks = [part.truth.lv_mask[i].numpy() for part in (four, two)]
         spacing = [float(part.truth.pixel_spacing_cm[i]) for part in (four, two)]
-        both = volume_errors(biplane_simpson(*masks, *spacing), four.truth.volume_ml[i].double().numpy())
+        both = volume_errors(biplane_volumes(*masks, *spacing), four.truth.volume_ml[i].double().numpy())
         columns["biplane"].append(np.abs(both.volume))
         columns["ef"].append(both.ef_points)
         one = _single_plane(four, i)
@@ -112,7 +112,7 @@ def sample_round(n: int, seed: int) -> Arrays:
 
 def _single_plane(clips: PhantomClips, i: int) -> VolumeErrors:
     spacing = float(clips.truth.pixel_spacing_cm[i])
-    measured = measure_volumes(clips.truth.lv_mask[i].numpy(), spacing).simpson
+    measured = find_chords(clips.truth.lv_mask[i].numpy()).volumes * spacing**3
     return volume_errors(measured, clips.truth.volume_ml[i].double().numpy())
 
 
