@@ -250,8 +250,18 @@ def test_a_lead_is_the_same_alone_and_among_others(recording):
 def test_some_leads_are_upside_down_off_or_of_another_device(patients):
     parameters = draw_electrocardiogram(patients(2000), generator(), leads=2)
     assert 0.09 < (parameters.recorder_gain < 0).float().mean() < 0.15
-    assert parameters.connected[:, 0].all() and 0.01 < (~parameters.connected[:, 1]).float().mean() < 0.08
+    off = ~parameters.connected
+    assert ((off.float().mean(0) > 0.01) & (off.float().mean(0) < 0.08)).all()  # the first one as often as the second
     assert set(parameters.lead.flatten().tolist()) == set(range(12))
+
+
+@pytest.mark.parametrize("leads", [1, 2, ("V5", "II")])
+def test_at_least_one_lead_is_on_and_those_that_are_stay_as_they_were(patients, leads):
+    drawn = draw_electrocardiogram(patients(2000), generator(), leads=leads)
+    assert drawn.connected.any(1).all()
+    twelve = draw_electrocardiogram(patients(2000), generator(), leads=LEADS).connected.gather(1, drawn.lead)
+    some = twelve.any(1)
+    assert torch.equal(drawn.connected[some], twelve[some])
 
 
 def test_neurokit_finds_the_beats(patients):

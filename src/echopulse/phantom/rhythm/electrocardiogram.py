@@ -95,7 +95,8 @@ def draw_electrocardiogram(
     recording, per_lead = _draw_recording(n, generator, easy)
     per_lead["lead_vectors"] = vectors
     chosen = {name: _of_leads(value, lead) for name, value in per_lead.items()}
-    chosen["connected"][:, 0] = True  # nobody records nothing
+    connected = chosen["connected"]
+    connected[:, 0] |= ~connected.any(1)  # nobody records nothing: where all would be off, the first is on
     values = apply_pins(waves | recording | chosen, pinned, "electrocardiogram")
     return ElectrocardiogramParameters(lead=lead, **values)
 
