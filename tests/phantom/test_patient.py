@@ -109,8 +109,20 @@ def test_names_are_resolved_one_by_one_or_in_lists():
         ({"edv_ml": "big"}, "number"),
         ({"kind": "af"}, "rhythm"),
         ({"rhythm": ["af", "vt"]}, "2 values"),
+        ({"ef": [0.2, 0.4]}, "2 values of ef were given for 3 hearts; give one, or one for each"),
+        ({"ef": "0.2,0.4"}, "ef is a number; got '0.2,0.4'; give one, or one for each heart"),
+        ({"ef": None}, "ef is a number; got None"),
+        ({"ef": [[0.2], [0.3], [0.4]]}, r"ef of shape \[3, 1\]"),
+        ({"female": 0.5}, "female is 1 or 0, for yes or no; got 0.5"),
+        ({"female": [0, 1, 0.2]}, "female is 1 or 0"),
     ],
 )
 def test_impossible_values_are_refused_with_what_is_allowed(pin, hint):
     with pytest.raises(InputError, match=hint):
         patients(3, **pin)
+
+
+def test_a_number_for_each_patient_is_taken_in_its_place():
+    drawn = patients(3, ef=[0.2, 0.4, 0.6], female=torch.tensor([1.0, 0.0, 1.0]), age_years=50)
+    assert drawn.ef.tolist() == pytest.approx([0.2, 0.4, 0.6]) and drawn.female.tolist() == [1, 0, 1]
+    assert drawn.age_years.tolist() == [50, 50, 50]

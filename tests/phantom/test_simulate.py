@@ -12,7 +12,7 @@ from echopulse.phantom import draw_phantom, simulate, simulate_study
 from echopulse.phantom.limits import LIMITS
 from echopulse.phantom.parameters import STAGES
 from echopulse.phantom.priors import NAMES
-from echopulse.phantom.types import LABELS, VIEWS
+from echopulse.phantom.types import LABELS, ORIGINS, VIEWS
 
 SMALL = {"frames": 8, "size": 64, "fps": 25.0}
 STEADY = {"rhythm": "sinus", "conduction": "normal", "heart_rate_bpm": 75, "ef": 0.6}
@@ -96,9 +96,49 @@ def test_hearts_follow_the_beats_they_are_given():
     assert len(largest) == 4
 
 
+def test_given_beats_begin_where_they_are_said_to():
+    names = ["sinus", "ventricular", "sinus", "atrial"]
+    given = {"r_peaks_s": torch.tensor([0.3, 0.8, 1.9, 2.5]), "origins": names, "conduction": "normal", "ef": 0.6}
+    truth = simulate(2, view="a4c", frames=1, size=16, seed=1, **given).truth
+    for i in range(2):
+        assert [ORIGINS[k] for k in truth.origin[i, -4:]] == names and set(truth.origin[i, :-4].tolist()) == {0}
+        assert truth.p_onsets_s[i, -3].isnan() and truth.p_onsets_s[i, -2].isfinite()
+        assert truth.ef_per_beat[i, -3] < 0.8 * truth.ef_per_beat[i, -4]
+    indices = torch.tensor([ORIGINS.index(name) for name in names]).expand(2, -1)
+    again = simulate(2, view="a4c", frames=1, size=16, seed=1, **given | {"origins": indices})
+    assert torch.equal(again.truth.origin, truth.origin)
+
+
+def test_a_study_follows_given_beats_as_one_clip_does():
+    given = {"r_peaks_s": torch.tensor([0.1, 0.9, 1.4]), "p_onsets_s": torch.tensor([-0.06, 0.74, torch.nan]),
+             "origins": ("sinus", "sinus", "ventricular"), "seed": 3, **SMALL}  # fmt: skip
+    study = simulate_study(1, views=("a4c", "plax"), **given)
+    for view, clips in study.items():
+        one = simulate(1, view=view, **given)
+        assert torch.equal(clips.frames, one.frames) and torch.equal(clips.ecg, one.ecg)
+        assert torch.equal(clips.truth.r_peaks_s[:, -3:], given["r_peaks_s"][None])
+
+
 def test_beats_that_do_not_rise_are_refused():
     with pytest.raises(InputError, match="rising times"):
         simulate(1, r_peaks_s=torch.tensor([1.0, 0.5]), **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"origins": ["sinus"]}, "give their r_peaks_s too"),
+        ({"p_onsets_s": torch.zeros(2)}, "give their r_peaks_s too"),
+        ({"r_peaks_s": [0.1, 0.9], "origins": ["sinus"]}, r"origins of shape \[1\] for beats \[1, 2\]"),
+        ({"r_peaks_s": [0.1, 0.9], "p_onsets_s": [0.0]}, "P onsets of shape"),
+        ({"r_peaks_s": [0.1], "origins": ["liver"]}, "origin 'liver' is unknown; choose out of sinus, atrial"),
+        ({"r_peaks_s": [0.1], "origins": torch.tensor([9])}, "whole numbers from 0 to 4"),
+    ],
+)
+def test_beats_that_do_not_fit_together_are_refused(wrong, told):
+    for make in (simulate, simulate_study):
+        with pytest.raises(InputError, match=told):
+            make(1, **SMALL, **wrong)
 
 
 def test_a_standing_heart_stays_the_same():
@@ -118,7 +158,7 @@ def test_every_number_that_can_be_pinned_has_limits_and_is_drawn_within_them():
     for stage in STAGES:
         for field in fields(STAGES[stage]):
             values = getattr(getattr(drawn, stage), field.name)
-            if field.name not in NAMES and torch.is_tensor(values):
+            if field.name not in (*NAMES, "lead") and torch.is_tensor(values):
                 low, high = LIMITS[field.name]
                 assert low - 1e-6 <= float(values.min()) and float(values.max()) <= high + 1e-6, field.name
 
@@ -140,6 +180,7 @@ def test_nouns_of_the_other_rooms(clips):
         ({"depth_cm": 2}, "between 6 and 30"),
         ({"rhythm": "polka"}, "polka.*sinus, af"),
         ({"view": "subcostal"}, "subcostal.*a4c"),
+        ({"lead": 1}, "leads by name or number"),
         ({"leads": ["II", "X9"]}, "X9"),
         ({"n": 0}, "at least one"),
         ({"fps": 0.0}, "frames/s"),

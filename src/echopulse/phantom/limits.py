@@ -121,7 +121,6 @@ LIMITS = {
     "pause_at": (0, 1),
     "pause_every_s": (2, 600),
     "pause_escape": (0, 1),
-    "lead": (0, 11),
     "lead_vectors": (-10, 10),
     "qrs_at": (-1, 2),
     "qrs_width": (0.01, 1),
@@ -191,3 +190,4 @@ LIMITS = {
     "haze_cm": (0.2, 20),
     "noise_db": (-90, 0),
 }
+YES_OR_NO = ("female", "harmonic", "pause_escape", "escape_wide", "connected")  # 1 or 0, nothing between

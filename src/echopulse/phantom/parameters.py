@@ -64,8 +64,11 @@ def sort_pins(pinned: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Each pinned value under the stages that have a parameter of its name; an unknown name is an InputError.
 
     What the stages take over from the patient (ejection fraction, volume, ...) belongs to the patient alone.
+    Leads are asked for, not pinned.
     """
-    names = {stage: {field.name for field in fields(kind)} for stage, kind in STAGES.items()}
+    names = {stage: {field.name for field in fields(kind)} - {"lead"} for stage, kind in STAGES.items()}
+    if "lead" in pinned:
+        raise InputError("lead is not a parameter to pin; ask for leads by name or number, as in leads=('II', 'V5').")
     pins: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
     for name, value in pinned.items():
         homes = [stage for stage in STAGES if name in names[stage]]

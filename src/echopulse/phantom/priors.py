@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from echopulse.errors import InputError
-from echopulse.phantom.limits import LIMITS
+from echopulse.phantom.limits import LIMITS, YES_OR_NO
 from echopulse.phantom.types import CONDUCTIONS, PATHOLOGIES, RHYTHMS, TERRITORIES, VIEWS
 
 PRIORS = ("easy", "clinical", "uniform")
@@ -104,7 +104,8 @@ def index_of(name: str, value: Any) -> Tensor:
 def apply_pins(values: dict[str, Tensor], pinned: dict[str, Any], stage: str) -> dict[str, Tensor]:
     """`values` with the pinned ones replaced by the number, tensor or name given for them.
 
-    Pins are applied after drawing, so that pinning one value leaves the draws of the others as they were.
+    Pins are applied after drawing, so that pinning one value leaves the draws of the others as they were. InputError
+    for an unknown name, for what is no number or none of the names, for what lies beyond `LIMITS`, for a wrong count.
     """
     unknown = sorted(set(pinned) - set(values))
     if unknown:
@@ -114,24 +115,41 @@ def apply_pins(values: dict[str, Tensor], pinned: dict[str, Any], stage: str) ->
     for name, value in pinned.items():
         drawn = values[name]
         given = index_of(name, value) if name in NAMES else _number(name, value, drawn.dtype, stage)
-        low, high = LIMITS.get(name, (-math.inf, math.inf))
-        if not bool(((given >= low) & (given <= high)).all()):
-            raise InputError(f"the {stage}'s {name} lies between {low:g} and {high:g}; got {value}.")
-        while 0 < given.ndim < drawn.ndim:
-            given = given[..., None]
-        if given.ndim and given.shape[0] not in (1, drawn.shape[0]):
-            raise InputError(
-                f"{given.shape[0]} values of {name} were given for {drawn.shape[0]} hearts; give one, or one for each."
-            )
-        replaced[name] = given.expand(drawn.shape).clone()
+        replaced[name] = _fitted(name, given, drawn.shape)
     return replaced
 
 
 def _number(name: str, value: Any, dtype: torch.dtype, stage: str) -> Tensor:
+    """The value as numbers of any shape, if a heart can have them."""
     try:
-        given = torch.as_tensor(value, dtype=dtype)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the {stage}'s {name} is a number; got {value!r}.") from error
+        given = torch.as_tensor(value, dtype=dtype if dtype.is_floating_point else torch.float64, device="cpu")
+    except (TypeError, ValueError, RuntimeError) as error:
+        hint = "give one, or one for each heart"
+        raise InputError(f"the {stage}'s {name} is a number; got {value!r}; {hint}.") from error
     if not bool(given.isfinite().all()):
         raise InputError(f"the {stage}'s {name} is a number; got {value!r}.")
-    return given
+    low, high = LIMITS.get(name, (-math.inf, math.inf))
+    if not bool(((given >= low) & (given <= high)).all()):
+        raise InputError(f"the {stage}'s {name} lies between {low:g} and {high:g}; got {value}.")
+    if name in YES_OR_NO and not bool(((given == 0) | (given == 1)).all()):
+        raise InputError(f"the {stage}'s {name} is 1 or 0, for yes or no; got {value}.")
+    if not dtype.is_floating_point and not torch.equal(given, given.round()):
+        raise InputError(f"the {stage}'s {name} is a whole number; got {value}.")
+    return given.to(dtype)
+
+
+def _fitted(name: str, given: Tensor, shape: torch.Size) -> Tensor:
+    """One value, one per heart, or whatever else fits, spread over the `shape` of a parameter."""
+    hearts = shape[0]
+    if given.ndim and given.shape[0] not in (1, hearts):
+        raise InputError(
+            f"{given.shape[0]} values of {name} were given for {hearts} {'heart' if hearts == 1 else 'hearts'}; "
+            "give one, or one for each heart."
+        )
+    while 0 < given.ndim < len(shape):
+        given = given[..., None]
+    try:
+        return given.expand(shape).clone()
+    except RuntimeError as error:
+        wanted = f"one value, one for each heart, or {list(shape)}"
+        raise InputError(f"{name} of shape {list(given.shape)} was given; give {wanted}.") from error
