@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from echopulse.phantom.anatomy.deformation import material_points
+from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.labels import chamber_map, displacement, label_picture
 from echopulse.phantom.anatomy.planes import Plane, cut, heart_points, picture_depth_cm, reference_cut
 from echopulse.phantom.anatomy.slab import Slab, reference_slab, sample_slab, slab_points
@@ -22,6 +24,7 @@ from echopulse.phantom.scanner.image import Acquisition, form_image, prepare, sh
 from echopulse.phantom.types import Motion
 
 CPU_CHUNK, GPU_CHUNK = 13, 1024  # frames rendered at once: what fits the cache, or fills the device
+POLAR_NODES = (64, 48)  # depths and beams at which the tissue's movement is worked out
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def _render(subject: _Subject, when: slice) -> tuple[Tensor, Tensor, Tensor | No
     anatomy, acquisition = subject.parameters.anatomy, subject.acquisition
     motion, shape, plane = (part.between(when) for part in (subject.motion, subject.shape, subject.plane))
     points = heart_points(plane, acquisition.x_cm, acquisition.y_cm)
-    painted = material_points(anatomy, shape, motion, *points)
+    painted = _painted_places(anatomy, (motion, shape, plane), acquisition, points)
     field = sample_slab(subject.slab, subject.tissue, *painted)
     field += paint_valves(subject.valves.between(when), acquisition.x_cm, acquisition.y_cm)
     deeper = shift_along_beam(points, painted, plane.origin)
@@ -145,3 +148,23 @@ def _render(subject: _Subject, when: slice) -> tuple[Tensor, Tensor, Tensor | No
         first = tuple(part.between(slice(0, 1)) for part in (subject.motion, subject.shape, subject.plane))
         moved = displacement(anatomy, (motion, shape, plane), first, points)
     return frames, labels, moved
+
+
+def _painted_places(
+    anatomy: AnatomyParameters,
+    now: tuple[Motion, HeartShape, Plane],
+    acquisition: Acquisition,
+    points: tuple[Tensor, Tensor, Tensor],
+) -> tuple[Tensor, ...]:
+    """`material_points` of the polar samples `points`, cheaper: how far tissue has moved is smooth and interpolated."""
+    motion, shape, plane = now
+    size = points[0].shape[2:]
+    x, y = (_resample(place[:, None], POLAR_NODES)[:, 0] for place in (acquisition.x_cm, acquisition.y_cm))
+    nodes = heart_points(plane, x, y)
+    was = material_points(anatomy, shape, motion, *nodes)
+    back = torch.cat([then - here for then, here in zip(was, nodes, strict=True)], 1)
+    return tuple(place + way for place, way in zip(points, _resample(back, size).chunk(3, 1), strict=True))
+
+
+def _resample(field: Tensor, size: Sequence[int]) -> Tensor:
+    return F.interpolate(field, size=tuple(size), mode="bilinear", align_corners=True)

@@ -17,7 +17,7 @@ from echopulse.phantom.types import LABELS, Motion
 REFINEMENTS, STEP = 6, 0.7
 CHAMBERS = ("rv", "ra", "la", "aorta")  # each hides those before it; the left ventricle hides them all
 MAP_SIZE = (96, 112)  # samples of a map of distances, which are smooth
-PICTURE_POINTS = 96  # to a side, from which a picture's labels are interpolated
+PICTURE_POINTS = 64  # to a side, from which a picture's labels are interpolated
 
 
 def chamber_map(anatomy: AnatomyParameters, slab: Slab) -> Tensor:
@@ -86,8 +86,8 @@ def _topmost(inside: dict[str, Tensor]) -> Tensor:
     """uint8 label of the last of the named places that a point lies in."""
     first = next(iter(inside.values()))
     labels = torch.zeros(first.shape, dtype=torch.uint8, device=first.device)
-    for name, where in inside.items():
-        labels.masked_fill_(where, LABELS.index(name))
+    for name, where in inside.items():  # bytes that wrap around: many times faster than filling by a mask
+        labels.addcmul_(where.view(torch.uint8), LABELS.index(name) - labels)
     return labels
 
 
