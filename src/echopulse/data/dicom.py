@@ -20,36 +20,17 @@ from echopulse.data.pairs import facts
 from echopulse.data.records import NOTICE, write_record
 from echopulse.files import write_json
 from echopulse.phantom import PhantomClips
-from echopulse.phantom.scanner.overlays import Box, Screen, draw_look, print_overlays
-from echopulse.phantom.simulate import stream
+from echopulse.phantom.scanner.overlays import Box, Screen
+from echopulse.phantom.screen import heart_rate, print_screen
 from echopulse.phantom.types import VIEWS
 
 ULTRASOUND_MULTIFRAME = "1.2.840.10008.5.1.4.1.1.3.1"
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
 JPEG_QUALITY = 92
-SCREEN = (800, 600)  # pixels across and down
-LOOK_STREAM = 20  # of a seed, for the looks of the screen
 # DICOM PS3.3 C.8.5.5: what a region shows, of what, in which units
 TWO_D, WAVEFORM = 1, 4
 TISSUE, ECG_TRACE = 1, 10
 NO_UNIT, CENTIMETRE, SECOND = 0, 3, 4
-
-
-def print_screen(made: PhantomClips, i: int) -> Screen:
-    """Clip i on the monitor of a machine that its seed decides, with the first lead of its ECG."""
-    clip, ecg = made.clip(i), made.ecg_of(i)
-    return print_overlays(
-        clip.frames, clip.sector, clip.times_s, pixel_spacing_cm=clip.pixel_spacing_cm,
-        look=draw_look(stream(made.seed, LOOK_STREAM)), ecg=(np.nan_to_num(ecg.samples[0]), ecg.times_s), size=SCREEN,
-        heart_rate_bpm=heart_rate(made, i), fps=made.fps,
-    )  # fmt: skip
-
-
-def heart_rate(made: PhantomClips, i: int) -> float | None:
-    """60 over the median interval of the beats around clip i; None where there are fewer than two."""
-    peaks = made.truth.r_peaks_s[i].cpu().numpy()
-    intervals = np.diff(np.sort(peaks[np.isfinite(peaks)]))
-    return float(60 / np.median(intervals)) if len(intervals) else None
 
 
 def write_cine(made: PhantomClips, i: int, path: Path, number: int) -> None:
