@@ -12,12 +12,13 @@ from torch import Generator, Tensor
 from echopulse.errors import InputError
 from echopulse.phantom.anatomy.heart import draw_anatomy
 from echopulse.phantom.anatomy.planes import draw_probe
+from echopulse.phantom.given import following, given_beats
 from echopulse.phantom.mechanics import contract, draw_mechanics
 from echopulse.phantom.parameters import PhantomParameters, sort_pins
 from echopulse.phantom.patient import draw_patients
 from echopulse.phantom.priors import check_prior, choice, index_of
 from echopulse.phantom.rhythm.electrocardiogram import draw_electrocardiogram, synthesize_ecg
-from echopulse.phantom.rhythm.timing import WARM_UP_BEATS, beat_times, beats_at, draw_rhythm
+from echopulse.phantom.rhythm.timing import beat_times, draw_rhythm
 from echopulse.phantom.scan import Scan, scan
 from echopulse.phantom.scanner.settings import draw_scanner
 from echopulse.phantom.truth import exact_truth
@@ -29,8 +30,18 @@ if TYPE_CHECKING:
 
 CLIPS_AT_ONCE_CPU = 4
 CLIPS_AT_ONCE_GPU = 64
-USUAL_RR_S = 0.8
 View = str | Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class EcgSource:
+    """The recording of somebody else's heart that simulated hearts follow, and whose ECG stands beside their clips."""
+
+    file: str  # its name, without folders
+    at_s: float  # where in it the first frame lies, in seconds from its start
+
+    def __str__(self) -> str:
+        return f"{self.file}, from {self.at_s:.3f} s on"
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class PhantomClips:
     seed: int
     fps: float
     ecg_rate_hz: float
+    ecg_source: EcgSource | None = None  # None: the ECG is simulated, as the pictures are
 
     def clip(self, i: int) -> Clip:
         """Echo clip number i."""
@@ -59,7 +71,7 @@ class PhantomClips:
             pixel_spacing_cm=float(self.truth.pixel_spacing_cm[i]),
             sector=self.truth.sector[i].cpu().numpy(),
             synthetic=True,
-            provenance={"source": "simulated heart and scanner", "seed": str(self.seed), "index": str(i)},
+            provenance={"source": "simulated heart and scanner", **self._place(i)},
         )
 
     def ecg_of(self, i: int) -> ECG:
@@ -71,8 +83,17 @@ class PhantomClips:
             rate_hz=self.ecg_rate_hz,
             leads=self.lead_names[i],
             start_s=float(self.ecg_times_s[0]),
-            provenance={"source": "simulated heart", "seed": str(self.seed), "index": str(i)},
+            provenance=self._ecg_provenance(i),
         )
+
+    def _place(self, i: int) -> dict[str, str]:
+        place = {"seed": str(self.seed), "index": str(i)}
+        return place if self.ecg_source is None else place | {"beats": f"those of the recording {self.ecg_source}"}
+
+    def _ecg_provenance(self, i: int) -> dict[str, str]:
+        if self.ecg_source is None:
+            return {"source": "simulated heart", **self._place(i)}
+        return {"source": f"the recording {self.ecg_source}", "path": self.ecg_source.file}
 
 
 @dataclass(frozen=True)
@@ -138,6 +159,7 @@ def simulate(
     ecg_after_s: float = 0.4,
     r_peaks_s: Tensor | None = None,
     p_onsets_s: Tensor | None = None,
+    origins: Sequence[str] | Tensor | None = None,
     displacement: bool = False,
     device: torch.device | str = "cpu",
     **pinned: Any,
@@ -147,7 +169,8 @@ def simulate(
     The ECG begins `ecg_before_s` before the first frame and ends `ecg_after_s` after the last. `view` is a name, a
     list of names to draw from, or None for all of them; `leads` a number of leads drawn by chance, or their names.
     `r_peaks_s` and `p_onsets_s` ([k] or [n, k] seconds from the first frame, NaN where a beat has no P wave) make the
-    hearts beat when a given recording says so. All n are drawn together: heart i of a batch of six is not heart i of a
+    hearts beat when a given recording says so, and `origins` (k names out of ORIGINS, or their indices [k] or [n, k])
+    from where; see `given_beats`. All n are drawn together: heart i of a batch of six is not heart i of a
     batch of three, but the same call gives the same bytes. `displacement` adds, for every pixel, how far its tissue
     lies from where it was in the first frame. Any parameter of any stage may be pinned by name:
     `simulate(4, rhythm="af", ef=0.3)`.
@@ -155,12 +178,10 @@ def simulate(
     frames = _frame_count(n, frames, seconds, fps)
     if not 16 <= size <= 1024:
         raise InputError(f"pictures of {size} by {size} pixels were asked for; from 16 to 1024 can be made.")
-    if r_peaks_s is not None:
-        pinned = {"rhythm": "sinus"} | pinned  # what beats does not stand still
+    given, pinned = following(r_peaks_s, p_onsets_s, origins, pinned)
     parameters = draw_phantom(n, seed, prior, view=view, leads=leads, **pinned)
     times_s = torch.arange(frames) / fps
     span = _recorded_span(frames / fps, ecg_before_s, ecg_after_s, ecg_rate_hz)
-    given = None if r_peaks_s is None else (r_peaks_s, p_onsets_s)
     recording = _record(parameters, times_s, span, ecg_rate_hz, seed, given, device)
     return _examine(parameters, recording, size, displacement, seed, fps, ecg_rate_hz, device)
 
@@ -179,16 +200,23 @@ def simulate_study(
     ecg_rate_hz: float = 200.0,
     ecg_before_s: float = 1.6,
     ecg_after_s: float = 0.4,
+    r_peaks_s: Tensor | None = None,
+    p_onsets_s: Tensor | None = None,
+    origins: Sequence[str] | Tensor | None = None,
     displacement: bool = False,
     device: torch.device | str = "cpu",
     **pinned: Any,
 ) -> dict[str, PhantomClips]:
-    """The same n hearts through several planes, each view with the same beats at the same times, by view name."""
+    """The same n hearts through several planes, each view with the same beats at the same times, by view name.
+
+    Everything else is as in `simulate`.
+    """
     frames = _frame_count(n, frames, seconds, fps)
+    given, pinned = following(r_peaks_s, p_onsets_s, origins, pinned)
     parameters = draw_phantom(n, seed, prior, view=views[0], leads=leads, **pinned)
     times_s = torch.arange(frames) / fps
     span = _recorded_span(frames / fps, ecg_before_s, ecg_after_s, ecg_rate_hz)
-    recording = _record(parameters, times_s, span, ecg_rate_hz, seed, None, device)
+    recording = _record(parameters, times_s, span, ecg_rate_hz, seed, given, device)
     pins = sort_pins(pinned)["probe"]
     study = {}
     for view in views:
@@ -203,29 +231,6 @@ def simulate_study(
 def stream(seed: int, stage: int) -> Generator:
     """The random stream of one stage of one seed."""
     return torch.Generator().manual_seed((seed * 1_000_003 + stage * 7_919_777_777) % (2**62))
-
-
-def given_beats(parameters: PhantomParameters, r_peaks_s: Any, p_onsets_s: Any = None) -> Rhythm:
-    """The rhythm of hearts that follow R peaks [k] or [b, k] in seconds, with beats before the first one.
-
-    Before the first known beat the usual interval of this recording is assumed, so that the ventricle has been
-    filled before. Beats without P onset (NaN) have no atrial kick; where none are given, `beats_at` places them.
-    """
-    b = len(parameters.patients.ef)
-    peaks = torch.as_tensor(r_peaks_s, dtype=torch.float32)
-    peaks = peaks.expand(b, -1) if peaks.ndim == 1 else peaks
-    if peaks.shape[1] < 1 or not bool(peaks.isfinite().all()) or bool((peaks.diff(dim=1) <= 0).any()):
-        raise InputError("the R peaks to follow must be one or more rising times in seconds.")
-    interval = peaks.diff(dim=1).median(1).values if peaks.shape[1] > 1 else torch.full((b,), USUAL_RR_S)
-    n = WARM_UP_BEATS + max(int(float((peaks[:, 0].clamp_min(0) / interval).max())) + 1, 1)
-    back = torch.arange(n, 0, -1)
-    peaks = torch.cat([peaks[:, :1] - interval[:, None] * back, peaks], 1)
-    onsets = None
-    if p_onsets_s is not None:
-        onsets = torch.as_tensor(p_onsets_s, dtype=torch.float32).expand(b, -1)
-        lead = (peaks[:, n:] - onsets).nanmedian(1, keepdim=True).values  # usual distance from P onset to R
-        onsets = torch.cat([peaks[:, :n] - lead, onsets], 1)
-    return beats_at(parameters.rhythm, peaks, p_onset=onsets)
 
 
 def _recorded_span(clip_s: float, before_s: float, after_s: float, rate_hz: float) -> tuple[float, float]:
@@ -255,7 +260,7 @@ def _record(
     span: tuple[float, float],
     ecg_rate_hz: float,
     seed: int,
-    given: tuple[Any, Any] | None,
+    given: tuple[Any, ...] | None,
     device: torch.device | str,
 ) -> _Recording:
     start_s, stop_s = span
