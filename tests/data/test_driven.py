@@ -1,5 +1,7 @@
 """Hearts that follow a real recording: its beats, its P waves, its rhythm, and its own samples beside the clip."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -62,9 +64,76 @@ def test_the_phantom_is_driven_and_the_files_hold_the_recording(recording, tmp_p
         assert call["rhythm"] == "sinus" and np.allclose(call["r_peaks_s"][: len(BEATS)] + 3, BEATS, atol=0.02)
     for name in ("00000", "00001"):
         record = wfdb.rdrecord(str(tmp_path / "out" / name))
-        assert record.fs == RATE and record.sig_name == ["I", "II"] and "followed" in record.comments[0]
+        assert record.fs == RATE and record.sig_name == ["I", "II"]
+        assert record.comments[0] == "ECG of the recording sinus.csv, from 3.000 s on; not for diagnosis"
         expected = read_ecg(recording).samples[:, round(1.4 * RATE) : round(4.6 * RATE)].T
         assert np.abs(record.p_signal - expected).max() < 1e-3
+
+
+FORMS_AND_FACTS = {
+    "pairs": "00000.json", "echonet": "Truth/SYNTHETIC000000.json",
+    "camus": "database_nifti/patient0001/patient0001.json", "dicom": "00000.json",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS_AND_FACTS)
+def test_the_facts_say_that_the_pictures_are_simulated_and_the_ecg_is_not(recording, tmp_path, by_hand, form):
+    export(tmp_path, 1, form=form, ecg=recording, at_s=3.0, seconds=0.8, size=64)
+    known = json.loads((tmp_path / FORMS_AND_FACTS[form]).read_text())
+    for facts in known if isinstance(known, list) else [known]:
+        assert facts["ecg_source"] == {"recording": "sinus.csv", "first_frame_at_s": 3.0}
+        assert facts["notice"].startswith("SYNTHETIC pictures") and "the recording sinus.csv" in facts["notice"]
+        assert not [name for name in facts["parameters"] if name.startswith("electrocardiogram.")]
+    texts = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(str(recording.parent).encode() in text for text in texts)  # a name, never a path
+    assert json.loads((tmp_path / "simulation.json").read_text())["ecg_file"] == "sinus.csv"
+
+
+def test_the_nouns_say_whose_ecg_it_is(recording, make_heart):
+    made = follow(recording, 1.2, at_s=3.0).put_into(make_heart(seconds=1.2))
+    ecg, clip = made.ecg_of(0), made.clip(0)
+    assert "recording sinus.csv" in ecg.provenance["source"] and ecg.name == "sinus.csv" and ecg.leads == ("I", "II")
+    assert clip.synthetic and clip.provenance["source"] == "simulated heart and scanner"
+    assert "recording sinus.csv" in clip.provenance["beats"]
+    assert make_heart().ecg_of(0).provenance["source"] == "simulated heart"
+
+
+def test_a_dicom_waveform_of_a_recording_names_no_machine_that_simulates(recording, tmp_path, by_hand):
+    import pydicom
+
+    export(tmp_path, 1, form="dicom", ecg=recording, at_s=3.0, seconds=0.4, size=64)
+    ecg, cine = (pydicom.dcmread(tmp_path / f"00000_{name}.dcm") for name in ("ecg", "a4c"))
+    assert ecg.Manufacturer == "" and ecg.InstitutionName == "" and "ManufacturerModelName" not in ecg
+    assert "recorded ECG" in ecg.SeriesDescription and "recording sinus.csv" in ecg.StudyComments
+    assert cine.ManufacturerModelName == "simulated heart and scanner" and "SYNTHETIC pictures" in cine.ImageComments
+    assert str(ecg.PatientName) == "SYNTHETIC^PHANTOM" and ecg.StudyInstanceUID == cine.StudyInstanceUID
+
+
+def test_a_file_name_of_any_letters_reaches_every_header(recording, tmp_path, by_hand):
+    import wfdb
+
+    odd = tmp_path / "Herzstück é.csv"
+    odd.write_bytes(recording.read_bytes())
+    for form in ("pairs", "dicom"):
+        export(tmp_path / form, 1, form=form, ecg=odd, at_s=3.0, seconds=0.4, size=64)
+        assert "Herzst" in wfdb.rdrecord(str(tmp_path / form / "00000")).comments[0]
+        assert "Herzst" in json.loads((tmp_path / form / "simulation.json").read_text())["ecg_file"]
+
+
+def test_all_views_of_a_study_follow_the_same_beats_beside_the_same_ecg(recording, tmp_path):
+    export(tmp_path, 1, form="dicom", ecg=recording, at_s=3.0, seconds=0.2, size=32, views=["a4c", "plax", "psax"])
+    first, *others = json.loads((tmp_path / "00000.json").read_text())
+    assert [first["view"], *(other["view"] for other in others)] == ["a4c", "plax", "psax_papillary"]
+    assert all(other["beats"][k]["r_peak_s"] == beat["r_peak_s"] and other["ecg_source"] == first["ecg_source"]
+               for other in others for k, beat in enumerate(first["beats"]))  # fmt: skip
+    found = np.array([beat["r_peak_s"] for beat in first["beats"]]) + 3.0
+    assert all(np.abs(found - beat).min() < 0.02 for beat in BEATS[BEATS < 13])
+
+
+def test_a_conduction_that_is_asked_for_holds_against_the_recordings(recording, tmp_path, by_hand):
+    export(tmp_path / "own", 1, ecg=recording, at_s=3.0, seconds=0.4, size=32)
+    export(tmp_path / "asked", 1, ecg=recording, at_s=3.0, seconds=0.4, size=32, pins={"conduction": "lbbb"})
+    assert by_hand[0]["conduction"] == "normal" and by_hand[-1]["conduction"] == "lbbb"
 
 
 def test_another_recording_is_another_setting(recording, tmp_path, by_hand):

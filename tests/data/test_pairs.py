@@ -1,11 +1,15 @@
 """Pairs hold a clip, its ECG and everything that is true of it, as other programs read them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from echopulse.data.dicom import describe_patient
+from echopulse.data.dicom_ecg import write_waveform
 from echopulse.data.pairs import write_pair
+from echopulse.data.records import column_name
 from echopulse.ecg import read_ecg
 from echopulse.echo import read_clip
 from echopulse.phantom.types import LABELS
@@ -49,6 +53,30 @@ def test_wfdb_reads_the_record_and_the_beats_in_it(written, heart):
     beats = wfdb.rdann(str(written), "atr")
     assert beats.symbol == ["+", "N", "N", "N"] and beats.aux_note[0].strip("\0") == "(N"
     assert beats.sample.tolist() == [0, 140, 340, 500]  # R peaks at -0.9, 0.1 and 0.9 s; the last one lies outside
+
+
+@pytest.mark.parametrize("largest_mv", [32.7, 33.0, 400.0, 5e6])
+def test_an_ecg_of_any_size_fits_into_its_files(make_heart, tmp_path, largest_mv):
+    import pydicom
+    import wfdb
+
+    heart = make_heart()
+    heart = replace(heart, ecg=heart.ecg / heart.ecg.max() * -largest_mv)
+    write_pair(heart, 0, tmp_path / "x")
+    found = wfdb.rdrecord(str(tmp_path / "x")).p_signal.T
+    step = 0.001 if largest_mv < 32.767 else largest_mv / 3276.7
+    assert np.abs(found - heart.ecg[0].numpy()).max() <= step
+    write_waveform(heart, 0, tmp_path / "x.dcm", 0, describe_patient)
+    microvolts = pydicom.dcmread(tmp_path / "x.dcm").waveform_array(0).T
+    assert np.abs(microvolts / 1000 - heart.ecg[0].numpy()).max() <= step
+
+
+@pytest.mark.parametrize(
+    ("lead", "column"),
+    [("II", "II_mV"), ("Lead I", "Lead_I_mV"), ("I_mV", "I_mV"), ("mV", "ECG_mV"), ("chest, left", "chest_left_mV")],
+)
+def test_a_column_names_its_lead_and_its_unit_once(lead, column):
+    assert column_name(lead) == column
 
 
 def test_ectopic_beats_paced_beats_and_blocks_have_codes_of_their_own(make_heart):

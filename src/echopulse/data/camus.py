@@ -96,13 +96,13 @@ def _files(number: int, views: tuple[str, ...] | None) -> tuple[str, ...]:
     return tuple(f"database_nifti/{patient}/{name}" for name in (*names, f"{patient}.json"))
 
 
-def _write(clips: Sequence[PhantomClips], folder: Path, number: int, simulated_ecg: bool) -> None:
+def _write(clips: Sequence[PhantomClips], folder: Path, number: int) -> None:
     patient = name_of(number)
     place = folder / "database_nifti" / patient
     place.mkdir(parents=True)
     for made in clips:
         write_view(made, 0, place, patient)
-    write_record(clips[0].ecg_of(0), clips[0].truth, 0, place, f"{patient}_ecg", simulated=simulated_ecg)
+    write_record(clips[0], 0, place, f"{patient}_ecg")
     write_json([_with_times(made) for made in clips], place / f"{patient}.json")
 
 

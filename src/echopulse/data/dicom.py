@@ -17,7 +17,7 @@ from echopulse import __version__
 from echopulse.data.dicom_ecg import FIRST_SAMPLE, clock, write_waveform
 from echopulse.data.form import Form
 from echopulse.data.pairs import facts
-from echopulse.data.records import NOTICE, write_record
+from echopulse.data.records import SHORT_NOTICE, picture_notice, write_record
 from echopulse.files import write_json
 from echopulse.phantom import PhantomClips
 from echopulse.phantom.scanner.overlays import Box, Screen
@@ -51,7 +51,10 @@ def write_cine(made: PhantomClips, i: int, path: Path, number: int) -> None:
     dataset.Modality = "US"
     dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[str(dataset.StudyInstanceUID), "cine"])
     dataset.SeriesNumber, dataset.InstanceNumber = 1, VIEWS.index(view) + 1
-    dataset.SeriesDescription = dataset.ImageComments = f"{view}, {NOTICE}"
+    dataset.SeriesDescription = f"{view}, {SHORT_NOTICE}"
+    dataset.ImageComments = f"{view}, {picture_notice(made)}"
+    dataset.Manufacturer, dataset.ManufacturerModelName = "EchoPulse", "simulated heart and scanner"
+    dataset.SoftwareVersions = __version__
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "TTE"]
     dataset.AcquisitionDateTime = clock(-float(made.ecg_times_s[0]))
     dataset.BurnedInAnnotation = "NO"  # there is nobody whom it could name
@@ -90,9 +93,8 @@ def describe_patient(dataset: Any, made: PhantomClips, i: int, number: int) -> N
     dataset.StudyDate, dataset.StudyTime = FIRST_SAMPLE[:8], FIRST_SAMPLE[8:]
     dataset.ContentDate, dataset.ContentTime = dataset.StudyDate, dataset.StudyTime
     dataset.StudyID, dataset.AccessionNumber, dataset.ReferringPhysicianName = str(number), "", ""
-    dataset.StudyDescription = NOTICE
-    dataset.Manufacturer, dataset.ManufacturerModelName = "EchoPulse", "simulated heart and scanner"
-    dataset.SoftwareVersions = __version__
+    dataset.StudyDescription = SHORT_NOTICE
+    dataset.PatientComments = picture_notice(made)
     dataset.InstitutionName = "none: simulated"
 
 
@@ -131,12 +133,12 @@ def _files(number: int, views: tuple[str, ...] | None) -> tuple[str, ...]:
     return (*cines, *(f"{number:05d}{ending}" for ending in ("_ecg.dcm", ".hea", ".dat", ".atr", ".json")))
 
 
-def _write(clips: Sequence[PhantomClips], folder: Path, number: int, simulated_ecg: bool) -> None:
+def _write(clips: Sequence[PhantomClips], folder: Path, number: int) -> None:
     for made in clips:
         write_cine(made, 0, folder / f"{number:05d}_{made.truth.view[0]}.dcm", number)
     made = clips[0]
     write_waveform(made, 0, folder / f"{number:05d}_ecg.dcm", number, describe_patient)
-    write_record(made.ecg_of(0), made.truth, 0, folder, f"{number:05d}", simulated=simulated_ecg)
+    write_record(made, 0, folder, f"{number:05d}")
     write_json([facts(made, 0) for made in clips], folder / f"{number:05d}.json")
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from echopulse.data.records import COUNTS_PER_MV
+from echopulse import __version__
+from echopulse.data.records import LARGEST_COUNT, SHORT_NOTICE, counts_per_mv, ecg_notice
 from echopulse.phantom import PhantomClips
 
 GENERAL_ECG = "1.2.840.10008.5.1.4.1.1.9.1.2"
@@ -34,17 +35,29 @@ def clock(seconds: float) -> str:
 def write_waveform(
     made: PhantomClips, i: int, path: Path, number: int, describe_patient: Callable[[Any, PhantomClips, int, int], None]
 ) -> None:
-    """The ECG of clip i, a microvolt a count; a gap has the value 0."""
+    """The ECG of clip i, a microvolt a count if it fits (see `counts_per_mv`); a gap has the value 0.
+
+    A recording that the heart followed is called what it is: the name is the simulated patient's, the machine unknown.
+    """
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import generate_uid
 
     ecg = made.ecg_of(i)
-    counts = np.clip(np.rint(np.nan_to_num(ecg.samples.T) * COUNTS_PER_MV), -32767, 32767).astype("<i2")  # [n, leads]
+    gain = counts_per_mv(ecg.samples)
+    counts = np.rint(np.nan_to_num(ecg.samples.T) * gain)  # [n, leads]
+    counts = counts.clip(-LARGEST_COUNT, LARGEST_COUNT).astype("<i2")
     dataset = Dataset()
     describe_patient(dataset, made, i, number)
     dataset.SOPClassUID = TWELVE_LEAD_ECG if set(ecg.leads) == set(LEAD_CODES) else GENERAL_ECG
     dataset.SOPInstanceUID = generate_uid(entropy_srcs=[hashlib.sha256(counts.tobytes()).hexdigest(), str(made.seed)])
     dataset.Modality = "ECG"
+    if made.ecg_source is None:
+        dataset.Manufacturer, dataset.ManufacturerModelName = "EchoPulse", "simulated heart"
+        dataset.SoftwareVersions, dataset.SeriesDescription = __version__, f"ECG, {SHORT_NOTICE}"
+    else:
+        dataset.Manufacturer, dataset.InstitutionName = "", ""
+        dataset.SeriesDescription = "recorded ECG that the simulated heart followed"
+    dataset.StudyComments = ecg_notice(made)
     dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[str(dataset.StudyInstanceUID), "ecg"])
     dataset.SeriesNumber, dataset.InstanceNumber = 2, 1
     dataset.AcquisitionDateTime = clock(0.0)
@@ -55,7 +68,7 @@ def write_waveform(
     group.NumberOfWaveformChannels, group.NumberOfWaveformSamples = counts.shape[1], counts.shape[0]
     group.SamplingFrequency = f"{ecg.rate_hz:.10g}"
     group.MultiplexGroupLabel = "RHYTHM"
-    group.ChannelDefinitionSequence = [_channel(name) for name in ecg.leads]
+    group.ChannelDefinitionSequence = [_channel(name, gain) for name in ecg.leads]
     group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 16, "SS"
     group.WaveformData = counts.tobytes()
     group["WaveformData"].VR = "OW"
@@ -65,13 +78,13 @@ def write_waveform(
     dataset.save_as(path, enforce_file_format=True)
 
 
-def _channel(lead: str) -> Any:
+def _channel(lead: str, gain: float) -> Any:
     from pydicom.dataset import Dataset
 
     channel = Dataset()
     channel.ChannelLabel = lead
     channel.ChannelSourceSequence = [_code(LEAD_CODES.get(lead, UNSPECIFIED_LEAD), "MDC", f"Lead {lead}")]
-    channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor = f"{1000 / COUNTS_PER_MV:g}", "1"
+    channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor = f"{1000 / gain:.10g}", "1"
     channel.ChannelSensitivityUnitsSequence = [_code("uV", "UCUM", "microvolt")]
     channel.ChannelBaseline, channel.ChannelSampleSkew, channel.WaveformBitsStored = "0", "0", 16
     return channel

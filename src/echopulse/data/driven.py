@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from echopulse.data.origins import judge_origins
 from echopulse.ecg import find_beats, read_ecg
 from echopulse.ecg.stretch import clip_start, stretch
-from echopulse.ecg.types import ECG, Beats
+from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 from echopulse.phantom import PhantomClips
 from echopulse.phantom.limits import LIMITS
+from echopulse.phantom.simulate import EcgSource
 
 CONTEXT_S = 10.0  # of ECG on either side of a clip: enough to judge the rhythm, little enough to be quick
 BEFORE_S, AFTER_S = 1.6, 0.4  # of ECG that go with a clip, as with a simulated one
+WITHOUT_P = ("ventricular", "escape")  # what looks like a P wave before these beats belongs to none of them
 
 
 @dataclass(frozen=True)
@@ -27,15 +30,20 @@ class Drive:
     ecg: ECG  # the stretch that belongs to the clip
     r_peaks_s: np.ndarray  # float64 [k]
     p_onsets_s: np.ndarray | None  # float64 [k], NaN where a beat has no P wave; None: not found, placed as usual
+    origins: tuple[str, ...]  # where each of the k beats began, names out of the phantom's
     rhythm: str  # one of the phantom's
+    conduction: str | None  # likewise; None where the leads do not tell
     heart_rate_bpm: float
+    source: EcgSource
 
     def options(self) -> dict[str, Any]:
         """What `simulate` takes."""
         p_onsets = None if self.p_onsets_s is None else torch.from_numpy(self.p_onsets_s).float()
         peaks = torch.from_numpy(self.r_peaks_s).float()
         pins = {"rhythm": self.rhythm, "heart_rate_bpm": float(np.clip(self.heart_rate_bpm, *LIMITS["heart_rate_bpm"]))}
-        return {**pins, "r_peaks_s": peaks, "p_onsets_s": p_onsets}
+        if self.conduction is not None:
+            pins["conduction"] = self.conduction
+        return {**pins, "r_peaks_s": peaks, "p_onsets_s": p_onsets, "origins": self.origins}
 
     def put_into(self, made: PhantomClips) -> PhantomClips:
         """The clips with the recording itself for their ECG."""
@@ -46,6 +54,7 @@ class Drive:
             ecg_times_s=torch.from_numpy(self.ecg.times_s).float(),
             ecg_rate_hz=self.ecg.rate_hz,
             lead_names=(self.ecg.leads,) * n,
+            ecg_source=self.source,
         )
 
 
@@ -59,22 +68,23 @@ def follow(
     """
     ecg = read_ecg(path)
     begin = clip_start(ecg, seconds, at_s)
-    beats = find_beats(stretch(ecg, begin - CONTEXT_S, begin + seconds + CONTEXT_S))
+    around = stretch(ecg, begin - CONTEXT_S, begin + seconds + CONTEXT_S)
+    beats = find_beats(around)
+    judged = judge_origins(around, beats)
+    own = np.isin(judged.beats, WITHOUT_P)
+    # P waves may be there all the same, also where many early beats were taken for fibrillation
+    unseen = beats.rhythm in ("regular", "unknown") or beats.rhythm == "irregular" and judged.rhythm != "af"
     kept = _chosen(stretch(ecg, begin - BEFORE_S, begin + seconds + AFTER_S), leads)
     return Drive(
         ecg=replace(kept, start_s=kept.start_s - begin),
         r_peaks_s=beats.r_peaks_s - begin,
-        p_onsets_s=None if beats.rhythm in ("regular", "unknown") else beats.p_onsets_s - begin,
-        rhythm=_phantom_rhythm(beats),
+        p_onsets_s=None if unseen else np.where(own, np.nan, beats.p_onsets_s - begin),
+        origins=judged.beats,
+        rhythm=judged.rhythm,
+        conduction=judged.conduction,
         heart_rate_bpm=beats.heart_rate_bpm if len(beats.r_peaks_s) > 1 else 75.0,
+        source=EcgSource(Path(ecg.name).name, begin - ecg.start_s),
     )
-
-
-def _phantom_rhythm(beats: Beats) -> str:
-    """The phantom's nearest name: early beats that look like the others come from the atria."""
-    if beats.rhythm == "ectopic":
-        return "pac" if beats.provenance.get("ectopic", "none") == "none" else "pvc"
-    return "af" if beats.rhythm == "irregular" else "sinus"
 
 
 def _chosen(ecg: ECG, leads: int | tuple[str, ...] | None) -> ECG:

@@ -85,12 +85,12 @@ def _files(number: int, views: tuple[str, ...] | None) -> tuple[str, ...]:
     return (f"Videos/{name}.avi", *(f"ECGs/{name}{end}" for end in (".hea", ".dat", ".atr")), f"Truth/{name}.json")
 
 
-def _write(clips: Sequence[PhantomClips], folder: Path, number: int, simulated_ecg: bool) -> None:
+def _write(clips: Sequence[PhantomClips], folder: Path, number: int) -> None:
     made, name = clips[0], name_of(number)
     for part in ("Videos", "ECGs", "Truth"):
         (folder / part).mkdir(exist_ok=True)
     write_avi(made.frames[0].cpu().numpy(), made.fps, folder / "Videos" / f"{name}.avi")
-    write_record(made.ecg_of(0), made.truth, 0, folder / "ECGs", name, simulated=simulated_ecg)
+    write_record(made, 0, folder / "ECGs", name)
     rows = {"list": list_row(made, 0, number), "tracings": tracing_rows(made.truth, 0, number)}
     write_json(facts(made, 0) | rows, folder / "Truth" / f"{name}.json")
 

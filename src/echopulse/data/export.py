@@ -91,7 +91,7 @@ def make_heart(plan: Plan, folder: Path, number: int) -> None:
     layout = FORMS[plan.form]
     aside = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder))
     try:
-        layout.write(plan.heart(number), aside, number, plan.drive is None)
+        layout.write(plan.heart(number), aside, number)
         for name in layout.files(number, plan.views):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(aside / name, folder / name)

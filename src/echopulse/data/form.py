@@ -15,7 +15,7 @@ class Form:
 
     Attributes:
         files: names below the folder of heart `number`'s files from these views; the last one appears last.
-        write: writes those of one heart below a folder, given whether its ECG is simulated too.
+        write: writes those of one heart below a folder.
         views: seen by default; None for any.
         finish: writes the tables over all hearts that the folder holds; their names are `tables`.
         study: every heart is seen from each view, instead of from one of them.
@@ -28,7 +28,7 @@ class Form:
     seconds: float
     size: int
     files: Callable[[int, tuple[str, ...] | None], tuple[str, ...]] | None = None
-    write: Callable[[Sequence[PhantomClips], Path, int, bool], None] | None = None
+    write: Callable[[Sequence[PhantomClips], Path, int], None] | None = None
     views: tuple[str, ...] | None = None
     possible: tuple[str, ...] | None = None
     study: bool = False

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from echopulse.data.form import Form
-from echopulse.data.records import NOTICE, write_record, write_table
+from echopulse.data.records import picture_notice, write_record, write_table
 from echopulse.files import write_json
 from echopulse.phantom import PhantomClips
 from echopulse.phantom.types import LABELS, ORIGINS, Truth
@@ -28,7 +28,7 @@ PER_BEAT = {
 }  # fmt: skip
 
 
-def write_pair(made: PhantomClips, i: int, stem: Path, *, simulated_ecg: bool = True) -> None:
+def write_pair(made: PhantomClips, i: int, stem: Path) -> None:
     """Clip i as `stem`.mp4, .npz, .hea with .dat and .atr (WFDB), .csv (the ECG again) and .json.
 
     The NPZ holds frames uint8 [t, h, w], times [t] s, labels uint8 [t, h, w] (index into `label_names`), sector bool
@@ -54,16 +54,23 @@ def write_pair(made: PhantomClips, i: int, stem: Path, *, simulated_ecg: bool = 
     if truth.displacement_cm is not None:
         arrays["displacement_cm"] = truth.displacement_cm[i].to("cpu", torch.float16).numpy()
     write_clip(clip, stem.with_suffix(".npz"), force=True, arrays=arrays)
-    write_record(ecg, truth, i, stem.parent, stem.name, simulated=simulated_ecg)
+    write_record(made, i, stem.parent, stem.name)
     write_table(ecg, stem.with_suffix(".csv"))
     write_json(facts(made, i), stem.with_suffix(".json"))
 
 
 def facts(made: PhantomClips, i: int) -> dict[str, Any]:
-    """What is known of clip i but for pictures and curves, as JSON keeps it."""
-    truth = made.truth
+    """What is known of clip i but for pictures and curves, as JSON keeps it.
+
+    Where the heart followed a recording, `ecg_source` names it, and the parameters of a simulated ECG are left out,
+    since there is none.
+    """
+    truth, source = made.truth, made.ecg_source
+    parameters = made.parameters.of(i)
+    if source is not None:
+        parameters = {name: value for name, value in parameters.items() if not name.startswith("electrocardiogram.")}
     return {
-        "notice": NOTICE,
+        "notice": picture_notice(made),
         "seed": made.seed,
         "view": truth.view[i],
         "rhythm": truth.rhythm[i],
@@ -73,12 +80,13 @@ def facts(made: PhantomClips, i: int) -> dict[str, Any]:
         "end_diastolic_volume_ml": float(truth.edv_ml[i]),
         "frames_per_s": made.fps,
         "pixel_spacing_cm": float(truth.pixel_spacing_cm[i]),
+        "ecg_source": "simulated" if source is None else {"recording": source.file, "first_frame_at_s": source.at_s},
         "leads": made.lead_names[i],
         "ecg_rate_hz": made.ecg_rate_hz,
         "ecg_start_s": float(made.ecg_times_s[0]),
         "labels": LABELS,
         "beats": list_beats(truth, i),
-        "parameters": made.parameters.of(i),
+        "parameters": parameters,
     }
 
 
@@ -96,8 +104,8 @@ def _files(number: int, views: tuple[str, ...] | None) -> tuple[str, ...]:
     return tuple(f"{number:05d}{ending}" for ending in ENDINGS)
 
 
-def _write(clips: Sequence[PhantomClips], folder: Path, number: int, simulated_ecg: bool) -> None:
-    write_pair(clips[0], 0, folder / f"{number:05d}", simulated_ecg=simulated_ecg)
+def _write(clips: Sequence[PhantomClips], folder: Path, number: int) -> None:
+    write_pair(clips[0], 0, folder / f"{number:05d}")
 
 
 PAIRS = Form(name="pairs", fps=25.0, seconds=2.6, size=128, files=_files, write=_write)

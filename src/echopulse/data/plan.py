@@ -52,7 +52,7 @@ class Plan:
             "displacement": self.displacement, "device": self.device, **self.pins,
         }  # fmt: skip
         if self.drive is not None:
-            options |= self.drive.options()
+            options = self.drive.options() | options  # a pinned conduction holds
         if "frames" in other:
             del options["seconds"]
         options |= other
@@ -75,6 +75,7 @@ class Plan:
         if self.drive is not None:
             ecg = self.drive.ecg
             settings["ecg"] = hashlib.sha256(ecg.samples.tobytes()).hexdigest()[:16]
+            settings["ecg_file"] = self.drive.source.file
             settings["ecg_start_s"] = round(ecg.start_s, 6)
         return {"made_by": f"EchoPulse {__version__}", "format": self.form, **settings}
 

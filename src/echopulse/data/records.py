@@ -5,14 +5,17 @@ Beat and rhythm codes are those of the PhysioNet annotation standard (PhysioBank
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 
 from echopulse.ecg.types import ECG
+from echopulse.phantom import PhantomClips
 from echopulse.phantom.types import ORIGINS, Truth
 
-COUNTS_PER_MV = 1000  # of 16 bits: a microvolt a count, to ±32 mV
+COUNTS_PER_MV = 1000.0  # a microvolt a count, unless the ECG is larger than 16 bits hold of those
+LARGEST_COUNT = 32767
 BEAT_SYMBOLS = {"sinus": "N", "atrial": "A", "ventricular": "V", "escape": "E", "paced": "/"}
 CONDUCTED = {"lbbb": "L", "rbbb": "R", "paced": "/"}  # what an ordinary beat is called in these hearts
 RHYTHM_CODES = {
@@ -20,25 +23,57 @@ RHYTHM_CODES = {
     "wenckebach": "(BII", "mobitz_2": "(BII", "av_block_3": "(BIII", "vt": "(VT",
 }  # fmt: skip
 NOTICE = "SYNTHETIC: made by a simulated heart, not for diagnosis"
-FOLLOWED = "the recording that a SYNTHETIC heart followed; annotated are the beats of that heart"
+SHORT_NOTICE = "SYNTHETIC, not for diagnosis"  # where 64 characters are all there is room for
 
 
-def write_record(ecg: ECG, truth: Truth, i: int, folder: Path, name: str, *, simulated: bool = True) -> None:
+def ecg_notice(made: PhantomClips) -> str:
+    """What an ECG file says about itself, in letters that every format takes."""
+    return NOTICE if made.ecg_source is None else _ascii(f"ECG of {_whose(made)}; not for diagnosis")
+
+
+def picture_notice(made: PhantomClips) -> str:
+    """What the files with pictures and truth say about themselves."""
+    if made.ecg_source is None:
+        return NOTICE
+    return _ascii(f"SYNTHETIC pictures: made by a simulated heart that beats as {_whose(made)}; not for diagnosis")
+
+
+def _whose(made: PhantomClips) -> str:
+    return f"the recording {made.ecg_source}"
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode()
+
+
+def counts_per_mv(samples: np.ndarray) -> float:
+    """How many counts of 16 bits stand for a millivolt: 1000, or a tenth, a hundredth ... so that all of it fits."""
+    largest = float(np.abs(samples[np.isfinite(samples)]).max(initial=0.0))
+    gain = COUNTS_PER_MV
+    while largest * gain > LARGEST_COUNT:
+        gain /= 10
+    return gain
+
+
+def write_record(made: PhantomClips, i: int, folder: Path, name: str) -> None:
     """The ECG of clip i as `folder`/`name`.hea, .dat and .atr; the annotations are the truth of the simulation.
 
-    Beats stand at the R peaks that lie within the record. `simulated` False: the heart followed a recording, so
-    that only the annotations are of the phantom.
+    Beats stand at the R peaks that lie within the record. Where the heart followed a recording, the ECG is that
+    recording and only the annotations are of the phantom; a comment in the header says so.
     """
     import wfdb
 
+    ecg, truth = made.ecg_of(i), made.truth
+    gain = counts_per_mv(ecg.samples)
     samples = ecg.samples.astype(np.float64).T  # [n, leads]
     leads = len(ecg.leads)
     first_frame = f"the clip's first frame is at {-ecg.start_s:.3f} s"
-    about = NOTICE if simulated else FOLLOWED
+    comments = [ecg_notice(made), first_frame]
+    if made.ecg_source is not None:
+        comments.append("annotated are the beats of the SYNTHETIC heart that followed it")
     wfdb.wrsamp(
         name, ecg.rate_hz, ["mV"] * leads, list(ecg.leads), p_signal=samples, fmt=["16"] * leads,
-        adc_gain=[COUNTS_PER_MV] * leads, baseline=[0] * leads, comments=[about, first_frame],
-        write_dir=str(folder),
+        adc_gain=[gain] * leads, baseline=[0] * leads, comments=comments, write_dir=str(folder),
     )  # fmt: skip
     at, symbols = beat_annotations(truth, i, ecg)
     notes = ["\0"] * len(at)
@@ -69,6 +104,14 @@ def rhythm_code(truth: Truth, i: int) -> str:
 
 def write_table(ecg: ECG, path: Path) -> None:
     """Seconds from the clip's first frame and millivolts of every lead, as CSV."""
-    header = "time_s," + ",".join(f"{name.replace(' ', '_')}_mV" for name in ecg.leads)
+    header = ",".join(["time_s", *(column_name(lead) for lead in ecg.leads)])
     table = np.column_stack([ecg.times_s, ecg.samples.T])
     np.savetxt(path, table, delimiter=",", header=header, comments="", fmt="%.6g")
+
+
+def column_name(lead: str) -> str:
+    """`"Lead I"` → "Lead_I_mV": a lead's name without blanks and commas, with its unit once; "ECG_mV" for no name."""
+    words = [word for word in re.split(r"[\s,;_]+", lead) if word]
+    if words and words[-1].lower() == "mv":
+        words.pop()
+    return "_".join([*(words or ["ECG"]), "mV"])
