@@ -109,7 +109,7 @@ def test_displacements_lead_back_to_the_same_tissue(hearts, view):
     plane, points, *_ = picture(anatomy, patients, 3, view, size=48)
     first = tuple(part.between(slice(0, 1)) for part in (motion, shape, plane))
     moved = displacement(anatomy, (motion, shape, plane), first, points)
-    assert moved.shape == (3, 3, 48, 48, 2) and float(moved[:, 0].abs().max()) < 1e-2
+    assert moved.shape == (3, 3, 48, 48, 2) and not moved[:, 0].any()
     start = [
         place - moved[..., 0] * plane.right[..., i, None, None] - moved[..., 1] * plane.down[..., i, None, None]
         for i, place in enumerate(points)

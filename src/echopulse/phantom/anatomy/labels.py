@@ -100,12 +100,14 @@ def displacement(
     """float32 [b, t, h, w, 2] in cm, to the right and downwards: from where the tissue was to where it is.
 
     `points` [b, t, h, w] are where it is, in the heart coordinates of the plane of `now`; `then` has one time. Movement
-    across the plane is left out. Right inside the heart at once, elsewhere after a few steps of
-    x <- x + step (M(x0, now) - M(x, then)).
+    across the plane is left out. Beyond the left ventricle `spatial_points` finds the way only nearly, with the same
+    error at both times, so the difference is taken: at `then` itself nothing has moved. What error is left shrinks with
+    each step of x <- x + step (M(x0, now) - M(x, then)).
     """
     motion, shape, plane = now
     material = material_points(anatomy, shape, motion, *points)
-    before = spatial_points(anatomy, then[1], then[0], *material)
+    arrived, left = (spatial_points(anatomy, form, move, *material) for move, form in (now[:2], then[:2]))
+    before = tuple(place + (b - a) for place, a, b in zip(points, arrived, left, strict=True))
     for _ in range(REFINEMENTS):
         guessed = material_points(anatomy, then[1], then[0], *before)
         before = tuple(
