@@ -9,7 +9,7 @@ from torch import Tensor
 from echopulse.phantom.anatomy.deformation import material_points, material_points_within, spatial_points
 from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.planes import Plane, heart_points
-from echopulse.phantom.anatomy.shapes import chambers, epicardium, fit, lv_cavity
+from echopulse.phantom.anatomy.shapes import chambers, fit
 from echopulse.phantom.anatomy.slab import Slab, sample_planes, slab_points
 from echopulse.phantom.anatomy.wall import HeartShape
 from echopulse.phantom.types import LABELS, Motion
@@ -23,13 +23,6 @@ PICTURE_POINTS = 64  # to a side, from which a picture's labels are interpolated
 def chamber_map(anatomy: AnatomyParameters, slab: Slab) -> Tensor:
     """float32 [b, 4, k, h, w]: signed distances in cm to `CHAMBERS` at the points of a slab, for `label_picture`."""
     return torch.stack(chambers(anatomy, *slab_points(slab, MAP_SIZE)), 1)
-
-
-def reference_labels(anatomy: AnatomyParameters, X0: Tensor, Y0: Tensor, Z0: Tensor) -> Tensor:
-    """uint8 [b, ...], index into LABELS: what lies at points of the reference heart."""
-    distances = dict(zip(CHAMBERS, chambers(anatomy, X0, Y0, Z0), strict=True))
-    distances |= {"myocardium": epicardium(anatomy, X0, Y0, Z0), "lv": lv_cavity(anatomy, X0, Y0, Z0)}
-    return _topmost({name: distance < 0 for name, distance in distances.items()})
 
 
 def label_points(

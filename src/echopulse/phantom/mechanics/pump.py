@@ -31,13 +31,12 @@ class BeatTimes(Batch):
     mitral_closure_s: Tensor  # end-diastole: the ventricle is at its fullest from here to the start of ejection
     ejection_onset_s: Tensor
     ejection_end_s: Tensor  # end-systole
-    mitral_opening_s: Tensor
 
 
 def valve_times(rhythm: Rhythm, parameters: MechanicsParameters) -> BeatTimes:
     """The valve events of every beat."""
     cycles, _ = find_cycles(rhythm, parameters)
-    events = (cycles.closed, cycles.onset, cycles.end, cycles.early_start)
+    events = (cycles.closed, cycles.onset, cycles.end)
     return BeatTimes(*(torch.where(rhythm.beats, event, math.nan) for event in events))
 
 
