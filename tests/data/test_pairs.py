@@ -1,6 +1,7 @@
 """Pairs hold a clip, its ECG and everything that is true of it, as other programs read them."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -53,6 +54,20 @@ def test_wfdb_reads_the_record_and_the_beats_in_it(written, heart):
     beats = wfdb.rdann(str(written), "atr")
     assert beats.symbol == ["+", "N", "N", "N"] and beats.aux_note[0].strip("\0") == "(N"
     assert beats.sample.tolist() == [0, 140, 340, 500]  # R peaks at -0.9, 0.1 and 0.9 s; the last one lies outside
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
+def test_the_files_are_the_same_bytes_however_many_cores_there_are(make_heart, tmp_path):
+    heart, cores = make_heart(size=128), os.sched_getaffinity(0)
+    for name, some in (("one", {min(cores)}), ("all", cores)):
+        (tmp_path / name).mkdir()
+        os.sched_setaffinity(0, some)
+        try:
+            write_pair(heart, 0, tmp_path / name / "00000")
+        finally:
+            os.sched_setaffinity(0, cores)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "all" / path.name).read_bytes(), path.name
 
 
 @pytest.mark.parametrize("largest_mv", [32.7, 33.0, 400.0, 5e6])
