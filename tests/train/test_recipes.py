@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from safetensors.torch import save_file
+import torch
+from safetensors.torch import load_file, save_file
 
 from echopulse.errors import InputError
 from echopulse.pipeline import EchoPulse
@@ -41,6 +42,20 @@ def test_the_three_recipes_make_a_folder_that_the_pipeline_loads(bank_folder, tm
     config = json.loads((model / "config.json").read_text())
     assert set(config) == {"name", "tokenizer", "measurer", "generator"} and config["name"] == "echopulse-tiny"
     assert EchoPulse.from_pretrained(model).generator.config.grid == 2
+
+
+def test_a_run_may_begin_with_the_weights_of_another(bank_folder, tmp_path):
+    shared = {"data": str(bank_folder), "preset": "tiny", "steps": 1}
+    recipes.train("tokenizer", run=tmp_path / "t", **shared)
+    model = tmp_path / "t" / "model"
+    generator = {"tokenizer_folder": model, "learning_rate": 0.0} | shared
+    recipes.train("generator", run=tmp_path / "g", out=model, **generator)
+    _, again = recipes.train("generator", run=tmp_path / "again", start_from=model, seed=5, **generator)
+    first, second = (load_file(folder / "generator.safetensors") for folder in (model, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not (tmp_path / "again" / "ecg").exists()  # its ECG encoder came with it
+    with pytest.raises(InputError, match="no such weights"):
+        recipes.train("measurer", run=tmp_path / "m", start_from=model, **shared)
 
 
 def test_a_generator_without_a_tokenizer_is_refused(bank_folder, tmp_path):

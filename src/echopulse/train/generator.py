@@ -229,7 +229,7 @@ class GeneratorTask:
         bank: Bank,
         held_out: Bank,
         *,
-        ecg_weights: dict[str, Tensor],
+        ecg_weights: dict[str, Tensor] | None = None,
         batch: int = 16,
         versions: int = 2,
         device: str = "cpu",
@@ -239,7 +239,8 @@ class GeneratorTask:
         torch.manual_seed(seed)
         self.config, self.bank, self.held_out = config, bank, held_out
         self.model = Generator(config).to(device)
-        self.model.ecg_encoder.load_state_dict(ecg_weights)
+        if ecg_weights is not None:
+            self.model.ecg_encoder.load_state_dict(ecg_weights)
         self.tokenizer = tokenizer.to(device)
         self.cache = TokenCache(tokenizer, bank, versions=versions, device=device, seed=seed)
         self.held_out_cache = TokenCache(tokenizer, held_out, versions=1, device=device)

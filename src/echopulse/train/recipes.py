@@ -38,6 +38,7 @@ def train(
     run: Path,
     resume: bool = False,
     tokenizer_folder: Path | None = None,
+    start_from: Path | None = None,
     out: Path | None = None,
     steps: int | None = None,
     minutes: float | None = None,
@@ -50,8 +51,9 @@ def train(
 ) -> tuple[dict[str, float], Path]:
     """Trains one network and writes its averaged weights; returns the last scores and the model folder.
 
-    `data` is a bank's folder or "phantom", which makes a bank of `clips` inside the run first. Raises InputError for
-    an unknown preset, a run that exists without `resume`, or a generator without a tokenizer.
+    `data` is a bank's folder or "phantom", which makes a bank of `clips` inside the run first. `start_from` is a model
+    folder whose weights the run begins with instead of chance. Raises InputError for an unknown preset, a run that
+    exists without `resume`, a generator without a tokenizer, or weights of another architecture than the preset's.
     """
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
@@ -79,9 +81,14 @@ def train(
         task = MeasurerTask(measurer, bank, held_out, **shared)
         config = {"measurer": measurer}
     else:
-        encoder = train_ecg_encoder(sizes["generator"], bank, held_out, run / "ecg", device=device, seed=seed)
-        task = GeneratorTask(sizes["generator"], tokenizer, bank, held_out, ecg_weights=encoder.state_dict(), **shared)
+        ecg_weights = None  # an encoder that comes with the generator has learned already
+        if not start_from:
+            encoder = train_ecg_encoder(sizes["generator"], bank, held_out, run / "ecg", device=device, seed=seed)
+            ecg_weights = encoder.state_dict()
+        task = GeneratorTask(sizes["generator"], tokenizer, bank, held_out, ecg_weights=ecg_weights, **shared)
         config = {"generator": sizes["generator"]}
+    if start_from and not resume:
+        load_weights(task.model, start_from / what)
     model_folder = out or run / "model"
     training = Run(task, settings, run, resume=resume)
     writer = _tensorboard(run) if tensorboard else None
