@@ -102,10 +102,30 @@ def test_shards_are_the_same_bytes_whatever_the_number_of_workers(tmp_path):
     assert len(one) == 2 and one == two
 
 
-def test_a_shard_of_other_settings_is_refused(tmp_path):
+def test_a_shard_of_other_settings_is_refused_and_replaced_with_force_only(tmp_path):
+    assert fill_bank(tmp_path, 4, seed=0, **SMALL) == 2
+    with pytest.raises(InputError, match="00000.safetensors: made with other settings .ef null, not 0.3.*--force"):
+        fill_bank(tmp_path, 2, seed=0, ef=0.3, **SMALL)
+    assert len(Bank.load(tmp_path)) == 4
+    assert fill_bank(tmp_path, 2, seed=0, ef=0.3, force=True, **SMALL) == 1
+    bank = Bank.load(tmp_path)
+    assert len(bank) == 2 and fill_bank(tmp_path, 2, seed=0, ef=0.3, force=True, **SMALL) == 0  # they fit now
+
+
+def test_shards_of_another_seed_may_differ_in_hearts_but_not_in_kind(tmp_path):
     fill_bank(tmp_path, 2, seed=0, **SMALL)
-    with pytest.raises(InputError, match="shard-000000-00000.safetensors: made with other settings"):
-        fill_bank(tmp_path, 4, seed=0, ef=0.3, **SMALL)
+    fill_bank(tmp_path, 2, seed=1, ef=0.3, **SMALL)
+    assert len(Bank.load(tmp_path)) == 4
+    with pytest.raises(InputError, match="shard-000000-.*frames 3, not 4"):
+        fill_bank(tmp_path, 2, seed=2, **SMALL | {"frames": 4})
+    fill_bank(tmp_path, 2, seed=2, force=True, **SMALL | {"frames": 4})
+    assert Bank.load(tmp_path).frames.shape[:2] == (2, 4)
+
+
+def test_pictures_that_cannot_be_packed_are_refused_before_a_folder_is_made(tmp_path):
+    with pytest.raises(InputError, match="36 by 36 pixels: .* ask for 32 or 40"):
+        fill_bank(tmp_path / "new", 2, seed=0, frames=1, size=36)
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_empty_folder_is_refused_with_the_command_that_fills_it(tmp_path):

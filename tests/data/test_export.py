@@ -43,9 +43,25 @@ def test_a_longer_export_begins_with_the_shorter_ones_clips(tmp_path, by_hand):
     export(tmp_path, 1, **SMALL)
     before = contents(tmp_path)
     told: list[float] = []
-    assert export(tmp_path, 3, on_step=told.append, **SMALL) == 2 and told == [0.5, 1.0]
+    assert export(tmp_path, 3, on_step=told.append, **SMALL) == 2 and told == [2 / 3, 1.0]
     after = contents(tmp_path)
     assert all(after[name] == data for name, data in before.items() if name != "simulation.json")
+
+
+def test_shards_tell_the_share_that_is_there_and_are_replaced_with_force(tmp_path, monkeypatch, make_heart):
+    def shard(n, *, frames, **options):
+        made = make_heart(1, frames=frames, **options)
+        assert n == 32 and made.frames.shape[1] == 5
+        return made
+
+    monkeypatch.setattr("echopulse.data.bank.simulate", shard)
+    told: list[float] = []
+    assert export(tmp_path, 32, form="shards", on_step=told.append, **SMALL) == 32 and told == [1.0]
+    assert export(tmp_path, 96, form="shards", on_step=told.append, **SMALL) == 64 and told[1:] == [2 / 3, 1.0]
+    with pytest.raises(InputError, match="size 32, not 64"):
+        export(tmp_path, 32, form="shards", **SMALL | {"size": 64})
+    assert export(tmp_path, 32, form="shards", force=True, **SMALL | {"size": 64}) == 32
+    assert list(contents(tmp_path)) == ["shard-000000-00000.safetensors"]
 
 
 def test_what_a_killed_run_left_is_cleared_away_and_made_again(tmp_path, by_hand):
@@ -95,6 +111,9 @@ def test_somebody_elses_file_is_not_overwritten_without_force(tmp_path, by_hand)
         ({"seconds": float("nan")}, "nan s at 25 frames/s"),
         ({"fps": 0.0}, "0.2 s at 0 frames/s"),
         ({"seconds": 0.01}, "a single picture"),
+        ({"form": "shards", "size": 100}, "100 by 100 pixels: shards pack masks by eights, so ask for 96 or 104"),
+        ({"size": 8}, "--size 8: pictures of 16 to 1024"),
+        ({"form": "shards", "seconds": 2.0, "fps": 50.0}, "100 frames; the tokenizer takes 1 .* --seconds 1.94 or"),
         ({"views": ["sideways"]}, "view 'sideways' is unknown"),
         ({"form": "echonet", "views": ["plax"]}, "--views plax: the echonet layout holds a4c, a2c, a3c only"),
         ({"form": "echonet", "displacement": True}, "--displacement: the echonet layout has no place"),

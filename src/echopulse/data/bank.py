@@ -18,6 +18,7 @@ from echopulse.phantom import simulate
 from echopulse.phantom.types import RHYTHMS, VIEWS
 
 EVENTS = 24  # beats kept per clip, NaN padded
+OF_ONE_KIND = ("frames", "fps", "size", "leads", "ecg_rate_hz", "ecg_before_s", "ecg_after_s")  # throughout a folder
 
 
 @dataclass
@@ -148,24 +149,60 @@ def fill_bank(
     shard: int = 32,
     device: str = "cpu",
     workers: int = 1,
+    force: bool = False,
     on_shard: Callable[[int], None] | None = None,
     **options: Any,
-) -> None:
-    """Simulates `clips` clips into shards of `shard`, in `workers` processes; shards that are there already are kept.
+) -> int:
+    """Simulates `clips` clips into shards of `shard`, in `workers` processes; how many shards were made now.
 
-    Shard k of seed s is the same whoever makes it and in whatever order, and appears whole or not at all, so several
-    machines can share the work by taking different seeds. InputError: where a shard that is there was made otherwise.
+    Shards that are there already are kept. Shard k of seed s is the same whoever makes it and in whatever order, and
+    appears whole or not at all, so several machines can share the work by taking different seeds; `on_shard` is told
+    the k of each. InputError: pictures whose sides are no multiple of 8, or a shard that is there and was made
+    otherwise, unless `force` deletes it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    check_size(options.get("size", 128))
     settings = {"prior": prior, "device": device, **options}
-    missing = []
-    for index in range(-(-clips // shard)):
-        path = _shard_path(folder, seed, index)
-        if not path.exists():
-            missing.append(index)
-        elif (made_with := _about(path).get("settings")) is not None and made_with != _as_json(settings | {"n": shard}):
-            raise InputError(f"{path}: made with other settings ({made_with}); use another folder for these.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.glob("shard-*.safetensors")):
+        same_seed = path.name.startswith(_shard_path(folder, seed, 0).name[: -len("00000.safetensors")])
+        difference = _difference(path, settings | {"n": shard}, same_seed)
+        if difference and not force:
+            raise InputError(
+                f"{path}: made with other settings ({difference}); use another folder for these, "
+                "or --force to replace those."
+            )
+        if difference:
+            path.unlink(missing_ok=True)
+    missing = [index for index in range(-(-clips // shard)) if not _shard_path(folder, seed, index).exists()]
     run_jobs(partial(_make_shard, folder, seed, shard, settings), missing, workers=workers, on_done=on_shard)
+    return len(missing)
+
+
+def check_size(size: int) -> None:
+    """Raises InputError for pictures that a shard cannot hold."""
+    if size % 8:
+        near = " or ".join(str(side) for side in (size // 8 * 8, size // 8 * 8 + 8) if side >= 16)
+        raise InputError(f"pictures of {size} by {size} pixels: shards pack masks by eights, so ask for {near}.")
+
+
+def shards_there(folder: Path, seed: int, count: int) -> int:
+    """How many of the first `count` shards of a seed are in the folder."""
+    return sum(_shard_path(folder, seed, index).exists() for index in range(count))
+
+
+def _difference(path: Path, asked: dict[str, Any], same_seed: bool) -> str:
+    """The first setting in which a shard differs from what is asked for, in words; empty where it does not.
+
+    Of another seed's shard only what has to agree throughout a bank is compared.
+    """
+    stored = _about(path).get("settings")  # older shards do not say
+    if stored is None:
+        return ""
+    found, asked = json.loads(stored), json.loads(_as_json(asked))
+    for name in sorted({*found, *asked} if same_seed else OF_ONE_KIND):
+        if found.get(name) != asked.get(name):
+            return f"{name} {json.dumps(found.get(name))}, not {json.dumps(asked.get(name))}"
+    return ""
 
 
 def _make_shard(folder: Path, seed: int, shard: int, settings: dict[str, Any], index: int) -> None:

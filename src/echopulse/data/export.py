@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from echopulse.data.bank import fill_bank
+from echopulse.data.bank import check_size, fill_bank, shards_there
 from echopulse.data.camus import CAMUS
 from echopulse.data.dicom import DICOM
 from echopulse.data.driven import follow
@@ -61,6 +61,7 @@ def export(
     already are kept, so that a second run goes on where the first one stopped, and a longer export begins with the
     shorter one's hearts. The files are the same whatever the number of `workers` (processes; see `run_jobs`), and those
     of a heart appear whole or not at all. InputError: a folder that holds anything else, unless `force` replaces it.
+    `on_step` is told the share of all hearts asked for that is there, after each.
     """
     if clips < 1:
         raise InputError(f"--clips {clips}: at least one is expected.")
@@ -76,10 +77,12 @@ def export(
         raise InputError(f"--at {at_s:g} needs --ecg FILE: it says where in that recording the clip begins.")
     plan.check()
     if layout is SHARDS:
-        return _export_shards(folder, clips, plan, workers, on_step)
+        return _export_shards(folder, clips, plan, workers, force, on_step)
     _open(folder, plan, layout, clips, force)
     missing = [k for k in range(clips) if not _holds(folder, layout, plan, k)]
-    run_jobs(partial(make_heart, plan, folder), missing, workers=workers, on_done=_tell(on_step, len(missing)))
+    there = count(clips - len(missing) + 1)
+    tell = (lambda _: on_step(next(there) / clips)) if on_step else None
+    run_jobs(partial(make_heart, plan, folder), missing, workers=workers, on_done=tell)
     if layout.finish:
         known = _recorded(folder).get("clips", clips)
         layout.finish(folder, [k for k in range(known) if _holds(folder, layout, plan, k)])
@@ -99,25 +102,28 @@ def make_heart(plan: Plan, folder: Path, number: int) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _export_shards(folder: Path, clips: int, plan: Plan, workers: int, on_step: Callable[[float], None] | None) -> int:
+def _export_shards(
+    folder: Path, clips: int, plan: Plan, workers: int, force: bool, on_step: Callable[[float], None] | None
+) -> int:
     """Whole shards in `folder`; how many clips were made."""
     if plan.drive is not None or plan.displacement:
         raise InputError("--ecg and --displacement are not for shards; use --format pairs.")
+    frames = round(plan.seconds * plan.fps)
+    if (frames - 1) % 4:
+        below = 1 + (frames - 1) // 4 * 4
+        lengths = " or ".join(f"--seconds {count / plan.fps:.10g}" for count in (below, below + 4) if count > 1)
+        raise InputError(
+            f"{plan.seconds:g} s at {plan.fps:g} frames/s are {frames} frames; the tokenizer takes 1 + 4k of them, "
+            f"so ask for {lengths}."
+        )
+    check_size(plan.size)
     _make_folder(folder)
-    before = len(list(folder.glob("shard-*.safetensors")))
-    frames = 1 + 4 * round((plan.seconds * plan.fps - 1) / 4)
-    fill_bank(
-        folder, clips, seed=plan.seed, prior=plan.prior, shard=SHARD, device=plan.device, workers=workers,
-        on_shard=_tell(on_step, -(-clips // SHARD)), frames=frames, fps=plan.fps, size=plan.size, view=plan.views,
-        leads=plan.leads, **plan.pins,
+    total = -(-clips // SHARD)
+    tell = (lambda _: on_step(shards_there(folder, plan.seed, total) / total)) if on_step else None
+    return SHARD * fill_bank(
+        folder, clips, seed=plan.seed, prior=plan.prior, shard=SHARD, device=plan.device, workers=workers, force=force,
+        on_shard=tell, frames=frames, fps=plan.fps, size=plan.size, view=plan.views, leads=plan.leads, **plan.pins,
     )  # fmt: skip
-    return SHARD * (len(list(folder.glob("shard-*.safetensors"))) - before)
-
-
-def _tell(on_step: Callable[[float], None] | None, total: int) -> Callable[[int], None] | None:
-    """What tells `on_step` the share done of `total` pieces of work each time that one is done."""
-    done = count(1)
-    return (lambda _: on_step(next(done) / total)) if on_step else None
 
 
 def _choose(name: str) -> Form:
@@ -139,6 +145,9 @@ def _plan(
         )
     if round(seconds * fps) < 2:
         raise InputError(f"{seconds:g} s at {fps:g} frames/s are a single picture; ask for at least two frames.")
+    size = layout.size if size is None else size
+    if not 16 <= size <= 1024:
+        raise InputError(f"--size {size}: pictures of 16 to 1024 pixels on a side can be made.")
     chosen = known_views(tuple(views)) if views else layout.views
     if layout.possible and (strange := [view for view in chosen or () if view not in layout.possible]):
         known = ", ".join(layout.possible)
@@ -147,7 +156,7 @@ def _plan(
         raise InputError(f"--displacement: the {layout.name} layout has no place for it; use --format pairs.")
     return Plan(
         form=layout.name, seed=seed, prior=prior, seconds=float(seconds), fps=float(fps),
-        size=layout.size if size is None else size, views=chosen, leads=2 if leads is None else leads, pins=pins,
+        size=size, views=chosen, leads=2 if leads is None else leads, pins=pins,
         study=layout.study, beating=layout.beating, displacement=displacement, device=device,
     )  # fmt: skip
 
