@@ -45,7 +45,7 @@ def test_volumes_and_lengths_are_unbiased_over_sizes_tilts_and_places():
     masks, volumes, lengths = random_cavities(150, slanted=False)
     chords = find_chords(masks)
     errors = chords.volumes / volumes - 1
-    assert abs(errors.mean()) < 0.004 and errors.std() < 0.008 and np.abs(errors).max() < 0.03
+    assert abs(errors.mean()) < 0.002 and errors.std() < 0.006 and np.abs(errors).max() < 0.025
     errors = chords.length / lengths - 1
     assert abs(errors.mean()) < 0.003 and errors.std() < 0.01
 
@@ -53,7 +53,7 @@ def test_volumes_and_lengths_are_unbiased_over_sizes_tilts_and_places():
 def test_an_oblique_base_costs_less_than_a_percent():
     masks, volumes, _ = random_cavities(150, slanted=True)
     errors = find_chords(masks).volumes / volumes - 1
-    assert abs(errors.mean()) < 0.01 and errors.std() < 0.01
+    assert abs(errors.mean()) < 0.008 and errors.std() < 0.008
 
 
 @pytest.mark.parametrize(("a", "c", "tilt"), [(14, 30, 0.0), (22, 40, 0.4), (18, 36, -0.3)])
@@ -72,6 +72,21 @@ def test_a_rectangle_is_a_cylinder():
     chords = find_chords(mask[None])
     assert chords.volumes[0] == pytest.approx(np.pi / 4 * 18**2 * 40, rel=0.02)
     assert chords.length[0] == pytest.approx(40, abs=0.5)
+
+
+def test_a_ragged_base_costs_nothing():
+    mask = np.zeros((64, 64), bool)
+    mask[10:50, 20:40] = True
+    mask[48:50, 20:40:2] = False  # teeth of two pixels
+    volume = find_chords(mask[None]).volumes[0]
+    assert volume == pytest.approx(np.pi / 4 * 20**2 * 39, rel=0.015)
+
+
+@pytest.mark.parametrize("row", [60, 75])
+def test_a_stray_speck_beside_the_cavity_adds_little(row):
+    mask, volume, _ = cavity(18, 36)
+    mask[row : row + 2, 110:112] = True
+    assert find_chords(mask[None]).volumes[0] == pytest.approx(volume, rel=0.08)
 
 
 def test_apex_and_base_are_found():

@@ -1,8 +1,9 @@
 """What a reader of echocardiograms measures in a left ventricle: outline, long axis, discs and volumes of its mask.
 
-For apical views, apex above the base. A pixel's centre has whole coordinates, (x, y) = (column, row), and the pixel
-covers the unit square around it. The cavity's edge is where the bilinearly interpolated mask passes one half, which
-keeps the flat base sharp; summing up the interpolated mask itself blurs it and loses volume there.
+For apical views, apex above the base, and masks of one piece: a far speck may be taken for the apex. A pixel's centre
+has whole coordinates, (x, y) = (column, row), and the pixel covers the unit square around it. The cavity's edge is
+where the bilinearly interpolated mask passes one half, which keeps the flat base sharp; summing up the interpolated
+mask itself blurs it and loses volume there.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Chords:
         length: [t], of the cavity along the axis.
         start: [t, 2], the point on the line of the axis at the height where the cavity begins.
         height: [t], from there to where it ends, measured along the axis; an oblique base makes it exceed `length`.
-        diameters: [t, 160], across the axis, in the middles of that many slices of equal height, apex first.
+        diameters: [t, 160], across the axis, in the middles of that many slices of equal height, apex first. Of a chord
+            with gaps, the geometric mean of what is inside and of its extent, at most the widest other chord.
     """
 
     axis: np.ndarray
@@ -123,8 +125,8 @@ def simpson_discs(mask: np.ndarray) -> Discs | None:
     middles = start + height * (np.arange(DISCS) + 0.5)[:, None] / DISCS * axis  # [20, 2]
     reach = np.arange(-sum(mask.shape), sum(mask.shape) + 1.0)
     points = middles[:, None] + reach[:, None] * across
-    ends = _outer_crossings(_between_pixels(mask[None], points[None])[0], reach)  # [20, 2]
-    left, right = (middles + ends[:, side, None] * across for side in (0, 1))
+    ends = _outer_crossings(_between_pixels(mask[None], points[None])[0])
+    left, right = (middles + (reach[0] + end)[:, None] * across for end in ends)
     return Discs(start, start + height * axis, left, right, chords.sections[0])
 
 
@@ -226,7 +228,10 @@ def _chords_of_some(masks: np.ndarray) -> Chords:
     aside = np.arange(-reach, reach + 1)  # one sample per pixel along each chord
     middles = pixels.centre[:, None] + levels[:, :, None] * axis[:, None]  # [t, count, 2]
     values = _between_pixels(masks, middles[:, :, None] + aside[:, None] * _across(axis)[:, None, None])
-    diameters = _length_above_half(values)  # [t, count]
+    inside, (left, right) = _length_above_half(values), _outer_crossings(values)  # [t, count]
+    # Along a ragged base a chord is inside for part of its extent only; that part of a full disc is then there.
+    extent = np.minimum(right - left, inside.max(1, keepdims=True))  # a stray pixel far aside widens nothing
+    diameters = np.sqrt(inside * extent)
 
     filled = diameters > 0
     top, bottom = filled.argmax(1), count - filled[:, ::-1].argmax(1)
@@ -272,14 +277,20 @@ def _length_above_half(values: np.ndarray) -> np.ndarray:
     return np.clip(share, 0, 1).sum(-1, dtype=np.float64)
 
 
-def _outer_crossings(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Where lines through values [k, n] at places [n] first rise and last fall through one half, [k, 2].
+def _outer_crossings(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where lines through values [..., n], one step apart, first rise and last fall through one half, [...] each.
 
-    Zero where a line stays below. The lines begin and end outside the picture.
+    In steps from the first value; both are 0 where a line stays below. The lines begin and end outside the cavity.
     """
-    ends = np.zeros((len(values), 2))
-    for row, line in enumerate(values):
-        inside = np.flatnonzero(line >= 0.5)
-        for side, (outer, step) in enumerate(((inside[0], -1), (inside[-1], 1)) if len(inside) else ()):
-            ends[row, side] = places[outer] + step * (line[outer] - 0.5) / (line[outer] - line[outer + step])
-    return ends
+    inside = values >= 0.5
+    some = inside.any(-1)
+    ends = []
+    for outer, step in ((inside.argmax(-1), -1), (values.shape[-1] - 1 - inside[..., ::-1].argmax(-1), 1)):
+        here, beyond = (_pick(values, outer + by) for by in (0, step * some))
+        ends.append(np.where(some, outer + step * (here - 0.5) / np.where(some, here - beyond, 1), 0.0))
+    return ends[0], ends[1]
+
+
+def _pick(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """One value of each line: values [..., n] at index [...] -> float64 [...]."""
+    return np.take_along_axis(values, index[..., None], -1)[..., 0].astype(np.float64)
