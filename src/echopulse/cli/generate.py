@@ -1,0 +1,113 @@
+"""`echopulse generate`: ECG files become echo videos."""
+
+import argparse
+from pathlib import Path
+
+from echopulse.cli.shared import NOTICE, Progress, add_verb, fail
+from echopulse.errors import InputError
+
+
+def add_generate(verbs) -> None:
+    """The options of `generate`."""
+    verb = add_verb(
+        verbs, "generate", run_generate, "turn ECG files into echo videos",
+        "echopulse generate watch.csv --view a4c --ef 0.55 --seconds 4 --out clip.mp4",
+    )  # fmt: skip
+    verb.add_argument("ecg", nargs="+", type=Path, help="ECG files (WFDB, Apple Watch, CSV, NPY) or folders of them")
+    verb.add_argument("--image", type=Path, help="first picture: PNG, JPEG, video or DICOM")
+    verb.add_argument("--view", default="a4c", help="a4c (default) or a2c")
+    verb.add_argument("--ef", type=float, help="ejection fraction to aim at, 0.05 to 0.85")
+    verb.add_argument("--seconds", type=float, default=3.0, help="length of the clip")
+    verb.add_argument("--at", type=float, help="where in the ECG the clip begins, in seconds")
+    verb.add_argument("--fps", type=float, default=25.0, help="frames per second")
+    verb.add_argument("--seed", type=int, default=0, help="same seed, same clip")
+    verb.add_argument("--start", default="phantom", help="first picture if no --image: phantom (default) or generated")
+    verb.add_argument("--steps", type=int, default=8, help="passes per window of 1.3 s")
+    verb.add_argument("--guidance", type=float, default=3.0, help="how strongly ECG and EF steer; 1 is off")
+    verb.add_argument("--rate", type=float, help="sampling rate in Hz where the file does not say")
+    verb.add_argument("--lead", help="which lead to use where there are several")
+    verb.add_argument("--allow-flat", action="store_true", help="accept a flat line (the heart then stands still)")
+    verb.add_argument("--plain", action="store_true", help="the picture alone, without ECG strip and marks")
+    verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
+    verb.add_argument("--out", type=Path, help="NAME.mp4, .gif, .webm, .npz or .png; a folder for several ECGs")
+    verb.add_argument("--force", action="store_true", help="replace files that exist")
+
+
+def run_generate(options: argparse.Namespace) -> int:
+    """Makes a clip of every ECG; 1 where one of them failed."""
+    from echopulse.ecg import list_ecg_files
+
+    files, refused, failed = [], 0, 0
+    for path in options.ecg:
+        try:
+            files += list_ecg_files(path)
+        except InputError as error:
+            if len(options.ecg) == 1:
+                raise
+            refused += fail(error, options.verbose)
+    several = len(files) > 1 or len(options.ecg) > 1 or options.ecg[0].is_dir()
+    jobs = _name_outputs(files, options.out, several)
+    from echopulse.pipeline import EchoPulse
+
+    pulse = EchoPulse.from_pretrained(options.model)
+    _check_outputs([out for _, out in jobs], options.force, several)
+    for path, out in jobs:
+        try:
+            _generate_one(pulse, path, out, options)
+        except Exception as error:  # whatever is wrong with one recording, the others have their turn
+            if not several:
+                raise
+            failed += fail(error, options.verbose)
+    if several:
+        print(f"{len(jobs) - failed} of {len(jobs) + refused} clips written.")
+    return 1 if failed + refused else 0
+
+
+def _generate_one(pulse, path: Path, out: Path, options: argparse.Namespace) -> None:
+    import time
+
+    from echopulse.ecg import read_ecg
+    from echopulse.pipeline import Sampling
+
+    started = time.perf_counter()
+    ecg = read_ecg(path, rate_hz=options.rate, lead=options.lead)
+    read_s = time.perf_counter() - started
+    with Progress(f"{path.name}") as on_step:
+        made = pulse(
+            ecg, image=options.image, view=options.view, ef=options.ef, seconds=options.seconds, fps=options.fps,
+            seed=options.seed, start=options.start, at_s=options.at, allow_flat=options.allow_flat,
+            sampling=Sampling(options.steps, options.guidance), on_step=on_step,
+        )  # fmt: skip
+    made.seconds["read"] = round(read_s, 3)
+    report = made.save(out, plain=options.plain, force=options.force)
+    video, heart = report["video"], report["ecg"]
+    ef = ", ".join(f"{100 * value:.0f} %" for value in video["ef"] if value is not None) or "not measurable"
+    rate = "none" if heart["heart_rate_bpm"] is None else f"{heart['heart_rate_bpm']:.0f}/min"
+    print(f"{out}: {video['frames']} frames, ECG rate {rate} ({heart['rhythm']}), EF per beat {ef}. {NOTICE}")
+
+
+def _name_outputs(files: list[Path], out: Path | None, several: bool) -> list[tuple[Path, Path]]:
+    if not several:
+        return [(files[0], out or Path(files[0].stem + ".mp4"))]
+    folder = out or Path("clips")
+    if folder.suffix and not folder.is_dir():
+        raise InputError(f"{folder}: several ECGs need a folder for --out, not the name of one file.")
+    names = [path.stem for path in files]
+    names = ["_".join(path.parts[-2:]) if names.count(path.stem) > 1 else path.stem for path in files]
+    names = [name if names.count(name) == 1 else f"{name}_{number}" for number, name in enumerate(names, 1)]
+    return [(path, folder / f"{name}.mp4") for path, name in zip(files, names, strict=True)]
+
+
+def _check_outputs(outs: list[Path], force: bool, several: bool) -> None:
+    """Refuses before any work what could not be written after it."""
+    from echopulse.echo import check_output
+
+    for out in outs:
+        if several:
+            try:
+                out.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                why = f"cannot make this folder ({error.strerror})"
+                raise InputError(f"{out.parent}: {why}; choose another --out.") from error
+        check_output(out, force=force)
+        check_output(out.with_suffix(".json"), force=force, endings=(".json",))

@@ -1,0 +1,68 @@
+"""What the verbs share: how they explain themselves, tell their progress and complain."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+NOTICE = "Synthetic video from a model that learned from simulated hearts. Not for diagnosis."
+
+
+class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Examples as they are written, and every default that there is."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        if action.default in (None, False, [], "==SUPPRESS==") or "default" in (action.help or ""):
+            return action.help or ""
+        return f"{action.help or action.dest} (default: %(default)s)"
+
+
+def add_verb(verbs, name: str, run: Callable, help: str, example: str) -> argparse.ArgumentParser:
+    """The parser of one verb, which `run` carries out."""
+    verb = verbs.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog=f"example:\n  {example}",
+        formatter_class=_Help,
+    )
+    verb.add_argument("--verbose", action="store_true", help="show the traceback of an error")
+    verb.set_defaults(command=run)
+    return verb
+
+
+class Progress:
+    """A bar that appears after two seconds; entered, it gives a function that takes the share done, 0..1."""
+
+    def __init__(self, label: str):
+        self.label = label
+
+    def __enter__(self) -> Callable[[float], None]:
+        self.bar = None
+        try:
+            from tqdm import tqdm
+        except ImportError:  # on a training machine there may be torch, numpy and safetensors only
+            return self._to
+        # Nothing is drawn where no terminal looks (disable=None).
+        form = "{desc} {percentage:3.0f}%|{bar}| {remaining}"
+        self.bar = tqdm(total=100, desc=self.label, delay=2, leave=False, bar_format=form, disable=None)
+        return self._to
+
+    def _to(self, share: float) -> None:
+        if self.bar is not None:
+            self.bar.update(max(0, round(100 * share) - self.bar.n))
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def fail(error: Exception, verbose: bool) -> int:
+    """Tells what went wrong in one line, or with its traceback; gives the exit code."""
+    if verbose:
+        import traceback
+
+        traceback.print_exception(error, file=sys.stderr)
+    else:
+        text = " ".join(str(error).split()) or type(error).__name__
+        print(f"echopulse: {text}", file=sys.stderr)
+    return 1

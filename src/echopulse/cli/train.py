@@ -1,0 +1,45 @@
+"""`echopulse train`: the tokenizer, the generator or the measurer."""
+
+import argparse
+from pathlib import Path
+
+from echopulse.cli.shared import Progress, add_verb
+
+
+def add_train(verbs) -> None:
+    """The options of `train`."""
+    verb = add_verb(
+        verbs, "train", run_train, "train the tokenizer, the generator or the measurer",
+        "echopulse train tokenizer --data bank --run runs/out/tokenizer --minutes 30",
+    )  # fmt: skip
+    verb.add_argument("what", choices=("tokenizer", "generator", "measurer"))
+    verb.add_argument("--data", default="phantom", help="a bank from `simulate --bank`, or phantom: one is made first")
+    verb.add_argument("--clips", type=int, default=1024, help="clips to simulate with --data phantom")
+    verb.add_argument("--preset", default="small", help="tiny, small (default) or base")
+    verb.add_argument("--run", type=Path, help="folder of the run; runs/out/WHAT by default")
+    verb.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    verb.add_argument("--tokenizer", type=Path, help="generator: model folder with the tokenizer's weights")
+    verb.add_argument("--out", type=Path, help="model folder for the averaged weights; RUN/model by default")
+    verb.add_argument("--steps", type=int, help="steps in all")
+    verb.add_argument("--minutes", type=float, help="let the schedule follow the clock and stop after this")
+    verb.add_argument("--batch", type=int)
+    verb.add_argument("--learning-rate", type=float)
+    verb.add_argument("--device", default="cpu")
+    verb.add_argument("--seed", type=int, default=0, help="of weights and batches")
+    verb.add_argument("--tensorboard", action="store_true", help="also log for TensorBoard (the extra of that name)")
+
+
+def run_train(options: argparse.Namespace) -> int:
+    """Trains one of the three models, or goes on with it."""
+    from echopulse.train.recipes import train
+
+    with Progress(f"training the {options.what}") as on_step:
+        scores, model = train(
+            options.what, data=options.data, clips=options.clips, preset=options.preset,
+            run=options.resume or options.run or Path("runs/out") / options.what, resume=options.resume is not None,
+            tokenizer_folder=options.tokenizer, out=options.out, steps=options.steps, minutes=options.minutes,
+            batch=options.batch, learning_rate=options.learning_rate, device=options.device, seed=options.seed,
+            tensorboard=options.tensorboard, on_progress=on_step,
+        )  # fmt: skip
+    print(f"{model}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
+    return 0

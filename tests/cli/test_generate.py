@@ -1,0 +1,149 @@
+"""`echopulse generate`: what is written, what is kept, and what several ECGs become."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from echopulse.cli import main
+
+
+def test_an_ecg_becomes_a_clip_and_its_report(run, watch):
+    code, said, complaint = run(watch, "--out", "clip.npz", "--seed", 3)
+    assert code == 0 and complaint == ""
+    assert "clip.npz: 25 frames, ECG rate 75/min" in said and "Not for diagnosis" in said
+    report = json.loads(Path("clip.json").read_text())
+    assert report["seed"] == 3 and report["ecg"]["path"] == str(watch) and report["video"]["frames"] == 25
+    assert "read" in report["seconds"]
+
+
+def test_the_same_command_twice_writes_the_same_frames(run, watch):
+    for name in ("a.npz", "b.npz"):
+        assert run(watch, "--out", name)[0] == 0
+    with np.load("a.npz") as a, np.load("b.npz") as b:
+        assert np.array_equal(a["frames"], b["frames"])
+
+
+def test_without_a_name_the_clip_is_called_after_the_ecg(run, watch, files_in):
+    assert run(watch, "--plain")[0] == 0
+    assert files_in(Path()) == ["watch.json", "watch.mp4"]
+
+
+@pytest.mark.parametrize("ending", ["mp4", "gif", "webm", "png"])
+def test_every_ending_gives_its_kind_of_file(run, watch, ending, files_in):
+    assert run(watch, "--out", f"clip.{ending}", *(["--plain"] if ending == "webm" else []))[0] == 0
+    magic = {"mp4": (4, b"ftyp"), "gif": (0, b"GIF8"), "webm": (0, b"\x1aE\xdf\xa3"), "png": (1, b"PNG")}[ending]
+    data = Path(f"clip.{ending}").read_bytes()
+    assert data[magic[0] : magic[0] + len(magic[1])] == magic[1]
+    assert files_in(Path()) == sorted(["clip.json", f"clip.{ending}"])
+
+
+def test_options_reach_the_clip(run, watch):
+    chosen = ["--view", "a2c", "--ef", "0.3", "--at", "2", "--fps", "20", "--start", "generated"]
+    code, _, _ = run(watch, "--out", "clip.npz", *chosen)
+    report = json.loads(Path("clip.json").read_text())
+    assert code == 0 and report["video"]["view"] == "a2c" and report["video"]["fps"] == pytest.approx(20)
+    assert report["arguments"]["ef"] == 0.3 and report["ecg"]["start_s"] == 2
+    assert report["video"]["first_image"] == "generated" and report["arguments"]["steps"] == 1
+
+
+def test_an_existing_clip_is_replaced_with_force_only(run, watch, assert_one_sentence):
+    assert run(watch, "--out", "clip.npz", "--seed", 1)[0] == 0
+    first = Path("clip.npz").read_bytes()
+    code, _, complaint = run(watch, "--out", "clip.npz", "--seed", 2)
+    assert code == 1 and "clip.npz: the file exists already" in complaint and "--force" in complaint
+    assert_one_sentence(complaint)
+    assert Path("clip.npz").read_bytes() == first
+    assert run(watch, "--out", "clip.npz", "--seed", 2, "--force")[0] == 0
+    assert Path("clip.npz").read_bytes() != first
+
+
+def test_an_existing_report_is_not_overwritten_either(run, watch, files_in):
+    Path("clip.json").write_text("precious")
+    code, _, complaint = run(watch, "--out", "clip.npz")
+    assert code == 1 and "clip.json: the file exists already" in complaint and files_in(Path()) == ["clip.json"]
+
+
+# --- several ECGs ---
+
+
+def test_one_that_fails_does_not_stop_the_rest_and_the_exit_code_says_so(
+    run, watch, tmp_path, write_ecg, files_in, assert_one_sentence
+):
+    flat = write_ecg(tmp_path / "flat.csv", flat=True)
+    other = write_ecg(tmp_path / "other.csv")
+    code, said, complaint = run(watch, flat, other, "--plain", "--out", "made")
+    assert code == 1 and "2 of 3 clips written" in said
+    assert_one_sentence(complaint)
+    assert "flat.csv: a flat line" in complaint
+    assert files_in(Path("made")) == ["other.json", "other.mp4", "watch.json", "watch.mp4"]
+
+
+def test_even_a_failure_that_nobody_foresaw_does_not_stop_the_rest(
+    run, watch, tmp_path, monkeypatch, write_ecg, files_in
+):
+    from echopulse import ecg
+
+    read = ecg.read_ecg
+
+    def stumbles(path, **options):
+        if path.stem == "odd":
+            raise ZeroDivisionError("division by zero")
+        return read(path, **options)
+
+    monkeypatch.setattr(ecg, "read_ecg", stumbles)
+    code, said, complaint = run(write_ecg(tmp_path / "odd.csv"), watch, "--plain")
+    assert code == 1 and "1 of 2 clips written" in said and "division by zero" in complaint
+    assert files_in(Path("clips")) == ["watch.json", "watch.mp4"]
+
+
+def test_a_folder_without_ecgs_among_others_does_not_stop_them(run, watch, tmp_path, files_in):
+    (tmp_path / "bare").mkdir()
+    code, said, complaint = run(tmp_path / "bare", watch, "--plain")
+    assert code == 1 and "1 of 2 clips written" in said and "bare: a folder without any ECG" in complaint
+    assert files_in(Path("clips")) == ["watch.json", "watch.mp4"]
+
+
+def test_a_folder_gives_a_clip_for_every_ecg_in_it(run, tmp_path, write_ecg, files_in):
+    (tmp_path / "ecgs" / "deep").mkdir(parents=True)
+    write_ecg(tmp_path / "ecgs" / "a.csv")
+    write_ecg(tmp_path / "ecgs" / "deep" / "b.csv")
+    code, said, _ = run(tmp_path / "ecgs", "--plain")
+    assert code == 0 and "2 of 2 clips written" in said
+    assert files_in(Path("clips")) == ["a.json", "a.mp4", "b.json", "b.mp4"]
+
+
+def test_ecgs_of_the_same_name_do_not_overwrite_each_other(run, tmp_path, write_ecg):
+    for folder in ("x/ward", "y/ward", "z"):
+        (tmp_path / folder).mkdir(parents=True)
+        write_ecg(tmp_path / folder / "1.csv")
+    code, _, _ = run(*(tmp_path / folder / "1.csv" for folder in ("x/ward", "y/ward", "z")), "--plain")
+    assert code == 0 and len(list(Path("clips").glob("*.mp4"))) == 3
+
+
+def test_several_ecgs_need_a_folder_and_not_one_name(run, watch, files_in):
+    code, _, complaint = run(watch, watch, "--out", "clip.mp4")
+    assert code == 1 and "several ECGs need a folder" in complaint and files_in(Path()) == []
+
+
+def test_no_clip_of_several_is_begun_where_one_is_there_already(run, watch, tmp_path, write_ecg, files_in):
+    other = write_ecg(tmp_path / "other.csv")
+    Path("clips").mkdir()
+    Path("clips/other.mp4").write_text("precious")
+    code, _, complaint = run(watch, other)
+    assert code == 1 and "other.mp4: the file exists already" in complaint
+    assert files_in(Path("clips")) == ["other.mp4"]
+
+
+def test_a_folder_for_several_that_cannot_be_made_is_named(run, watch, tmp_path, write_ecg, assert_one_sentence):
+    (tmp_path / "file").write_text("")
+    code, _, complaint = run(watch, write_ecg(tmp_path / "b.csv"), "--out", tmp_path / "file" / "clips")
+    assert code == 1 and "cannot make this folder" in complaint
+    assert_one_sentence(complaint)
+
+
+def test_without_a_model_no_folder_is_made_either(watch, tmp_path, monkeypatch, capsys, files_in):
+    monkeypatch.chdir(tmp_path)
+    assert main(["generate", str(watch), str(watch), "--model", str(tmp_path / "no-model")]) == 1
+    assert "no config.json here" in capsys.readouterr().err and files_in(tmp_path) == []

@@ -1,0 +1,39 @@
+"""`echopulse measure`, `train` and `evaluate`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from echopulse.cli import main
+
+
+def test_measure_says_what_it_found_and_writes_it_where_asked(run, watch, tiny_model, capsys, assert_one_sentence):
+    pytest.importorskip("echopulse.measure.report")
+    assert run(watch, "--out", "clip.npz")[0] == 0
+    assert main(["measure", "clip.npz", "--model", str(tiny_model), "--json", "found.json"]) == 0
+    assert capsys.readouterr().out and isinstance(json.loads(Path("found.json").read_text()), dict)
+    assert main(["measure", "clip.npz", "--model", str(tiny_model), "--json", "found.json"]) == 1
+    assert_one_sentence(capsys.readouterr().err)
+
+
+def test_measure_refuses_what_is_no_clip(watch, tiny_model, capsys, assert_one_sentence):
+    assert main(["measure", str(watch), "--model", str(tiny_model)]) == 1
+    complaint = capsys.readouterr().err
+    assert_one_sentence(complaint)
+    assert "watch.csv" in complaint
+
+
+def test_train_refuses_what_it_cannot_do_before_any_work(tmp_path, capsys, files_in):
+    assert main(["train", "tokenizer", "--preset", "huge", "--run", str(tmp_path / "r")]) == 1
+    assert main(["train", "generator", "--preset", "tiny", "--run", str(tmp_path / "r")]) == 1
+    assert main(["train", "tokenizer", "--preset", "tiny", "--resume", str(tmp_path / "r")]) == 1
+    preset, tokenizer, resume = capsys.readouterr().err.splitlines()
+    assert "huge" in preset and "--tokenizer" in tokenizer and "resume" in resume
+    assert files_in(tmp_path) == []
+
+
+def test_evaluate_refuses_an_unknown_part(tiny_model, capsys):
+    pytest.importorskip("echopulse.evaluate.report")
+    assert main(["evaluate", "--only", "poetry", "--model", str(tiny_model)]) == 1
+    assert "--only poetry: expected some of tokenizer" in capsys.readouterr().err
