@@ -12,7 +12,7 @@ from echopulse.data.dicom_ecg import write_waveform
 from echopulse.data.pairs import write_pair
 from echopulse.data.records import column_name
 from echopulse.ecg import read_ecg
-from echopulse.echo import read_clip
+from echopulse.echo import read_clip, write_clip
 from echopulse.phantom.types import LABELS
 
 
@@ -54,6 +54,16 @@ def test_wfdb_reads_the_record_and_the_beats_in_it(written, heart):
     beats = wfdb.rdann(str(written), "atr")
     assert beats.symbol == ["+", "N", "N", "N"] and beats.aux_note[0].strip("\0") == "(N"
     assert beats.sample.tolist() == [0, 140, 340, 500]  # R peaks at -0.9, 0.1 and 0.9 s; the last one lies outside
+
+
+def test_a_small_film_is_the_same_bytes_every_time(make_heart, tmp_path):
+    films, path = set(), tmp_path / "a.mp4"
+    for attempt in range(12):
+        scratch = [np.random.default_rng(k).random(1 << (10 + k)) for k in range(attempt)]  # other memory every time
+        write_clip(make_heart(seed=3, seconds=0.2, fps=25.0, size=32).clip(0), path, plain=True, force=True)
+        films.add(path.read_bytes())
+        del scratch
+    assert len(films) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux lets a process choose its cores")
