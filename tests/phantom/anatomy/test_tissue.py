@@ -67,7 +67,7 @@ def test_walls_that_the_beam_runs_along_are_dimmer_than_those_it_meets_squarely(
 
 
 def test_no_tissue_closes_the_mitral_orifice():
-    patients = draw_patients(2, Generator().manual_seed(3))
+    patients = draw_patients(40, Generator().manual_seed(3))
     anatomy = draw_anatomy(patients, Generator().manual_seed(4))
     probe = draw_probe(anatomy, patients, Generator().manual_seed(5), "easy", view="a3c")
     plane = reference_cut(anatomy, probe)
@@ -76,7 +76,7 @@ def test_no_tissue_closes_the_mitral_orifice():
     points = [ring.centre[:, i, None, None, None] + rise * float(i == 2) for i in range(3)]
     spread = torch.linspace(-0.4, 0.4, 5)
     points = [p + spread * ring.first[:, i, None, None, None] for i, p in enumerate(points)]
-    grains = [Generator().manual_seed(100 + i) for i in range(2)]
+    grains = [Generator().manual_seed(100 + i) for i in range(40)]
     level = 8.6859 * paint_tissue(anatomy, patients, plane, *points, grains)[:, 0].log()
     assert (level < anatomy.myocardium_db[:, None, None, None] - 12).all()
 

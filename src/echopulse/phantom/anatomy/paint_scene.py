@@ -22,6 +22,7 @@ POLAR = (96, 72)  # samples in which the fields that follow the beam are drawn
 LAYERS, RAYS = (22, 7), (4, 20)  # their cells along the beam and across it
 REACH_CM = 22.0  # how far from the probe they extend
 DRAWS = 24
+RING_CM = 0.9  # from the annulus plane, within which ventricle and left atrium are dented less and less
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,9 @@ def make_scene(
     fields = _fields(generators, x, reach, slant)
     # No outline is a perfect one: all are dented by a millimetre or two, the atria's thin walls by more.
     dent = 0.10 * fields["cloud"]
-    cavity = shapes.lv_cavity(anatomy, x, y, z) + dent + 0.04 * fields["patches"]
-    left_atrium = shapes.left_atrium(anatomy, x, y, z) + 1.6 * dent
+    away = ((z - length).abs() * (1 / RING_CM)).clamp_max(1)  # but not where they meet, or tissue would fill the seam
+    cavity = shapes.lv_cavity(anatomy, x, y, z) + away * (dent + 0.04 * fields["patches"])
+    left_atrium = shapes.left_atrium(anatomy, x, y, z) + 1.6 * away * dent
     aorta = shapes.aorta(anatomy, x, y, z) + 0.5 * dent
     side = radius - shapes.base_radius_cm(anatomy).reshape(-1, 1, 1, 1)
     corner = -smooth_minimum(-cavity, torch.where(z > 0.6 * length, -side, 9.0), 1.1)
