@@ -1,12 +1,24 @@
-"""Picture metrics against values worked out by hand."""
+"""Picture metrics against values worked out by hand, and against scikit-image and torchmetrics."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
+from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
-from echopulse.evaluate.metrics import mae, mse, psnr, ssim, ssim_map
+from echopulse.errors import InputError
+from echopulse.evaluate.metrics import mae, ms_ssim, mse, psnr, ssim, ssim_map
+from echopulse.evaluate.metrics.pixel import SCALE_WEIGHTS
+
+
+def textured(side: int, seed: int = 0) -> torch.Tensor:
+    """Two pictures of coarse and fine grain, [2, side, side]."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(2, 1, 12, 12, generator=generator)
+    fine = torch.rand(2, side, side, generator=generator)
+    return 0.7 * torch.nn.functional.interpolate(coarse, (side, side), mode="bilinear")[:, 0] + 0.3 * fine
 
 
 def test_errors_of_a_known_difference():
@@ -82,3 +94,48 @@ def test_unlike_clips_are_refused():
         mse(torch.zeros(2, 16, 16, dtype=torch.uint8), torch.zeros(2, 16, 16, dtype=torch.uint8))
     with pytest.raises(ValueError, match="11 x 11"):
         ssim(torch.zeros(1, 8, 8), torch.zeros(1, 8, 8))
+
+
+def test_errors_and_ssim_are_those_of_scikit_image():
+    a, b = textured(48), textured(48, seed=1)
+    x, y = a.double().numpy(), b.double().numpy()
+    options = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1)
+    by_frame = [structural_similarity(*pair, **options) for pair in zip(x, y, strict=True)]
+    assert mse(a, b) == pytest.approx(mean_squared_error(x, y), abs=1e-6)
+    assert psnr(a, b) == pytest.approx(peak_signal_noise_ratio(x, y, data_range=1), abs=1e-4)
+    assert ssim(a, b) == pytest.approx(np.mean(by_frame), abs=1e-4)
+
+
+@pytest.mark.parametrize(("side", "scales"), [(180, 5), (128, 4), (129, 3)])
+def test_ms_ssim_is_that_of_torchmetrics(side, scales):
+    a = textured(side)
+    b = (0.8 * a + 0.2 * textured(side, seed=1)).clamp(0, 1)
+    weights = tuple(weight / sum(SCALE_WEIGHTS[:scales]) for weight in SCALE_WEIGHTS[:scales])
+    expected = multiscale_structural_similarity_index_measure(
+        a[:, None].double(), b[:, None].double(), data_range=1.0, betas=weights, normalize="relu"
+    )
+    assert 0.3 < expected < 0.99
+    assert ms_ssim(a, b, scales=scales) == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_ms_ssim_of_even_pictures_is_the_luminance_to_the_weight_of_the_coarsest_scale():
+    a, b = torch.full((1, 96, 96), 0.3), torch.full((1, 96, 96), 0.6)
+    luminance = (2 * 0.3 * 0.6 + 1e-4) / (0.3**2 + 0.6**2 + 1e-4)
+    weight = SCALE_WEIGHTS[2] / sum(SCALE_WEIGHTS[:3])
+    assert ms_ssim(a, b, scales=3) == pytest.approx(luminance**weight, abs=1e-9)
+
+
+def test_ms_ssim_in_a_sector_ignores_the_outside():
+    a, b = textured(96), textured(96)
+    b[:, :, 80:] = 0
+    sector = torch.zeros(96, 96, dtype=torch.bool)
+    sector[:, :32] = True
+    assert ms_ssim(a, b, sector, scales=3) == pytest.approx(1)
+    assert ms_ssim(a, b, scales=3) < 0.95
+
+
+def test_ms_ssim_says_which_size_it_needs():
+    with pytest.raises(InputError, match=r"128 x 128: .* 5 scales needs 176 .* scales=4"):
+        ms_ssim(torch.zeros(1, 128, 128), torch.zeros(1, 128, 128))
+    with pytest.raises(InputError, match="1 to 5"):
+        ms_ssim(torch.zeros(1, 128, 128), torch.zeros(1, 128, 128), scales=6)
