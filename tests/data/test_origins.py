@@ -1,7 +1,5 @@
 """Where the beats of a recording began, told from recordings whose beats are known."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,6 @@ from echopulse.ecg import find_beats, read_ecg
 from echopulse.phantom import simulate
 from echopulse.phantom.types import ORIGINS
 
-RECORD_100 = Path(__file__).resolve().parents[2] / "../shared/samples/ecg/wfdb/100.hea"
 RECORDED = {"frames": 1, "size": 16, "ecg_before_s": 1.0, "ecg_after_s": 14.0, "leads": ("I", "II", "V1", "V5")}
 QUIET = {"prior": "easy", "ef": 0.6, "heart_rate_bpm": 70.0}
 
@@ -87,9 +84,8 @@ def test_a_heart_that_follows_an_ectopic_beat_ejects_less_with_it(tmp_path):
     assert ejected[own].nanmean() < 0.8 * ejected[~own].nanmean()
 
 
-@pytest.mark.skipif(not RECORD_100.exists(), reason="needs the samples beside the checkout")
-def test_the_one_ventricular_beat_of_record_100_is_found_among_its_sinus_beats():
-    ecg = read_ecg(RECORD_100).crop(1505, 28)
+def test_the_one_ventricular_beat_of_record_100_is_found_among_its_sinus_beats(samples):
+    ecg = read_ecg(samples / "ecg/wfdb/100.hea").crop(1505, 28)
     beats = find_beats(ecg)
     names = judge_origins(ecg, beats).beats
     (own,) = (k for k, name in enumerate(names) if name == "ventricular")
