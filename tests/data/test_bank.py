@@ -3,7 +3,18 @@
 import pytest
 import torch
 
-from echopulse.data.bank import EVENTS, RHYTHMS, VIEWS, Bank, bank_from_clips, fill_bank, pack_bits, unpack_bits
+from echopulse.data.bank import (
+    EVENTS,
+    RHYTHMS,
+    VIEWS,
+    Bank,
+    bank_from_clips,
+    fill_bank,
+    pack_bits,
+    pack_pairs,
+    unpack_bits,
+    unpack_pairs,
+)
 from echopulse.errors import InputError
 from echopulse.phantom import simulate
 
@@ -37,6 +48,18 @@ def test_masks_and_sectors_come_back_for_any_clip_and_frame(clips):
     rows, frames = torch.tensor([1, 0, 1]), torch.tensor([4, 2, 0])
     assert torch.equal(bank.masks(rows, frames), clips.truth.lv_mask[rows, frames])
     assert torch.equal(bank.sectors(rows), clips.truth.sector[rows])
+
+
+def test_labels_are_packed_two_to_a_byte_and_kept_where_asked_for(tmp_path, clips):
+    labels = torch.randint(7, (3, 4, 32), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    packed = pack_pairs(labels)
+    assert packed.shape == (3, 4, 16) and torch.equal(unpack_pairs(packed), labels)
+    fill_bank(tmp_path, 2, seed=7, labels=True, **SMALL)
+    again = simulate(2, frames=3, size=32, seed=7 * 100_003, prior="uniform")
+    rows, frames = torch.tensor([1, 0]), torch.tensor([2, 1])
+    assert torch.equal(Bank.load(tmp_path).labels(rows, frames), again.truth.labels[rows, frames])
+    with pytest.raises(InputError, match="hold the ventricle alone"):
+        bank_from_clips(clips).labels(rows, frames)
 
 
 def test_events_are_padded_to_one_length_and_keep_their_times(clips):

@@ -28,7 +28,8 @@ class Bank:
     frames uint8 [n, t, h, w]; lv_mask and sector bit-packed along the last axis; ecg float32 [n, leads, m] in mV at
     `ecg_rate_hz`, from `ecg_start_s` on; volume_ml and mitral_opening float32 [n, t]; events float32 [n, 4, EVENTS]:
     R peaks, T ends, ejection onsets and ends in seconds from the first frame; ef (of the beats seen, else nominal),
-    edv_ml, spacing_cm float32 [n]; view and rhythm int64 [n], indices into VIEWS and RHYTHMS.
+    edv_ml, spacing_cm float32 [n]; view and rhythm int64 [n], indices into VIEWS and RHYTHMS. A bank made with
+    `labels` also holds what every pixel shows, two pixels to a byte.
     """
 
     tensors: dict[str, Tensor]
@@ -86,6 +87,18 @@ class Bank:
         """bool [k, h, w]: the ventricle in frame `frames[i]` of clip `rows[i]`."""
         return unpack_bits(self.tensors["lv_mask"][rows, frames])
 
+    def labels(self, rows: Tensor, frames: Tensor) -> Tensor:
+        """uint8 [k, h, w], indices into LABELS: what frame `frames[i]` of clip `rows[i]` shows.
+
+        Raises InputError where the bank holds the ventricle alone.
+        """
+        if "label_pairs" not in self.tensors:
+            raise InputError(
+                f"{self.folder}: these shards hold the ventricle alone; what every pixel shows is needed, which "
+                "`echopulse train measurer --data phantom` simulates."
+            )
+        return unpack_pairs(self.tensors["label_pairs"][rows, frames])
+
     def sectors(self, rows: Tensor) -> Tensor:
         """bool [k, h, w]: where the scanner looks."""
         return unpack_bits(self.tensors["sector"][rows])
@@ -103,8 +116,18 @@ def unpack_bits(packed: Tensor) -> Tensor:
     return (((packed[..., None] >> places) & 1) > 0).flatten(-2)
 
 
-def clips_to_tensors(clips) -> dict[str, Tensor]:
-    """A simulated batch as the bank keeps it."""
+def pack_pairs(labels: Tensor) -> Tensor:
+    """uint8 [..., 2k] below 16 → uint8 [..., k]."""
+    return labels[..., ::2] | labels[..., 1::2] << 4
+
+
+def unpack_pairs(packed: Tensor) -> Tensor:
+    """uint8 [..., k] → uint8 [..., 2k]; the inverse of `pack_pairs`."""
+    return torch.stack((packed & 15, packed >> 4), -1).flatten(-2)
+
+
+def clips_to_tensors(clips, *, labels: bool = False) -> dict[str, Tensor]:
+    """A simulated batch as the bank keeps it, with `labels` also what every pixel shows."""
     truth = clips.truth
     events = [_pad(times) for times in (truth.r_peaks_s, truth.t_ends_s, truth.ed_times_s, truth.es_times_s)]
     seen = (truth.es_times_s > 0) & (truth.ed_times_s < truth.times_s[-1]) & truth.ef_per_beat.isfinite()
@@ -124,6 +147,8 @@ def clips_to_tensors(clips) -> dict[str, Tensor]:
         "view": torch.tensor([VIEWS.index(name) for name in truth.view]),
         "rhythm": torch.tensor([RHYTHMS.index(name) for name in truth.rhythm]),
     }
+    if labels:
+        tensors["label_pairs"] = pack_pairs(truth.labels)
     return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
 
@@ -157,8 +182,9 @@ def fill_bank(
 
     Shards that are there already are kept. Shard k of seed s is the same whoever makes it and in whatever order, and
     appears whole or not at all, so several machines can share the work by taking different seeds; `on_shard` is told
-    the k of each. InputError: pictures whose sides are no multiple of 8, or a shard that is there and was made
-    otherwise, unless `force` deletes it.
+    the k of each. `labels=True` keeps what every pixel shows; all other options are the simulator's. InputError:
+    pictures whose sides are no multiple of 8, or a shard that is there and was made otherwise, unless `force` deletes
+    it.
     """
     check_size(options.get("size", 128))
     settings = {"prior": prior, "device": device, **options}
@@ -206,13 +232,15 @@ def _difference(path: Path, asked: dict[str, Any], same_seed: bool) -> str:
 
 
 def _make_shard(folder: Path, seed: int, shard: int, settings: dict[str, Any], index: int) -> None:
-    made = simulate(shard, seed=seed * 100_003 + index, **settings)
+    options = {name: value for name, value in settings.items() if name != "labels"}
+    made = simulate(shard, seed=seed * 100_003 + index, **options)
     about = {"fps": made.fps, "ecg_rate_hz": made.ecg_rate_hz, "ecg_start_s": float(made.ecg_times_s[0])}
     about["settings"] = _as_json(settings | {"n": shard})
     path = _shard_path(folder, seed, index)
     unfinished = path.with_suffix(".partial")
     # one entry, since the order of several differs from process to process
-    save_file(clips_to_tensors(made), unfinished, metadata={"about": _as_json(about)})
+    kept = clips_to_tensors(made, labels=settings.get("labels", False))
+    save_file(kept, unfinished, metadata={"about": _as_json(about)})
     unfinished.rename(path)
 
 
