@@ -1,13 +1,16 @@
-"""Tables say what was met, what was missed and what is missing."""
+"""Tables say what was met, what was missed, what is missing and how far it might move; files give back what went in."""
 
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from echopulse.evaluate.keys import KEYS, Bar, counts_for, documentation, figure_of, verdict
-from echopulse.evaluate.report import evaluate, to_markdown, write_scores
+from echopulse.errors import InputError
+from echopulse.evaluate.keys import KEYS, Bar, counts_for, documented, figure_of, figures, verdict
+from echopulse.evaluate.report import evaluate, read_results, to_json, to_markdown
+from echopulse.evaluate.results import Results
 from echopulse.measure import Segmenter, SegmenterConfig
 from echopulse.model.config import PRESETS
 from echopulse.model.generator import Generator
@@ -17,8 +20,14 @@ from echopulse.pipeline import EchoPulse
 SCORES = {
     "tokenizer.mse": 1e-3, "tokenizer.live_bits": 11.0, "timing.first_image.ed_ms.median_abs": 30.0,
     "timing.first_image.ed_ms.median": -12.0, "timing.first_image.ed_ms.n": 90, "timing.first_image.ed_ms.missing": 2,
-    "controls.flat.ef": math.nan, "controls.flat.ef.n": 0, "controls.flat.ef.missing": 5, "files.100.rhythm": "sinus",
+    "timing.ef_asked.0.3": math.nan, "speed.import_s": math.nan, "speed.import_s.n": 0, "speed.import_s.missing": 5,
+    "files.100.rhythm": "sinus",
 }  # fmt: skip
+RESULTS = Results(
+    SCORES | {"tokenizer.mae": 0.02, "tokenizer.mae.low": 0.01, "tokenizer.mae.high": 0.035},
+    {"timing.first_image.ed_ms": [-30.0, 30.0, -30.0, math.nan], "curve.0.times_s": []},
+    {"settings": {"clips": 4, "parts": ["timing"]}, "device": "a | b"},
+)
 
 
 def row(table: str, key: str) -> str:
@@ -26,20 +35,31 @@ def row(table: str, key: str) -> str:
 
 
 def test_a_missed_bar_is_marked_and_named():
-    table = to_markdown(SCORES)
+    table = to_markdown(RESULTS)
     assert "| ≤ 0.0022 | met |" in row(table, "tokenizer.mse")
     assert "| ≥ 12 | **missed** |" in row(table, "tokenizer.live_bits")
-    assert "2 of 4 bars met. Missed: tokenizer.live_bits, controls.flat.ef." in table
+    assert table.startswith("2 of 4 bars met. Missed: tokenizer.live_bits, speed.import_s.")
 
 
 def test_what_is_missing_stands_in_the_table_and_meets_no_bar():
-    table = to_markdown(SCORES)
-    assert "none (n 0, 5 missing)" in row(table, "controls.flat.ef") and "**missed**" in row(table, "controls.flat.ef")
+    table = to_markdown(RESULTS)
+    assert "none s (n 0, 5 missing)" in row(table, "speed.import_s") and "**missed**" in row(table, "speed.import_s")
     found = row(table, "timing.first_image.ed_ms.median_abs")
     assert "30 ms (median -12; n 90, 2 missing)" in found and "| met |" in found
     mostly_lost = {**SCORES, "timing.first_image.ed_ms.missing": 40}
     assert verdict("timing.first_image.ed_ms.median_abs", mostly_lost) is False
     assert verdict("files.100.rhythm", SCORES) is None
+
+
+def test_intervals_stand_in_their_own_column_and_their_ends_are_no_figures():
+    table = to_markdown(RESULTS)
+    assert "| 30 to 30 |" in row(table, "timing.first_image.ed_ms.median_abs")
+    assert "| 0.01 to 0.035 |" in row(table, "tokenizer.mae") and "tokenizer.mae.low" not in table
+
+
+def test_settings_are_told_and_cannot_break_the_table():
+    table = to_markdown(RESULTS)
+    assert "| settings.clips | 4 |" in table and "| device | a / b |" in table
 
 
 def test_bars_include_their_value():
@@ -49,19 +69,41 @@ def test_bars_include_their_value():
 
 def test_files_share_their_keys_meaning():
     assert figure_of("files.100.ecg_rate_bpm") is KEYS["files.NAME.ecg_rate_bpm"]
-    assert figure_of("files.100.ecg_rate") is None
+    assert figure_of("files.100.ecg_rate") is None and figure_of("files.a.b.ecg_rate_bpm") is None
 
 
-def test_scores_are_written_whole_with_null_for_what_is_no_number(tmp_path):
-    write_scores(SCORES, tmp_path / "t.md", tmp_path / "t.json")
-    kept = json.loads((tmp_path / "t.json").read_text())
-    assert kept["controls.flat.ef"] is None and kept["tokenizer.mse"] == 1e-3 and list(kept) == list(SCORES)
-    assert (tmp_path / "t.md").read_text().startswith("### tokenizer")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.json", "t.md"]
+def test_every_figure_says_what_it_means_and_no_part_is_told_twice():
+    assert all(figure.meaning and "|" not in figure.meaning for figure in figures().values())
+    assert {key.partition(".")[0] for key in KEYS} >= {"tokenizer", "timing", "files", "beats", "speed"}
 
 
-def test_the_page_on_evaluation_is_what_the_keys_say(repository):
-    assert (repository / "docs" / "evaluation.md").read_text(encoding="utf-8") == documentation()
+def test_results_come_back_from_their_file_with_nan_for_null(tmp_path):
+    (tmp_path / "r.json").write_text(to_json(RESULTS))
+    held, back = json.loads((tmp_path / "r.json").read_text()), read_results(tmp_path / "r.json")
+    assert held["scores"]["speed.import_s"] is None and held["columns"]["timing.first_image.ed_ms"][3] is None
+    assert list(back.scores) == list(RESULTS.scores) and list(back.columns) == list(RESULTS.columns)
+    for key, value in RESULTS.scores.items():
+        assert back.scores[key] == value or math.isnan(value) and math.isnan(back.scores[key])
+    assert back.about == RESULTS.about
+    assert np.array_equal(back.columns["timing.first_image.ed_ms"], [-30, 30, -30, math.nan], equal_nan=True)
+    assert to_json(back) == to_json(RESULTS)
+
+
+def test_small_numbers_keep_their_figures_and_numpy_its_values():
+    held = json.loads(to_json(Results({"a": 1.234567e-8, "b": np.float32(0.5), "c": np.int64(3)})))
+    assert held["scores"] == {"a": 1.234567e-8, "b": 0.5, "c": 3} and held["columns"] == {}
+
+
+@pytest.mark.parametrize("text", ["no", "[1, 2]", '{"tokenizer.mse": 0.1}', '{"format": "else"}'])
+def test_files_that_no_evaluation_wrote_are_refused(tmp_path, text):
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(InputError, match="echopulse evaluate --json"):
+        read_results(tmp_path / "r.json")
+
+
+def test_the_page_on_evaluation_is_what_the_figures_say(repository):
+    page = (repository / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    assert page == documented(page)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +125,7 @@ def test_the_whole_evaluation_runs_on_an_untrained_model_and_every_figure_has_a_
     assert scores["beats.failed"] == 1 and "empty" in scores["files.empty.error"]
     assert counts_for("timing.ecg_alone.ed_ms.median_abs", scores) is not None
     assert steps == sorted(steps) and steps[-1] == pytest.approx(1)
-    assert "Not for diagnosis" in to_markdown(scores)
+    assert "Not for diagnosis" in to_markdown(Results.of(scores))
 
 
 def test_only_the_parts_asked_for_are_run(tiny):

@@ -34,7 +34,9 @@ def run_evaluate(options: argparse.Namespace) -> int:
     for path, ending in ((options.markdown, ".md"), (options.json, ".json")):
         if path:
             check_output(path, force=options.force, endings=(ending,))
-    from echopulse.evaluate.report import evaluate, to_markdown, write_scores
+    from echopulse.evaluate.report import evaluate, to_json, to_markdown
+    from echopulse.evaluate.results import Results
+    from echopulse.files import write_text
     from echopulse.pipeline import EchoPulse
 
     parts = tuple(options.only.split(",")) if options.only else EVALUATION_PARTS
@@ -44,6 +46,10 @@ def run_evaluate(options: argparse.Namespace) -> int:
     with Progress("evaluating") as on_step:
         scores = evaluate(pulse, clips=options.clips, seed=options.seed, ecg_files=options.ecg, parts=parts,
                           start=options.start, on_step=on_step)  # fmt: skip
-    print(to_markdown(scores))
-    write_scores(scores, options.markdown, options.json)
+    results = Results.of(scores)
+    print(to_markdown(results))
+    if options.markdown:
+        write_text(to_markdown(results) + "\n", options.markdown)
+    if options.json:
+        write_text(to_json(results), options.json)
     return 0

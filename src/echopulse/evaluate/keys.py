@@ -1,17 +1,28 @@
 """What every figure of an evaluation means: its unit, its meaning and, for some, the bar that it has to meet.
 
-The tables on the screen, in Markdown and in docs/evaluation.md are made from `KEYS`.
+A part that lives in a module of its own keeps its figures there, as `FIGURES`; `figures()` gathers them. The tables on
+the screen, in Markdown, on the page and in docs/evaluation.md are made from it. A segment in capitals stands for any
+one segment: `files.NAME.ef` is what `files.watch.ef` means.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from typing import NamedTuple
 
 MISSING_ALLOWED = 0.1  # a figure that leaves out more than this share of its cycles or clips meets no bar
 COUNTS = ("n", "missing")
+ENDS = ("low", "high")  # of an interval that a part gives itself
 BESIDE = {"median": "median", "mean": "mean", "mean_abs": "mean absolute"}
+MODULES = ("controls", "measuring", "metrics.quality", "privacy", "usefulness")
+ORDER = (
+    "speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "beats", "files",
+)  # fmt: skip
+TABLE = "## Every figure\n\n"  # the heading in docs/evaluation.md below which the table is made
 
 
 class Bar(NamedTuple):
@@ -29,16 +40,20 @@ class Bar(NamedTuple):
 
 
 class Figure(NamedTuple):
+    """Unit ("" for a bare number), meaning in a few words, and the bar if there is one."""
+
     unit: str
     meaning: str
     bar: Bar | None = None
 
 
-def _at_most(value: float) -> Bar:
+def at_most(value: float) -> Bar:
+    """The bar `≤ value`."""
     return Bar("≤", value)
 
 
-def _at_least(value: float) -> Bar:
+def at_least(value: float) -> Bar:
+    """The bar `≥ value`."""
     return Bar("≥", value)
 
 
@@ -52,7 +67,7 @@ CONDITIONS = {
 
 def _errors(name: str, what: str, bar: float | None = None) -> dict[str, Figure]:
     return {
-        f"{name}.median_abs": Figure("ms", f"{what}: median absolute error", _at_most(bar) if bar else None),
+        f"{name}.median_abs": Figure("ms", f"{what}: median absolute error", at_most(bar) if bar else None),
         f"{name}.mean_abs": Figure("ms", f"{what}: mean absolute error"),
         f"{name}.median": Figure("ms", f"{what}: median error, positive is late"),
         f"{name}.mean": Figure("ms", f"{what}: mean error, positive is late"),
@@ -87,15 +102,15 @@ def _condition(name: str, what: str, ed_bar: float | None, es_bar: float | None)
 
 
 KEYS: dict[str, Figure] = {
-    "tokenizer.mse": Figure("", "mean squared error of encoding and decoding, whole picture, 0..1", _at_most(2.2e-3)),
+    "tokenizer.mse": Figure("", "mean squared error of encoding and decoding, whole picture, 0..1", at_most(2.2e-3)),
     "tokenizer.mae": Figure("", "mean absolute error, whole picture, 0..1"),
     "tokenizer.psnr": Figure("dB", "peak signal-to-noise ratio, whole picture"),
     "tokenizer.psnr_sector": Figure("dB", "peak signal-to-noise ratio inside the sector"),
     "tokenizer.ssim_sector": Figure("", "structural similarity inside the sector (11 x 11 Gaussian window)"),
-    "tokenizer.live_bits": Figure("", "bits whose rarer value is in over 5 % of the tokens", _at_least(12)),
-    "measurer.dice": Figure("", "overlap of found and true ventricle, mean over all frames", _at_least(0.95)),
+    "tokenizer.live_bits": Figure("", "bits whose rarer value is in over 5 % of the tokens", at_least(12)),
+    "measurer.dice": Figure("", "overlap of found and true ventricle, mean over all frames", at_least(0.95)),
     "measurer.dice.p5": Figure("", "overlap, fifth percentile of the frames"),
-    "measurer.ef_mae": Figure("", "mean absolute error of the EF per clip (median over its beats)", _at_most(0.03)),
+    "measurer.ef_mae": Figure("", "mean absolute error of the EF per clip (median over its beats)", at_most(0.03)),
     "measurer.ef_bias": Figure("", "mean of measured minus true EF"),
     "measurer.ef_r": Figure("", "correlation of measured with true EF"),
     "measurer.ef_mean": Figure("", "mean measured EF"),
@@ -117,42 +132,42 @@ KEYS: dict[str, Figure] = {
     "timing.ef_asked.difference": Figure("", "how far the measured EF moves when the one asked for moves by 0.4"),
     "controls.same.ef": Figure("", "own ECG: 1 - min/max of the volume, median over clips"),
     "controls.same.r": Figure("", "own ECG: correlation of the area curve with the true volume, median"),
-    "controls.same.identical": Figure("", "1 if the same seed and arguments gave identical frames", _at_least(1)),
+    "controls.same.identical": Figure("", "1 if the same seed and arguments gave identical frames", at_least(1)),
     "controls.none.ef": Figure("", "no ECG: 1 - min/max of the volume, median"),
     "controls.none.r": Figure("", "no ECG: correlation of the area curve with the true volume, median"),
     **_errors("controls.none.ed_ms", "no ECG: ED against truth"),
     **_errors("controls.none.es_ms", "no ECG: ES against truth"),
-    "controls.none.ed_over_chance": Figure("", "no ECG: median ED error over chance's; 1 is chance", _at_least(0.7)),
-    "controls.none.es_over_chance": Figure("", "no ECG: median ES error over chance's; 1 is chance", _at_least(0.7)),
-    "controls.flat.ef": Figure("", "flat ECG: 1 - min/max of the volume, median", _at_most(0.12)),
+    "controls.none.ed_over_chance": Figure("", "no ECG: median ED error over chance's; 1 is chance", at_least(0.7)),
+    "controls.none.es_over_chance": Figure("", "no ECG: median ES error over chance's; 1 is chance", at_least(0.7)),
+    "controls.flat.ef": Figure("", "flat ECG: 1 - min/max of the volume, median", at_most(0.12)),
     "controls.flat.ef.largest": Figure("", "flat ECG: the largest of them"),
     **_errors("controls.shifted.ed_ms", "ECG half a beat late, no image: ED against the truth as late", 60),
     **_errors("controls.shifted.es_ms", "ECG half a beat late, no image: ES against the truth as late"),
     **_errors("controls.shifted.unshifted.ed_ms", "the same clips: ED against the truth not moved"),
     **_errors("controls.shifted.unshifted.es_ms", "the same clips: ES against the truth not moved"),
     "controls.donor.r_donor": Figure(
-        "", "another's ECG: correlation of the area curve with the donor's volume, median", _at_least(0.7)
+        "", "another's ECG: correlation of the area curve with the donor's volume, median", at_least(0.7)
     ),
-    "controls.donor.r_own": Figure("", "another's ECG: correlation with the own true volume, median", _at_most(0.25)),
+    "controls.donor.r_own": Figure("", "another's ECG: correlation with the own true volume, median", at_most(0.25)),
     "controls.donor.r_between_truths": Figure("", "correlation of the two true volumes: what r_own is bound to show"),
     **_errors("controls.donor.ed_ms", "another's ECG: ED against the donor's truth"),
     **_errors("controls.donor.es_ms", "another's ECG: ES against the donor's truth"),
     "beats.files": Figure("", "ECG files given"),
-    "beats.failed": Figure("", "files from which nothing could be generated", _at_most(0)),
+    "beats.failed": Figure("", "files from which nothing could be generated", at_most(0)),
     "beats.regular": Figure("", "files in sinus or another regular rhythm"),
     "beats.irregular": Figure("", "files in an irregular rhythm without P waves"),
     "beats.others": Figure("", "files with ectopic beats in the clip or too few beats to tell; no bar is set for them"),
     "beats.regular.rate_difference_bpm.largest": Figure(
-        "/min", "heart rate, video against ECG; the worst file", _at_most(3)
+        "/min", "heart rate, video against ECG; the worst file", at_most(3)
     ),
     "beats.regular.r_with_maximum.smallest": Figure(
-        "", "share of R peaks with a volume maximum within 80 ms; the worst file", _at_least(1)
+        "", "share of R peaks with a volume maximum within 80 ms; the worst file", at_least(1)
     ),
     "beats.regular.beats_with_minimum.smallest": Figure(
-        "", "share of RR intervals with a volume minimum; the worst file", _at_least(1)
+        "", "share of RR intervals with a volume minimum; the worst file", at_least(1)
     ),
     "beats.irregular.interval_r.smallest": Figure(
-        "", "correlation of the intervals between volume minima with RR; the worst file", _at_least(0.8)
+        "", "correlation of the intervals between volume minima with RR; the worst file", at_least(0.8)
     ),
     "files.NAME.rhythm": Figure("", "rhythm found in the ECG around the clip; where that is ectopic, in the clip"),
     "files.NAME.seconds": Figure("s", "length of the clip; irregular rhythms get up to 10 s"),
@@ -168,18 +183,48 @@ KEYS: dict[str, Figure] = {
     "files.NAME.ef": Figure("", "measured EF, median over the beats"),
     "files.NAME.frames_without_ventricle": Figure("", "share of frames in which no ventricle was found"),
     "files.NAME.error": Figure("", "why nothing could be generated"),
-    "speed.generate_s_per_s": Figure("s", "to generate 1 s of video, model loaded, median of three", _at_most(1)),
+    "speed.generate_s_per_s": Figure("s", "to generate 1 s of video, model loaded, median of three", at_most(1)),
     "speed.first_s_per_s": Figure("s", "the same, first call (imports included)"),
-    "speed.peak_memory_gb": Figure("GiB", "most memory held by then: model loaded, clips generated", _at_most(2)),
-    "speed.import_s": Figure("s", "to import echopulse and its pipeline after torch", _at_most(2)),
+    "speed.peak_memory_gb": Figure("GiB", "most memory held by then: model loaded, clips generated", at_most(2)),
+    "speed.import_s": Figure("s", "to import echopulse and its pipeline after torch", at_most(2)),
     "speed.threads": Figure("", "CPU threads"),
     "speed.bfloat16": Figure("", "1 if the machine multiplies bfloat16 (else float32)"),
 }
 
 
+@cache
+def figures() -> dict[str, Figure]:
+    """Every figure that an evaluation can give, in the order of the tables; a part's own `FIGURES` replace `KEYS`."""
+    own: dict[str, Figure] = {}
+    for name in MODULES:
+        if find_spec(f"echopulse.evaluate.{name}"):
+            own |= getattr(import_module(f"echopulse.evaluate.{name}"), "FIGURES", {})
+    parts = {part_of(key) for key in own}
+    found = {key: figure for key, figure in KEYS.items() if part_of(key) not in parts} | own
+    return dict(sorted(found.items(), key=lambda item: ORDER.index(part_of(item[0]))))
+
+
+@cache
+def _templates() -> list[tuple[re.Pattern, Figure]]:
+    """Figures whose key has a segment in capitals, as patterns."""
+    found = []
+    for key, figure in figures().items():
+        segments = key.split(".")
+        if any(segment.isupper() for segment in segments):
+            pattern = r"\.".join("[^.]+" if segment.isupper() else re.escape(segment) for segment in segments)
+            found.append((re.compile(pattern), figure))
+    return found
+
+
+def part_of(key: str) -> str:
+    """The part of an evaluation that a figure belongs to: the first segment of its key."""
+    return key.partition(".")[0]
+
+
 def figure_of(key: str) -> Figure | None:
-    """The entry of `KEYS` for a key of the scores, whichever file it is about; None for counts and unknown keys."""
-    return KEYS.get(re.sub(r"^files\.[^.]+\.", "files.NAME.", key))
+    """What a key of the scores means, whichever file, view or name stands in it; None for counts and unknown keys."""
+    exact = figures().get(key)
+    return exact or next((figure for pattern, figure in _templates() if pattern.fullmatch(key)), None)
 
 
 def aside(key: str, scores: dict) -> bool:
@@ -189,8 +234,8 @@ def aside(key: str, scores: dict) -> bool:
 
 
 def is_count(key: str) -> bool:
-    """Whether a key says how many values went into another figure or are missing from it."""
-    return key.rpartition(".")[2] in COUNTS and figure_of(key) is None
+    """Whether a key only belongs to another figure: how many values it has or lacks, or an end of its interval."""
+    return key.rpartition(".")[2] in COUNTS + ENDS and figure_of(key) is None
 
 
 def counts_for(key: str, scores: dict) -> tuple[int, int] | None:
@@ -210,37 +255,8 @@ def verdict(key: str, scores: dict) -> bool | None:
     return not math.isnan(scores[key]) and missing <= MISSING_ALLOWED * (n + missing) and figure.bar.met(scores[key])
 
 
-def documentation() -> str:
-    """docs/evaluation.md."""
-    rows = [f"| `{key}` | {f.unit or '-'} | {f.bar or ''} | {f.meaning} |" for key, f in KEYS.items()]
-    return _INTRODUCTION + "\n".join(["| key | unit | bar | meaning |", "|---|---|---|---|", *rows]) + "\n"
-
-
-_INTRODUCTION = """# What `echopulse evaluate` measures
-
-    echopulse evaluate [ECG ...] --clips 48 --markdown table.md --json table.json
-
-simulates hearts that no training has seen (`--seed`), 2.6 s each, EF evenly from 0.12 to 0.78, in every rhythm of the
-simulator, generates from their ECGs, measures what was generated with the bundled measurer and holds it against the
-truth. ECG files are optional: their beats are held against the beats of the clip generated from them. All clips are
-used for timing; of the hearts that beat, the first 20 for the controls, the first 16 with their true EF as a condition,
-the first 12 with an EF of 0.3 and of 0.7. Each clip is generated once, with a seed of its own.
-
-The JSON holds the keys below, flat. Beside a figure `X` stand `X.n`, how many cycles or clips went into it, and
-`X.missing`, how many gave nothing (for `X.median_abs` and its like: `X.n`). A figure that leaves out more than a tenth,
-or that is not a number (`null`), does not meet its bar.
-
-**ED and ES** are read from truth and video by the same definition, in the same window from R peak to R peak: ED is the
-last time above 90 % of the fall to the cycle's smallest volume, ES the first time below 10 % of that fall. The trough
-itself is flat while both valves are shut, so its lowest point is mostly noise; `es_lowest_ms` gives it nevertheless.
-This ED comes a frame or so after the onset of ejection and this ES as much before its end, in truth and video alike. As
-the windows come from the ECG, errors are bounded: read them beside `timing.chance`, where each true heart is held
-against another's truth.
-
-**A volume maximum at R**, in ECG files: the volume stays flat from the closure of the mitral valve to the onset of
-ejection, so a plateau is looked for and not a peak: within 80 ms of R the volume comes within 2 % of the beat's
-largest, and falls by at least 5 % after it. The beat runs from halfway through the RR interval before to 0.3 s after R.
-
-The page is what `python -c "from echopulse.evaluate.keys import documentation as page; print(page(), end='')"` prints.
-
-"""
+def documented(page: str) -> str:
+    """docs/evaluation.md with the table below its last heading made anew; what stands above is kept."""
+    rows = [f"| `{key}` | {f.unit or '-'} | {f.bar or ''} | {f.meaning} |" for key, f in figures().items()]
+    table = "\n".join(["| key | unit | bar | meaning |", "|---|---|---|---|", *rows]) + "\n"
+    return page[: page.index(TABLE)] + TABLE + table

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from echopulse.data.bank import bank_from_clips
 from echopulse.ecg import list_ecg_files
+from echopulse.errors import InputError
 from echopulse.evaluate.controls import control_scores
 from echopulse.evaluate.files import file_scores
 from echopulse.evaluate.held_out import Bench, hearts_of, measurer_scores, simulate_held_out, timing_scores
-from echopulse.evaluate.keys import BESIDE, aside, counts_for, figure_of, is_count, verdict
+from echopulse.evaluate.intervals import interval_of
+from echopulse.evaluate.keys import BESIDE, aside, counts_for, figure_of, is_count, part_of, verdict
 from echopulse.evaluate.reconstruction import tokenizer_scores
+from echopulse.evaluate.results import Results
 from echopulse.evaluate.speed import speed_scores
-from echopulse.files import write_json, write_text
 
 if TYPE_CHECKING:
     from echopulse.pipeline import EchoPulse
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 PARTS = ("speed", "tokenizer", "measurer", "timing", "controls", "files")  # speed first: it reads the peak memory
 SHARES = {"speed": 2, "simulate": 3, "tokenizer": 2, "measurer": 2, "timing": 14, "controls": 12, "files": 3}
 NOTICE = "Simulated hearts and synthetic clips; the figures are proxies for obedience to the ECG. Not for diagnosis."
+FORMAT = "echopulse evaluation 1"
 Scores = dict[str, float | str]
 
 
@@ -74,56 +80,146 @@ def evaluate(
     return scores
 
 
-def to_markdown(scores: Scores) -> str:
-    """One table per part: figure, value with the number of cycles or clips behind it, bar, met or not, meaning."""
-    lines = []
-    shown = [key for key in scores if not is_count(key) and not aside(key, scores)]
-    met = [verdict(key, scores) for key in shown]
-    for part, keys in groupby(shown, lambda key: ".".join(key.split(".")[: 2 if key.startswith("files.") else 1])):
-        lines += [f"### {part}", "", "| figure | value | bar | | what it says |", "|---|---|---|---|---|"]
-        lines += [_row(key, scores) for key in keys]
+@dataclass(frozen=True)
+class Row:
+    """One figure as a table shows it; empty words where there is nothing to say.
+
+    Attributes:
+        key: the figure's.
+        value: with its unit.
+        interval: 95 %, "low to high".
+        beside: signed figures, number of values and how many are missing.
+        bar: "≤ 35".
+        met: None without a bar.
+        meaning: from the figures' table.
+    """
+
+    key: str
+    value: str
+    interval: str
+    beside: str
+    bar: str
+    met: bool | None
+    meaning: str
+
+
+def tables(results: Results) -> dict[str, list[Row]]:
+    """The rows of every part, in the order of the scores; each file has a table of its own."""
+    scores = results.scores
+    found: dict[str, list[Row]] = {}
+    for key in scores:
+        if not is_count(key) and not aside(key, scores):
+            part = ".".join(key.split(".")[:2]) if key.startswith("files.") else part_of(key)
+            found.setdefault(part, []).append(_row(key, results))
+    return found
+
+
+def summary(rows: Iterable[Row]) -> str:
+    """How many bars are met, and which are not."""
+    barred = [row for row in rows if row.met is not None]
+    missed = [row.key for row in barred if not row.met]
+    named = f" Missed: {', '.join(missed)}." if missed else ""
+    return f"{len(barred) - len(missed)} of {len(barred)} bars met.{named}"
+
+
+def to_markdown(results: Results) -> str:
+    """One table per part: figure, value with what stands beside it, interval, bar, met or not, meaning; then how."""
+    found = tables(results)
+    lines = [summary(row for rows in found.values() for row in rows), ""]
+    for part, rows in found.items():
+        lines += [f"### {part}", "", "| figure | value | 95 % interval | bar | | what it says |"]
+        lines.append("|---|---|---|---|---|---|")
+        lines += [_line(row) for row in rows]
         lines.append("")
-    barred = [passed for passed in met if passed is not None]
-    missed = [key for key, passed in zip(shown, met, strict=True) if passed is False]
-    lines.append(f"{len(barred) - len(missed)} of {len(barred)} bars met.")
-    if missed:
-        lines[-1] += f" Missed: {', '.join(missed)}."
-    return "\n".join([*lines, "", NOTICE])
+    if results.about:
+        lines += ["### how", "", "| what | |", "|---|---|"]
+        lines += [f"| {name} | {_cell(value)} |" for name, value in flattened(results.about).items()]
+        lines.append("")
+    return "\n".join([*lines, NOTICE])
 
 
-def write_scores(scores: Scores, markdown_path: Path | None, json_path: Path | None) -> None:
-    """The table as Markdown and the flat keys as JSON (what is not a number as null), each file whole or not at all."""
-    if markdown_path:
-        write_text(to_markdown(scores) + "\n", markdown_path)
-    if json_path:
-        write_json(scores, json_path)
+def to_json(results: Results) -> str:
+    """Scores, columns and settings as a JSON text, what is not a finite number as null; a column takes one line."""
+    parts = {"format": FORMAT, "about": _plain(results.about), "scores": _plain(results.scores)}
+    text = json.dumps(parts, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
+    columns = [f"    {json.dumps(key)}: {json.dumps(_plain(column))}" for key, column in results.columns.items()]
+    return text + ',\n  "columns": {' + ("\n" + ",\n".join(columns) + "\n  " if columns else "") + "}\n}\n"
 
 
-def _row(key: str, scores: Scores) -> str:
-    figure, value, passed = figure_of(key), scores[key], verdict(key, scores)
-    said = value if isinstance(value, str) else _number(value)
+def read_results(path: Path) -> Results:
+    """What `to_json` wrote, null as NaN; sample loops stand on the page only. Other files are refused."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: no JSON in it ({error}); give what `echopulse evaluate --json` wrote.") from None
+    if not isinstance(held, dict) or held.get("format") != FORMAT:
+        found = held.get("format", "no format") if isinstance(held, dict) else "a list or a value"
+        raise InputError(f"{path}: {found}, expected {FORMAT!r}; give what `echopulse evaluate --json` wrote.")
+    scores = {key: math.nan if value is None else value for key, value in held["scores"].items()}
+    columns = {key: [math.nan if value is None else value for value in row] for key, row in held["columns"].items()}
+    return Results(scores, columns, held["about"])
+
+
+def flattened(about: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested settings as one table: `data.hash` for what stands under `hash` in `data`."""
+    found: dict[str, Any] = {}
+    for name, value in about.items():
+        found |= flattened(value, f"{before}{name}.") if isinstance(value, Mapping) else {f"{before}{name}": value}
+    return found
+
+
+def number(value: float) -> str:
+    """Three figures; whole numbers whole; a word for what is no number."""
+    if not math.isfinite(value):
+        return "none" if math.isnan(value) else "infinite"
+    if isinstance(value, int) or float(value).is_integer():
+        return str(int(value))
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def _row(key: str, results: Results) -> Row:
+    scores, figure = results.scores, figure_of(key)
+    value, span = scores[key], interval_of(key, results)
+    said = value if isinstance(value, str) else number(value)
     if figure and figure.unit and not isinstance(value, str):
         said += f" {figure.unit}"
     beside = []
     if key.endswith(".median_abs"):
         columns = {word: f"{key.removesuffix('median_abs')}{last}" for last, word in BESIDE.items()}
         columns = {word: scores[column] for word, column in columns.items() if column in scores}
-        beside = [f"{word} {_number(found)}" for word, found in columns.items() if math.isfinite(found)]
+        beside = [f"{word} {number(found)}" for word, found in columns.items() if math.isfinite(found)]
     if counts := counts_for(key, scores):
         beside.append(f"n {counts[0]}{f', {counts[1]} missing' if counts[1] else ''}")
-    if beside:
-        said += f" ({'; '.join(beside)})"
-    mark = {None: "", True: "met", False: "**missed**"}[passed]
-    bar = str(figure.bar) if figure and figure.bar else ""
-    return f"| `{key}` | {said.replace('|', '/')} | {bar} | {mark} | {figure.meaning if figure else ''} |"
+    return Row(
+        key, said, f"{number(span.low)} to {number(span.high)}" if span else "", "; ".join(beside),
+        str(figure.bar) if figure and figure.bar else "", verdict(key, scores), figure.meaning if figure else "",
+    )  # fmt: skip
 
 
-def _number(value: float) -> str:
-    if not math.isfinite(value):
-        return "none" if math.isnan(value) else "infinite"
-    if isinstance(value, int) or float(value).is_integer():
-        return str(int(value))
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+def _line(row: Row) -> str:
+    said = f"{row.value} ({row.beside})" if row.beside else row.value
+    mark = {None: "", True: "met", False: "**missed**"}[row.met]
+    return f"| `{row.key}` | {_cell(said)} | {row.interval} | {row.bar} | {mark} | {row.meaning} |"
+
+
+def _cell(value: Any) -> str:
+    said = number(value) if isinstance(value, float) else str(value)
+    return " ".join(said.replace("|", "/").split())
+
+
+def _plain(value: Any) -> Any:
+    """JSON types; numbers to seven figures, since some lie far below one; what is not finite becomes None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if math.isfinite(value) else None
+    return value if isinstance(value, bool | int | str | None) else str(value)
 
 
 def _under(part: str, scores: dict) -> Scores:
