@@ -50,6 +50,14 @@ def test_fewer_samples_than_features_bring_a_warning_that_says_how_many():
         frechet_distance(x, x)
 
 
+@pytest.mark.filterwarnings("ignore::echopulse.evaluate.metrics.distributions.FewSamples")
+def test_few_samples_of_many_features_give_the_same_distance_as_their_moments():
+    x, y = np.random.default_rng(7).normal(size=(5, 30)), 1 + 2 * np.random.default_rng(8).normal(size=(9, 30))
+    moments = x.mean(0), np.cov(x, rowvar=False), y.mean(0), np.cov(y, rowvar=False)
+    assert frechet_distance(x, y) == pytest.approx(frechet_of_moments(*moments), rel=1e-6)
+    assert frechet_distance(x, x) == pytest.approx(0, abs=1e-9)
+
+
 def test_kernel_distance_of_tiny_sets_is_worked_out_by_hand():
     a, b = np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]])
     # (xy + 1)^3: k(0,1) = 1; k(1,2) = 27; between: 1, 1, 8, 27

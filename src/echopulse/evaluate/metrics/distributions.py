@@ -37,7 +37,19 @@ def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
             FewSamples,
             stacklevel=2,
         )
+        return _frechet_of_few(real, generated)
     return frechet_of_moments(real.mean(0), _covariance(real), generated.mean(0), _covariance(generated))
+
+
+def _frechet_of_few(a: np.ndarray, b: np.ndarray) -> float:
+    """The same distance without matrices of d x d: tr (A^½ B A^½)^½ is the sum of the singular values of X Yᵀ.
+
+    X and Y are the samples about their means, divided by the roots of n - 1, so that A = XᵀX and B = YᵀY.
+    """
+    x, y = ((pool - pool.mean(0)) / (len(pool) - 1) ** 0.5 for pool in (a, b))
+    between = np.linalg.svd(x @ y.T, compute_uv=False).sum()
+    distance = ((a.mean(0) - b.mean(0)) ** 2).sum() + (x**2).sum() + (y**2).sum() - 2 * between
+    return float(max(distance, 0.0))
 
 
 def frechet_of_moments(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray) -> float:

@@ -35,15 +35,15 @@ class FrameNetwork:
     sha256: str
 
     @torch.inference_mode()
-    def frames(self, frames: np.ndarray) -> np.ndarray:
+    def frames(self, frames: np.ndarray, side: int = SIDE) -> np.ndarray:
         """Grey frames uint8 [t, h, w] -> features float32 [t, 2048].
 
-        As the ported FID has it: three equal colours, 299 x 299 pixels by bilinear interpolation, -1..1.
+        As the ported FID has it: three equal colours, `side` x `side` pixels by bilinear interpolation, -1..1.
         """
         found = []
         for start in range(0, len(frames), FRAMES_AT_ONCE):
             x = torch.from_numpy(np.ascontiguousarray(frames[start : start + FRAMES_AT_ONCE])).float()[:, None] / 255
-            x = F.interpolate(x, (SIDE, SIDE), mode="bilinear", align_corners=False)
+            x = F.interpolate(x, (side, side), mode="bilinear", align_corners=False)
             found.append(self.network((2 * x - 1).expand(-1, 3, -1, -1)))
         return torch.cat(found).numpy() if found else np.zeros((0, FEATURES), np.float32)
 

@@ -13,7 +13,8 @@ from echopulse.errors import InputError
 LEVEL = 0.95
 RESAMPLES = 2000
 STATISTICS = {"mean": np.mean, "median": np.median}
-LEAST_BCA = 8  # values; below, the acceleration is guesswork
+LEAST_BCA, MOST_BCA = 8, 2000  # values; below, the acceleration is guesswork, beyond it changes nothing and costs n²
+NUMBERS_AT_ONCE = 4_000_000  # of the resamples
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ def interval(
 ) -> Interval:
     """Bootstrap interval of the mean or median of independent values [n]; NaN values are left out and counted.
 
-    Bias-corrected and accelerated (Efron 1987, by SciPy) for means of 8 values and more; percentiles for medians, whose
-    jackknife is not smooth, and for fewer values.
+    Bias-corrected and accelerated (Efron 1987, by SciPy) for means of 8 to 2000 values; percentiles for fewer, for more
+    and for medians, whose jackknife is not smooth.
     """
     values = np.asarray(values, np.float64).ravel()
     if statistic not in STATISTICS:
@@ -55,7 +56,7 @@ def interval(
     value = float(of(known))
     if np.ptp(known) == 0:
         return Interval(value, value, value, len(known), missing, "percentile")
-    method = "BCa" if statistic == "mean" and len(known) >= LEAST_BCA else "percentile"
+    method = "BCa" if statistic == "mean" and LEAST_BCA <= len(known) <= MOST_BCA else "percentile"
     low, high = _bootstrap((known,), of, method, level, resamples, seed)
     if not np.isfinite(low + high):
         method = "percentile"
@@ -118,7 +119,7 @@ def _bootstrap(data, statistic, method: str, level: float, resamples: int, seed:
         warnings.simplefilter("ignore")  # a degenerate distribution shows in NaN ends, which the caller looks at
         found = bootstrap(
             data, statistic, vectorized=True, method=method, confidence_level=level, n_resamples=resamples,
-            rng=np.random.default_rng(seed),
+            batch=max(1, NUMBERS_AT_ONCE // max(len(part) for part in data)), rng=np.random.default_rng(seed),
         ).confidence_interval  # fmt: skip
     return float(found.low), float(found.high)
 
