@@ -20,8 +20,11 @@ class Threshold(torch.nn.Module):
         self.config = SegmenterConfig()
         self.head = torch.nn.Conv2d(1, 1, 1)
 
-    def forward(self, frames):
-        return 20 * (0.5 - frames)
+    def encode(self, frames):
+        return [frames]
+
+    def decode(self, levels):
+        return 20 * (0.5 - levels[0][:, None])
 
 
 def beating_masks(rate: float, ejection_fraction: float) -> np.ndarray:
@@ -63,6 +66,25 @@ def test_a_clip_without_a_ventricle_measures_as_nothing():
     assert len(measured.ed_frames) == 0
 
 
-def test_views_that_show_no_long_axis_are_refused():
+def test_weights_that_know_apical_views_alone_refuse_others():
     with pytest.raises(InputError, match="psax"):
         measure_clip(Clip(np.zeros((2, 128, 128), np.uint8), TIMES[:2], view="psax"), Threshold())
+    with pytest.raises(InputError, match="sideways.*expected one of a4c"):
+        measure_clip(Clip(np.zeros((2, 128, 128), np.uint8), TIMES[:2], view="sideways"), Threshold())
+
+
+def test_a_short_axis_has_an_area_change_but_no_volume():
+    y, x = np.mgrid[:128, :128]
+    systole = (1 - np.cos(2 * np.pi * 75 / 60 * (TIMES - 0.1))) / 2
+    masks = np.stack([(y - 64) ** 2 + (x - 64) ** 2 <= r**2 for r in 30 * np.sqrt(1 - 0.5 * systole)])
+    found = measure_masks(masks, TIMES, pixel_spacing_cm=0.1, view="psax_mitral")
+    assert found.area_change == pytest.approx(0.5, abs=0.02) and len(found.ed_frames) >= 4
+    assert np.isnan(found.volumes).all() and np.isnan(found.ef) and found.heart_rate_bpm == pytest.approx(75, abs=2)
+
+
+def test_an_ellipse_that_thins_has_its_area_change_strain_and_annulus():
+    found = measure_masks(beating_masks(75, 0.6), TIMES, pixel_spacing_cm=0.12, view="a4c")
+    assert found.area_change == pytest.approx(1 - np.sqrt(0.4), abs=0.02)
+    assert found.annulus_descent_per_beat == pytest.approx(np.zeros(len(found.ed_frames)), abs=0.1)
+    assert found.apex[0] == pytest.approx([66, 20], abs=1) and found.annulus[0] == pytest.approx([66, 95.5], abs=1)
+    assert -0.1 < found.gls < -0.01 and found.volumes_calibrated is None and np.isnan(found.ef_calibrated)

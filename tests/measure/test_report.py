@@ -7,8 +7,8 @@ import pytest
 
 from echopulse.echo.types import Clip
 from echopulse.files import write_json
-from echopulse.measure import Measurement
-from echopulse.measure.report import as_dictionary, describe
+from echopulse.measure import Biplane, Measurement, Walls
+from echopulse.measure.report import as_dictionary, biplane_as_dictionary, describe, describe_biplane
 
 TIMES = np.arange(50) / 25
 
@@ -59,3 +59,24 @@ def test_the_file_holds_every_number_and_null_where_there_is_none(tmp_path):
     assert kept["ed_frames"] == [0, 25] and kept["volumes"][3] is None and len(kept["times_s"]) == 50
     assert kept["volume_unit"] == "ml" and kept["heart_rate_bpm"] == pytest.approx(60) and kept["synthetic"] is False
     assert [path.name for path in tmp_path.iterdir()] == ["m.json"]
+
+
+def test_a_guessed_view_and_a_calibrated_ef_are_told_as_such():
+    text = describe(measurement(view="a2c", view_confidence=0.8, ef_per_beat_calibrated=np.array([0.6, 0.62])), clip())
+    assert "view a2c, guessed (80 % sure)" in text and "EF 61 % with volumes calibrated on simulated hearts" in text
+
+
+def test_a_long_axis_has_diameters_and_a_short_axis_an_area_change():
+    nan, area = np.full(50, np.nan), np.array([0.4, 0.42])
+    walls = Walls(np.full(50, 1.0), np.full(50, 4.8), np.full(50, 1.1))
+    text = describe(measurement(view="plax", volumes=nan, walls=walls, area_change_per_beat=area), clip())
+    assert "no volume or EF" in text and "septum 1.0, cavity 4.8, posterior wall 1.1 cm" in text
+    text = describe(measurement(view="psax_mitral", volumes=nan, area_change_per_beat=area), clip())
+    assert "area change 41 %" in text and "septum" not in text
+
+
+def test_two_views_together_are_told_with_a_warning_where_one_is_foreshortened():
+    two = Biplane(np.array([120.0, 118.0]), np.array([60.0, 59.0]), np.array([0.5, 0.5]), "ml", 0.25)
+    text = describe_biplane(two)
+    assert "biplane: EF 50 %, EDV 119, ESV 60 ml, 2 pairs" in text and "foreshortened" in text
+    assert biplane_as_dictionary(two)["ef_per_beat"] == [0.5, 0.5]

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from echopulse.measure.learning import degrade, segmentation_loss
-from echopulse.measure.segmenter import Segmenter, SegmenterConfig, keep_cavity, segment
+from echopulse.measure.learning import degrade, place_elsewhere, segmentation_loss
+from echopulse.measure.segmenter import LV, Segmenter, SegmenterConfig, keep_cavity, outline_all, segment
+from echopulse.phantom.types import LABELS, VIEWS
+from echopulse.train.recipes import MEASURER_CHANNELS
 
 TINY = SegmenterConfig(size=32, channels=(8, 8, 8), groups=4)
 
@@ -18,9 +20,12 @@ class Threshold(torch.nn.Module):
         self.config = SegmenterConfig(size=size)
         self.head = torch.nn.Conv2d(1, 1, 1)
 
-    def forward(self, frames):
+    def encode(self, frames):
         assert frames.shape[1:] == (self.config.size,) * 2
-        return 20 * (0.5 - frames)
+        return [frames]
+
+    def decode(self, levels):
+        return 20 * (0.5 - levels[0][:, None])
 
 
 def blob(height: int, width: int, row: int, column: int, radius: int) -> np.ndarray:
@@ -31,12 +36,22 @@ def blob(height: int, width: int, row: int, column: int, radius: int) -> np.ndar
 def test_the_network_gives_a_logit_per_pixel_and_is_small():
     network = Segmenter()
     assert 0.3e6 < sum(p.numel() for p in network.parameters()) < 0.5e6
-    assert network(torch.rand(1, 128, 128)).shape == (1, 128, 128)
+    assert network(torch.rand(1, 128, 128)).shape == (1, 1, 128, 128)
+
+
+def test_the_network_of_every_class_and_view_stays_below_two_million_parameters():
+    network = Segmenter(SegmenterConfig(channels=MEASURER_CHANNELS, classes=len(LABELS), views=len(VIEWS)))
+    assert sum(p.numel() for p in network.parameters()) < 2e6
+    levels = network.encode(torch.rand(2, 128, 128))
+    assert [tuple(level.shape[2:]) for level in levels] == [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4)]
+    assert network.decode(levels).shape == (2, 7, 128, 128) and network.guess_view(levels).shape == (2, 7)
 
 
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="divisible"):
         SegmenterConfig(size=100)
+    with pytest.raises(ValueError, match="1 or 7"):
+        SegmenterConfig(classes=3)
     with pytest.raises(ValueError, match=r"\[b, 32, 32\]"):
         Segmenter(TINY)(torch.rand(1, 64, 64))
     with pytest.raises(ValueError, match="uint8"):
@@ -103,11 +118,62 @@ def test_segmenting_leaves_the_network_in_its_mode():
 
 def test_the_loss_is_small_for_the_truth_and_large_for_its_opposite():
     mask = torch.from_numpy(blob(32, 32, 16, 16, 8))[None]
-    sure = torch.where(mask, 12.0, -12.0)
+    sure = torch.where(mask, 12.0, -12.0)[:, None]
     assert segmentation_loss(sure, mask) < 0.01
     assert segmentation_loss(-sure, mask) > 5
     nothing = torch.zeros(1, 32, 32, dtype=torch.bool)
-    assert segmentation_loss(torch.full((1, 32, 32), -12.0), nothing) < 0.01
+    assert segmentation_loss(torch.full((1, 1, 32, 32), -12.0), nothing) < 0.01
+
+
+def test_the_loss_of_many_classes_weighs_the_ventricle_as_much_as_all_others():
+    labels = torch.zeros(1, 32, 32, dtype=torch.uint8)
+    labels[0, 4:12, 4:12], labels[0, 16:24, 16:24] = LV, 2
+    sure = 24.0 * torch.nn.functional.one_hot(labels.long(), 7).permute(0, 3, 1, 2)
+    assert segmentation_loss(sure, labels) < 0.02
+    without = {}
+    for lost in (LV, 2):
+        missed = torch.where(labels == lost, 0, labels)
+        wrong = 24.0 * torch.nn.functional.one_hot(missed.long(), 7).permute(0, 3, 1, 2)
+        entropy = torch.nn.functional.cross_entropy(wrong, labels.long())
+        without[lost] = float(segmentation_loss(wrong, labels) - entropy)
+    # two classes are shown: the ventricle weighs as much as the five others would, the wall as one of them
+    assert without[LV] == pytest.approx(5 / 6, abs=0.01) and without[2] == pytest.approx(1 / 6, abs=0.01)
+
+
+def test_moved_pictures_keep_their_labels_in_place():
+    labels = torch.from_numpy(np.stack([blob(64, 64, 30, 28, 12)] * 12)).to(torch.uint8) * 3
+    frames = labels.float() / 3
+    moved, kept = place_elsewhere(frames, labels, torch.Generator().manual_seed(0))
+    assert set(kept.unique().tolist()) == {0, 3}
+    assert ((moved > 0.5) == (kept == 3)).float().mean() > 0.99
+    still = ((moved - frames).abs() < 1e-3).flatten(1).all(1)
+    sizes = (kept == 3).flatten(1).sum(1) / (labels == 3).flatten(1).sum(1)
+    assert 1 <= still.sum() < 12 and sizes.min() < 0.85 and sizes.max() > 1.1
+
+
+def test_every_class_comes_back_and_stray_pieces_of_the_ventricle_do_not():
+    class Painted(Threshold):
+        def decode(self, levels):
+            wanted = (levels[0] * 255 / 30).round().long()
+            return 20.0 * torch.nn.functional.one_hot(wanted, 7).permute(0, 3, 1, 2)
+
+    network = Painted()
+    network.config = SegmenterConfig(classes=7)
+    labels = np.zeros((1, 128, 128), np.uint8)
+    labels[0][blob(128, 128, 40, 60, 15)], labels[0][blob(128, 128, 90, 60, 12)] = LV, LABELS.index("la")
+    stray = labels.copy()
+    stray[0, 10:13, 10:13] = LV
+    found = outline_all(network, stray * 30)
+    assert (found.labels == labels).all() and (found.ventricle == (labels == LV)).all()
+    assert found.view is None and found.confidence[0] > 0.95
+
+
+def test_the_view_of_a_clip_is_guessed_from_all_its_frames():
+    network = Threshold()
+    network.config = SegmenterConfig(views=7)
+    network.guess_view = lambda levels: torch.eye(7)[[3, 3, 0]][: len(levels[0])] * 4
+    found = outline_all(network, np.zeros((3, 128, 128), np.uint8))
+    assert found.view == "plax" and found.views.sum() == pytest.approx(1) and found.views[3] > found.views[0] > 0.1
 
 
 def test_degraded_pictures_stay_pictures_and_come_again_with_the_seed():

@@ -1,15 +1,23 @@
 """The recipes' tasks on a tiny bank: real losses, real gradients, the same batch for the same seed."""
 
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
-from echopulse.measure.segmenter import SegmenterConfig
+from echopulse.data import Bank
+from echopulse.data.bank import clips_to_tensors
+from echopulse.echo.ventricle import find_chords
+from echopulse.measure import calibration
+from echopulse.measure.calibration import corrected_volumes, learn_correction, shape_features
+from echopulse.measure.segmenter import LV, Outlines, Segmenter, SegmenterConfig
 from echopulse.model.config import PRESETS
 from echopulse.model.ecg_encoder import EcgEncoder
 from echopulse.model.tokenizer import Tokenizer
-from echopulse.train import Run, Settings
+from echopulse.phantom import simulate
+from echopulse.train import Run, Settings, measurer
 from echopulse.train.generator import (
     EcgIgnored,
     EcgTask,
@@ -19,7 +27,7 @@ from echopulse.train.generator import (
     ecg_windows,
     heart_targets,
 )
-from echopulse.train.measurer import MeasurerTask, dice
+from echopulse.train.measurer import MeasurerTask, dice, learn_volumes
 from echopulse.train.tokenizer import TokenizerTask, strips
 
 TOKENIZER, GENERATOR = PRESETS["tiny"]["tokenizer"], PRESETS["tiny"]["generator"]
@@ -114,6 +122,48 @@ def test_dice_is_one_for_equal_masks_none_for_disjoint_ones_and_counts_overlap()
     a[1, 0], b[1, 1] = True, True
     a[2, 0], b[2, 0, :2] = True, True
     assert dice(a, b).tolist() == pytest.approx([1.0, 0.0, 4 / 6, 1.0])  # the last pair is empty
+
+
+def labelled_bank(clips: int, frames: int = 2) -> Bank:
+    """Simulated A4C clips of 32 pixels with what every pixel shows."""
+    made = simulate(clips, seed=5, frames=frames, fps=5.0, size=32, view="a4c", leads=1)
+    return Bank(clips_to_tensors(made, labels=True), 5.0, 200.0, 0.0)
+
+
+def test_the_measurer_of_every_class_learns_labels_and_views():
+    bank = labelled_bank(2)
+    task = MeasurerTask(replace(MEASURER, classes=7, views=7), bank, bank, batch=4)
+    loss, scalars = task.loss(0)
+    loss.backward()
+    assert scalars["view_loss"] > 0
+    trained = {name for name, value in task.model.named_parameters() if value.grad is not None}
+    assert trained == {name for name, _ in task.model.named_parameters()}
+    assert {"dice", "dice_degraded", "views_right"} == set(task.evaluate(task.model.eval()))
+
+
+def test_volumes_are_corrected_towards_the_simulators(monkeypatch):
+    bank = labelled_bank(16)
+    shown = iter(range(16))
+
+    def oracle(model, frames):
+        row = torch.full((2,), next(shown))
+        return Outlines(bank.labels(row, torch.arange(2)).numpy(), np.ones(2), None)
+
+    monkeypatch.setattr(calibration, "LEAST_EXAMPLES", 16)
+    monkeypatch.setattr(measurer, "outline_all", oracle)
+    monkeypatch.setattr(measurer, "learn_correction", partial(learn_correction, steps=100))
+    plain = Segmenter(replace(MEASURER, classes=7, views=7))
+    found = learn_volumes(plain, bank)
+    assert found.config.calibrated and torch.equal(found.head.weight, plain.head.weight)
+    off = []
+    for row in range(16):
+        labels = bank.labels(torch.full((2,), row), torch.arange(2)).numpy()
+        chords = find_chords(labels == LV)
+        simpson = chords.volumes * float(bank.spacing_cm[row]) ** 3
+        mended = corrected_volumes(found.volume, shape_features(labels, chords, "a4c"), simpson)
+        off.append([np.abs(np.log(volumes / bank.volume_ml[row].numpy())).mean() for volumes in (simpson, mended)])
+    before, after = np.nanmean(off, 0)
+    assert after < 0.8 * before
 
 
 # --- what the ECG encoder learns ---

@@ -142,12 +142,10 @@ def find_cycles(times_s: np.ndarray, volume: np.ndarray) -> Cycles:
     minima = _end_systoles(times, raw, curve) if len(curve) >= 5 else np.zeros(0, int)
     if not len(minima):
         return Cycles(none.astype(int), none.astype(int), none, none, none, none)
-    steady = np.convolve(np.pad(curve, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
-    plateau = max(1, int(round(PLATEAU_S / float(np.median(np.diff(times))))))
     spline = _spline(times, curve)
     # a narrow window: the finer minimum may not wander off along a flat trough
     minima_s = np.array([_spline_minimum(spline, times[i - 1], times[i + 1]) for i in minima])
-    ed_frames, es_frames, ed_times, es_times, fractions = [], [], [], [], []
+    ed_frames, es_frames, ed_times, es_times = [], [], [], []
     previous = 0
     for es, es_time in zip(minima, minima_s, strict=True):
         window = curve[previous : es + 1]
@@ -162,11 +160,30 @@ def find_cycles(times_s: np.ndarray, volume: np.ndarray) -> Cycles:
             es_frames.append(int(es))
             ed_times.append(ed_time)
             es_times.append(es_time)
-            ed_volume = steady[max(previous, ed - plateau) : es].max()
-            fractions.append(float(np.clip(1 - steady[es - 1 : es + 2].min() / ed_volume, 0, 1)))
         previous = int(es)
-    return Cycles(np.array(ed_frames, int), np.array(es_frames, int), np.array(ed_times), np.array(es_times),
-                  np.array(fractions), minima_s)
+    phases = np.array(ed_frames, int), np.array(es_frames, int)
+    return Cycles(*phases, np.array(ed_times), np.array(es_times), _fractions(times, curve, *phases, minima), minima_s)
+
+
+def fractions_of(times_s: np.ndarray, volume: np.ndarray, cycles: Cycles) -> np.ndarray:
+    """What part of another curve [t] leaves in each contraction, float64 [k]: 1 - smallest/largest, read as EFs are."""
+    times = np.asarray(times_s, np.float64)
+    return _fractions(times, smooth_curve(times, volume), cycles.ed_frames, cycles.es_frames, cycles.es_frames)
+
+
+def _fractions(times: np.ndarray, curve: np.ndarray, ed_frames: np.ndarray, es_frames: np.ndarray,
+               minima: np.ndarray) -> np.ndarray:
+    """1 - smallest/largest of a smoothed curve per contraction; the largest lies after the minimum before it."""
+    if not len(ed_frames):
+        return np.zeros(0)
+    steady = np.convolve(np.pad(curve, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
+    plateau = max(1, int(round(PLATEAU_S / float(np.median(np.diff(times))))))
+    fractions = []
+    for ed, es in zip(ed_frames, es_frames, strict=True):
+        earlier = minima[minima < es]
+        begin = max(earlier[-1] if len(earlier) else 0, ed - plateau)
+        fractions.append(float(np.clip(1 - steady[es - 1 : es + 2].min() / steady[begin:es].max(), 0, 1)))
+    return np.array(fractions)
 
 
 def _spline_minimum(spline, start_s: float, stop_s: float, rate_hz: float = 200.0) -> float:

@@ -1,28 +1,60 @@
-"""What the segmenter learns by: its loss, and pictures made worse so that it also reads soft, generated ones."""
+"""What the segmenter learns by: its loss, and pictures made worse and framed otherwise.
+
+It so learns to read soft, generated pictures and those of other machines.
+"""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+
+from echopulse.measure.segmenter import LV
 
 BLUR_RADIUS = 6
 
 
-def segmentation_loss(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy plus one minus the soft Dice overlap, a scalar; logits and masks [b, h, w].
+def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy plus one minus the soft Dice overlap, a scalar; logits [b, classes, h, w], labels [b, h, w].
 
-    Dice is taken per picture, so that a small systolic cavity counts as much as a large diastolic one; where
-    there is no cavity at all only the cross-entropy speaks.
+    Of one class, labels are bool: the left ventricle. Else they are indices into LABELS, Dice is the mean over the
+    classes but the outside, and the ventricle counts as much as all others together. Dice is taken per picture, so that
+    a small systolic cavity counts as much as a large diastolic one; classes that a picture does not show have none.
     """
-    mask = mask.to(logits.dtype)
-    entropy = F.binary_cross_entropy_with_logits(logits, mask)
-    probability = logits.sigmoid()
-    overlap = 2 * (probability * mask).sum((1, 2)) / ((probability + mask).sum((1, 2)) + 1)
-    present = mask.flatten(1).amax(1)
-    return entropy + ((1 - overlap) * present).sum() / present.sum().clamp(min=1)
+    if logits.shape[1] == 1:
+        logits = torch.cat([torch.zeros_like(logits), logits], 1)
+    labels = labels.long()
+    entropy = F.cross_entropy(logits, labels)
+    probability = logits.softmax(1)[:, 1:]
+    truth = F.one_hot(labels, logits.shape[1])[..., 1:].permute(0, 3, 1, 2).to(logits.dtype)
+    both, sizes = (probability * truth).sum((2, 3)), (probability + truth).sum((2, 3))
+    missed = 1 - 2 * both / (sizes + 1)  # [b, classes - 1]
+    weight = truth.flatten(2).amax(2)
+    weight[:, LV - 1] *= max(1, logits.shape[1] - 2)
+    return entropy + (missed * weight).sum() / weight.sum().clamp(min=1)
 
 
-def degrade(frames: torch.Tensor, generator: torch.Generator, strength: float = 1.0) -> torch.Tensor:
+def place_elsewhere(frames: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pictures [b, h, w] (float) and labels [b, h, w] zoomed by 0.72 to 1.3, turned by up to 0.2 rad, shifted by up to
+    an eighth, as other machines frame the sector. A third stays where it is.
+    """
+    b = len(frames)
+
+    def uniform(low: float, high: float) -> Tensor:
+        return (low + (high - low) * torch.rand(b, generator=generator, device=generator.device)).to(frames.device)
+
+    amount = (uniform(0, 1) > 1 / 3).float()
+    zoom, turn = torch.exp(-amount * uniform(-0.33, 0.26)), amount * uniform(-0.2, 0.2)
+    shift = [amount * uniform(-0.25, 0.25) for _ in range(2)]
+    cosine, sine = zoom * turn.cos(), zoom * turn.sin()
+    rows = [torch.stack([cosine, -sine, shift[0]], 1), torch.stack([sine, cosine, shift[1]], 1)]
+    grid = F.affine_grid(torch.stack(rows, 1), [b, 1, *frames.shape[1:]], align_corners=False)
+    moved = F.grid_sample(frames[:, None], grid, align_corners=False)[:, 0]
+    kept = F.grid_sample(labels[:, None].to(frames.dtype), grid, mode="nearest", align_corners=False)[:, 0]
+    return moved, kept.to(labels.dtype)
+
+
+def degrade(frames: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
     """Blur, fade, re-gain and roughen pictures [b, h, w] (uint8, or float in 0..1); float32 [b, h, w] in 0..1.
 
     Every picture draws its own: Gaussian blur of 0 to 2.5 px (as a tokenizer blurs), a smooth gain field that fades
@@ -34,11 +66,11 @@ def degrade(frames: torch.Tensor, generator: torch.Generator, strength: float = 
         frames = frames.float() / 255
     b, height, width = frames.shape
 
-    def uniform(low: float, high: float) -> torch.Tensor:
+    def uniform(low: float, high: float) -> Tensor:
         draw = torch.rand(b, 1, 1, generator=generator, device=generator.device).to(frames.device)
         return low + (high - low) * draw
 
-    def normal(rows: int, columns: int) -> torch.Tensor:
+    def normal(rows: int, columns: int) -> Tensor:
         field = torch.randn(b, 1, rows, columns, generator=generator, device=generator.device).to(frames.device)
         if (rows, columns) != (height, width):
             field = F.interpolate(field, (height, width), mode="bicubic", align_corners=False)
@@ -56,7 +88,7 @@ def degrade(frames: torch.Tensor, generator: torch.Generator, strength: float = 
     return worse.clamp(0, 1)
 
 
-def _blur(frames: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+def _blur(frames: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian blur of pictures [b, h, w], each with its own sigma [b] in pixels."""
     b = len(frames)
     offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=frames.device, dtype=frames.dtype)

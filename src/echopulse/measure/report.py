@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from echopulse.files import to_json
+from echopulse.measure.biplane import Biplane
 from echopulse.measure.cycle import ejection_fraction_overall
 from echopulse.measure.types import Measurement
+from echopulse.phantom.types import APICAL_VIEWS
 
 if TYPE_CHECKING:
     from echopulse.echo.types import Clip
@@ -21,7 +23,9 @@ UNSURE = 0.75  # below this expected overlap the outlines are worth a look
 def describe(measurement: Measurement, clip: Clip) -> str:
     """A few lines for the screen: what was found in the clip, beat by beat."""
     found = measurement
-    lines = [f"{len(found.times_s)} frames, {_or_none(clip.fps, '.3g', ' frames/s')}, view {clip.view or 'unknown'}"]
+    lines = [f"{len(found.times_s)} frames, {_or_none(clip.fps, '.3g', ' frames/s')}, {_view(found, clip)}"]
+    if found.view is not None and found.view not in APICAL_VIEWS:
+        return "\n".join([*lines, *_across(found), *_marks(clip)])
     seen = np.isfinite(found.volumes)
     if not seen.any():
         return "\n".join([*lines, "No left ventricle was found.", *_marks(clip)])
@@ -29,6 +33,8 @@ def describe(measurement: Measurement, clip: Clip) -> str:
     if len(found.ef_per_beat):
         beats = ", ".join(_percent(ef) for ef in found.ef_per_beat)
         lines.append(f"EF {_percent(found.ef)} (beats: {beats})")
+        if np.isfinite(found.ef_calibrated):
+            lines.append(f"EF {_percent(found.ef_calibrated)} with volumes calibrated on simulated hearts")
         lines.append(f"heart rate {_or_none(found.heart_rate_bpm, '.0f', '/min')}")
         lines.append("      ED s    ES s       EDV       ESV      EF")
         for ed, es, ef in zip(found.ed_frames, found.es_frames, found.ef_per_beat, strict=True):
@@ -37,10 +43,14 @@ def describe(measurement: Measurement, clip: Clip) -> str:
                 f"{_volume(found.volumes[es]):>10}{_percent(ef):>8}"
             )
         lines.append(f"volumes in {unit}, single-plane Simpson")
+        if np.isfinite(found.gls):
+            lines.append(f"longitudinal strain of the outline {_or_none(100 * found.gls, '.1f', ' %')}")
     else:
         overall = ejection_fraction_overall(found.times_s, found.volumes)
         lines.append(f"No whole heartbeat was found; from the largest to the smallest volume: {_percent(overall)}")
         lines.append(f"largest volume {_volume(np.nanmax(found.volumes))} {unit}")
+        if np.isfinite(found.heart_rate_bpm):
+            lines.append(f"heart rate {found.heart_rate_bpm:.0f}/min, from when the pictures come again")
     sure = float(np.median(found.confidence[seen]))
     lines.append(f"expected overlap of the outlines {sure:.2f}")
     if sure < UNSURE:
@@ -48,6 +58,44 @@ def describe(measurement: Measurement, clip: Clip) -> str:
     if not seen.all():
         lines.append(f"no ventricle in {int((~seen).sum())} of {len(seen)} frames")
     return "\n".join([*lines, *_marks(clip)])
+
+
+def _view(found: Measurement, clip: Clip) -> str:
+    if found.view_confidence is None:
+        return f"view {found.view or clip.view or 'unknown'}"
+    return f"view {found.view}, guessed ({_percent(found.view_confidence)} sure)"
+
+
+def _across(found: Measurement) -> list[str]:
+    """What can be said of a view that does not show the whole long axis: areas and diameters, no volume."""
+    seen = found.areas_cm2 > 0
+    if not seen.any():
+        return ["No left ventricle was found."]
+    lines = ["no volume or EF: this view does not show the whole long axis"]
+    unit = "cm" if found.volume_unit == "ml" else "(relative: the clip has no scale)"
+    if len(found.ed_frames):
+        lines.append(f"heart rate {_or_none(found.heart_rate_bpm, '.0f', '/min')}")
+        areas = [float(np.median(found.areas_cm2[frames])) for frames in (found.ed_frames, found.es_frames)]
+        square = "cm²" if found.volume_unit == "ml" else unit
+        lines.append(f"cavity {_length(areas[0])} {square} at ED, {_length(areas[1])} at ES: "
+                     f"area change {_percent(found.area_change)}")  # fmt: skip
+    else:
+        lines.append("No whole heartbeat was found.")
+    if found.walls is not None and len(found.ed_frames):
+        for phase, frames in (("ED", found.ed_frames), ("ES", found.es_frames)):
+            sizes = [_typical(values[frames]) for values in
+                     (found.walls.septum, found.walls.cavity, found.walls.posterior)]  # fmt: skip
+            lines.append(f"{phase}: septum {sizes[0]}, cavity {sizes[1]}, posterior wall {sizes[2]} {unit}")
+    return [*lines, f"expected overlap of the outlines {float(np.median(found.confidence[seen])):.2f}"]
+
+
+def _typical(values: np.ndarray) -> str:
+    known = values[np.isfinite(values)]
+    return _length(float(np.median(known))) if len(known) else "not seen"
+
+
+def _length(value: float) -> str:
+    return f"{value:.3f}" if abs(value) < 0.5 else f"{value:.1f}"
 
 
 def _marks(clip: Clip) -> list[str]:
@@ -64,9 +112,30 @@ def as_dictionary(measurement: Measurement, clip: Clip) -> dict[str, Any]:
         "ed_frames": found.ed_frames, "es_frames": found.es_frames, "volume_unit": found.volume_unit,
         "area_unit": "cm2" if found.volume_unit == "ml" else "relative", "times_s": found.times_s,
         "volumes": found.volumes, "volumes_area_length": found.volumes_area_length, "areas": found.areas_cm2,
-        "confidence": found.confidence, "notice": NOTICE,
+        "confidence": found.confidence, "notice": NOTICE, "view_measured_as": found.view,
+        "view_confidence": found.view_confidence, "ef_calibrated": found.ef_calibrated, "gls": found.gls,
+        "area_change": found.area_change, "volumes_calibrated": found.volumes_calibrated,
+        "ef_per_beat_calibrated": found.ef_per_beat_calibrated, "gls_per_beat": found.gls_per_beat,
+        "area_change_per_beat": found.area_change_per_beat,
+        "annulus_descent_per_beat": found.annulus_descent_per_beat, "apex": found.apex, "annulus": found.annulus,
+        "walls": None if found.walls is None else vars(found.walls),
     }  # fmt: skip
     return to_json(values)
+
+
+def describe_biplane(biplane: Biplane) -> str:
+    """Two lines for the screen: the volumes of two views together."""
+    unit = "ml" if biplane.unit == "ml" else "(relative: the clips have no scale)"
+    edv, esv = (_volume(float(np.median(values))) for values in (biplane.edv, biplane.esv))
+    lines = [f"biplane: EF {_percent(biplane.ef)}, EDV {edv}, ESV {esv} {unit}, {len(biplane.edv)} pairs of beats"]
+    if biplane.foreshortened:
+        lines.append(f"the long axes differ by {_percent(biplane.length_difference)}: one view is foreshortened")
+    return "\n".join(lines)
+
+
+def biplane_as_dictionary(biplane: Biplane) -> dict[str, Any]:
+    """Every number of two views together as JSON types."""
+    return to_json(vars(biplane) | {"ef": biplane.ef, "foreshortened": biplane.foreshortened})
 
 
 def _percent(fraction: float) -> str:

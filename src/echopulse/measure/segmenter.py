@@ -1,4 +1,4 @@
-"""A small U-Net that outlines the cavity of the left ventricle in apical views."""
+"""A small U-Net that tells heart chambers apart in any view, frame by frame, and guesses the view."""
 
 from __future__ import annotations
 
@@ -9,28 +9,68 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from echopulse.model.precision import mixed_precision
+from echopulse.phantom.types import LABELS, VIEWS
+
 SMALLEST_CAVITY = 0.003  # of the picture; fewer pixels are no ventricle
 FRAMES_AT_ONCE = 16  # keeps the activations of a CPU run small
+LV = LABELS.index("lv")
 
 
 @dataclass(frozen=True)
 class SegmenterConfig:
-    """Everything that fixes the network's shape.
+    """Everything that fixes the network's shape; the defaults are those of weights that knew the ventricle alone.
 
     Attributes:
         size: pixels along each side of the square input; divisible by `2 ** len(channels)`.
         channels: width at each resolution, the first at half the input's resolution.
         groups: groups of every group normalisation.
+        classes: 1, the left ventricle against all else, or as many as there are LABELS.
+        views: 0, or as many as there are VIEWS: then the view is guessed too.
+        calibrated: whether a correction of the volumes comes along (see `calibration`).
     """
 
     size: int = 128
     channels: tuple[int, ...] = (16, 32, 64, 96)
     groups: int = 8
+    classes: int = 1
+    views: int = 0
+    calibrated: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "channels", tuple(self.channels))
         if self.size % 2 ** len(self.channels):
             raise ValueError(f"size {self.size} must be divisible by {2 ** len(self.channels)}")
+        if self.classes not in (1, len(LABELS)) or self.views not in (0, len(VIEWS)):
+            raise ValueError(
+                f"{self.classes} classes and {self.views} views: 1 or {len(LABELS)} and 0 or {len(VIEWS)} are expected"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Outlines:
+    """What the network sees in t frames.
+
+    Attributes:
+        labels: uint8 [t, h, w], index into LABELS; the left ventricle is in one piece without holes, or absent.
+        confidence: float64 [t], the overlap (Dice) that the network itself expects between its left ventricle and the
+            true one; 0 where it found none.
+        views: float64 [7], how likely the clip shows each of VIEWS, summing to 1; None where the network cannot tell.
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray
+    views: np.ndarray | None
+
+    @property
+    def ventricle(self) -> np.ndarray:
+        """bool [t, h, w], the cavity of the left ventricle."""
+        return self.labels == LV
+
+    @property
+    def view(self) -> str | None:
+        """The likeliest view; None where the network cannot tell."""
+        return None if self.views is None else VIEWS[int(self.views.argmax())]
 
 
 def _stage(inputs: int, outputs: int, groups: int) -> nn.Sequential:
@@ -41,7 +81,7 @@ def _stage(inputs: int, outputs: int, groups: int) -> nn.Sequential:
 
 
 class Segmenter(nn.Module):
-    """Frames [b, h, w] in 0..1 -> logits [b, h, w] of the left ventricular cavity.
+    """Frames [b, h, w] in 0..1 -> logits [b, classes, h, w]; of one class, that of the left ventricular cavity.
 
     Works at half resolution: 2x2 pixels are folded into channels on the way in and unfolded on the way out, so the
     outline keeps the resolution of the picture at a quarter of the cost.
@@ -54,30 +94,59 @@ class Segmenter(nn.Module):
         self.down = nn.ModuleList(_stage(i, o, groups) for i, o in zip((4, *widths[:-1]), widths, strict=True))
         self.up = nn.ModuleList(_stage(below + here, here, groups)
                                 for here, below in zip(widths[-2::-1], widths[:0:-1], strict=True))
-        self.head = nn.Conv2d(widths[0], 4, 1)
-        nn.init.constant_(self.head.bias, -2.0)  # the cavity covers about a tenth of the picture
+        self.head = nn.Conv2d(widths[0], 4 * self.config.classes, 1)
+        if self.config.classes == 1:
+            nn.init.constant_(self.head.bias, -2.0)  # the cavity covers about a tenth of the picture
+        if self.config.views:
+            self.view_head = nn.Linear(2 * widths[-1], self.config.views)
+        if self.config.calibrated:
+            from echopulse.measure.calibration import VolumeCorrection
 
-    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+            self.volume = VolumeCorrection()
+
+    def encode(self, frames: torch.Tensor) -> list[torch.Tensor]:
+        """Features at every resolution, finest first: frames [b, h, w] -> [b, channels[i], h / 2^(i+1), ...]."""
         size = self.config.size
         if frames.ndim != 3 or frames.shape[1:] != (size, size):
             raise ValueError(f"frames must be [b, {size}, {size}], got {tuple(frames.shape)}")
         x = F.pixel_unshuffle(4 * frames[:, None] - 1, 2)  # [b, 4, h/2, w/2]; tissue is near zero
-        skips = []
+        levels = []
         for i, stage in enumerate(self.down):
             x = stage(F.max_pool2d(x, 2) if i else x)
-            skips.append(x)
-        for stage, skip in zip(self.up, skips[-2::-1], strict=True):
+            levels.append(x)
+        return levels
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        return self.decode(self.encode(frames))
+
+    def decode(self, levels: list[torch.Tensor]) -> torch.Tensor:
+        """Logits [b, classes, h, w] from what `encode` gives."""
+        x = levels[-1]
+        for stage, skip in zip(self.up, levels[-2::-1], strict=True):
             x = stage(torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), skip], dim=1))
-        return F.pixel_shuffle(self.head(x), 2)[:, 0]
+        return F.pixel_shuffle(self.head(x), 2)
+
+    def guess_view(self, levels: list[torch.Tensor]) -> torch.Tensor:
+        """Logits [b, views] from what `encode` gives: the means and the maxima of the coarsest features."""
+        deepest = levels[-1].flatten(2)
+        return self.view_head(torch.cat([deepest.mean(2), deepest.amax(2)], dim=1))
+
+
+def segment(segmenter: Segmenter, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Outline the left ventricle in every frame, uint8 [t, h, w] of any size.
+
+    Returns:
+        Masks bool [t, h, w] (one piece without holes, or empty) and confidence float64 [t], see `Outlines`.
+    """
+    found = outline_all(segmenter, frames)
+    return found.ventricle, found.confidence
 
 
 @torch.inference_mode()
-def segment(segmenter: Segmenter, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Outline the ventricle in every frame, uint8 [t, h, w] of any size, on the segmenter's device and number type.
+def outline_all(segmenter: Segmenter, frames: np.ndarray) -> Outlines:
+    """Every chamber in every frame, uint8 [t, h, w] of any size, on the segmenter's device and number type.
 
-    Returns:
-        Masks bool [t, h, w] (one piece without holes, or empty) and confidence float64 [t]: the overlap (Dice) that the
-        network itself expects between its mask and the truth, 0 where there is no mask.
+    Weights that know one class leave all but the left ventricle "outside".
     """
     frames = np.asarray(frames)
     if frames.ndim != 3 or frames.dtype != np.uint8:
@@ -86,24 +155,38 @@ def segment(segmenter: Segmenter, frames: np.ndarray) -> tuple[np.ndarray, np.nd
     height, width = frames.shape[1:]
     side, size = max(height, width), segmenter.config.size
     top, left = (side - height) // 2, (side - width) // 2
-    probabilities = np.empty(frames.shape, np.float32)
+    labels, ventricle = np.zeros(frames.shape, np.uint8), np.empty(frames.shape, np.float32)
+    views = []
     was_training = segmenter.training
     segmenter.eval()
     for start in range(0, len(frames), FRAMES_AT_ONCE):
-        x = torch.from_numpy(np.ascontiguousarray(frames[start : start + FRAMES_AT_ONCE])).to(weight.device)
+        some = slice(start, start + FRAMES_AT_ONCE)
+        x = torch.from_numpy(np.ascontiguousarray(frames[some])).to(weight.device)
         x = F.pad(x.to(weight.dtype) / 255, (left, side - width - left, top, side - height - top))
         if side != size:
             x = F.interpolate(x[:, None], (size, size), mode="bilinear", antialias=side > size)[:, 0]
-        logits = segmenter(x).float()
+        with mixed_precision(weight.device):
+            levels = segmenter.encode(x)
+            logits = segmenter.decode(levels).float()
+            if segmenter.config.views:
+                views.append(segmenter.guess_view(levels).double().log_softmax(1))
         if side != size:
-            logits = F.interpolate(logits[:, None], (side, side), mode="bilinear")[:, 0]
-        logits = logits[:, top : top + height, left : left + width]
-        probabilities[start : start + FRAMES_AT_ONCE] = logits.sigmoid().cpu().numpy()
+            logits = F.interpolate(logits, (side, side), mode="bilinear")
+        logits = logits[:, :, top : top + height, left : left + width]
+        if segmenter.config.classes == 1:
+            ventricle[some] = logits[:, 0].sigmoid().cpu().numpy()
+        else:
+            ventricle[some] = logits.softmax(1)[:, LV].cpu().numpy()
+            logits[:, LV] = -torch.inf  # what else would stand where the ventricle's stray pixels are
+            labels[some] = logits.argmax(1).to(torch.uint8).cpu().numpy()
     segmenter.train(was_training)
-    masks = keep_cavity(probabilities > 0.5)
-    inside = (probabilities * masks).sum((1, 2), dtype=np.float64)
-    near = probabilities.sum((1, 2), dtype=np.float64) + masks.sum((1, 2))
-    return masks, 2 * inside / np.maximum(near, 1e-6)
+    masks = keep_cavity(ventricle > 0.5)
+    labels[masks] = LV
+    inside = (ventricle * masks).sum((1, 2), dtype=np.float64)
+    near = ventricle.sum((1, 2), dtype=np.float64) + masks.sum((1, 2))
+    # the frames of a clip show one view: their evidence adds up, but they are far from independent
+    guess = torch.cat(views).mean(0).softmax(0).cpu().numpy() if views else None
+    return Outlines(labels, 2 * inside / np.maximum(near, 1e-6), guess)
 
 
 def keep_cavity(masks: np.ndarray) -> np.ndarray:
