@@ -1,4 +1,4 @@
-"""`echopulse measure`, `train` and `evaluate`."""
+"""`echopulse measure` and `train`."""
 
 import json
 from pathlib import Path
@@ -17,6 +17,21 @@ def test_measure_says_what_it_found_and_writes_it_where_asked(run, watch, tiny_m
     assert_one_sentence(capsys.readouterr().err)
 
 
+def test_measure_draws_a_page_and_an_overlay_and_joins_two_views(run, watch, tiny_model, capsys, assert_one_sentence):
+    assert run(watch, "--out", "clip.npz")[0] == 0
+    capsys.readouterr()
+    common = ["measure", "clip.npz", "--model", str(tiny_model)]
+    assert main([*common, "--view", "a2c", "--png", "page.png", "--overlay", "outlined.mp4"]) == 0
+    assert "view a2c" in capsys.readouterr().out
+    assert Path("page.png").stat().st_size > 5000 and Path("outlined.mp4").stat().st_size > 1000
+    assert main([*common, "--png", "page.png"]) == 1 and main([*common, "--view", "sideways"]) == 1
+    for complaint in capsys.readouterr().err.splitlines(keepends=True):
+        assert_one_sentence(complaint)
+    # untrained weights see no whole heartbeat, which biplane volumes need
+    assert main([*common, "--biplane", "clip.npz"]) == 1
+    assert "no whole heartbeat in the a4c clip" in capsys.readouterr().err
+
+
 def test_measure_refuses_what_is_no_clip(watch, tiny_model, capsys, assert_one_sentence):
     assert main(["measure", str(watch), "--model", str(tiny_model)]) == 1
     complaint = capsys.readouterr().err
@@ -31,9 +46,3 @@ def test_train_refuses_what_it_cannot_do_before_any_work(tmp_path, capsys, files
     preset, tokenizer, resume = capsys.readouterr().err.splitlines()
     assert "huge" in preset and "--tokenizer" in tokenizer and "resume" in resume
     assert files_in(tmp_path) == []
-
-
-def test_evaluate_refuses_an_unknown_part(tiny_model, capsys):
-    pytest.importorskip("echopulse.evaluate.report")
-    assert main(["evaluate", "--only", "poetry", "--model", str(tiny_model)]) == 1
-    assert "--only poetry: expected some of tokenizer" in capsys.readouterr().err

@@ -69,6 +69,14 @@ def write_clip(
     return path
 
 
+def write_film(clip: Clip, frames: Iterator[np.ndarray], path: Path, *, force: bool = False) -> Path:
+    """Other pictures of a clip, uint8 [height, width, 3] with even sides, at its times: .mp4 or .webm."""
+    path = check_output(path, force=force, endings=(".mp4", ".webm"))
+    with _complete_or_absent(path) as partial:
+        _write_video(clip, frames, partial, describe(clip, "overlay"), bare=False)
+    return path
+
+
 def check_output(path: str | Path, *, force: bool = False, endings: tuple[str, ...] = ENDINGS) -> Path:
     """Refuse, before any work is done, a path that cannot or must not be written."""
     path = Path(path)
