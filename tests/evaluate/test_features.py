@@ -71,11 +71,11 @@ def test_a_clips_features_are_the_mean_of_its_windows(features):
 
 def test_a_still_clip_has_no_motion_and_a_shuffled_one_more_than_its_own(features):
     still = np.repeat(clip(1), 16, 0)
-    assert np.abs(features.windows(still, 25)[0, 32:]).max() < 1e-4
+    assert np.abs(features.windows(still, 25)[0, 32:]).max() < 1e-3
     ramp = (np.linspace(0, 1, 16)[:, None, None] * clip(1, seed=2)).astype(np.uint8)
     shuffled = ramp[np.random.default_rng(1).permutation(16)]
     calm, wild = features.windows(ramp, 25)[0], features.windows(shuffled, 25)[0]
-    assert wild[:64] == pytest.approx(calm[:64], abs=1e-4)  # the same pictures
+    assert wild[:64] == pytest.approx(calm[:64], abs=1e-3)  # the same pictures
     assert wild[64:].mean() > 2 * calm[64:].mean()
 
 
