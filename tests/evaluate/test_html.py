@@ -15,7 +15,9 @@ from echopulse.evaluate.results import Loop, Results
 NOISE = np.random.default_rng(0).integers(0, 256, (12, 48, 40), np.uint8)
 BAD_NAME = "<script>alert('x')</script> & \"y\""
 RESULTS = Results(
-    {"speed.import_s": 0.5, "tokenizer.live_bits": 3.0, "files.x.error": BAD_NAME, "controls.flat.ef": 0.2},
+    {"speed.import_s": 0.5, "tokenizer.live_bits": 3.0, "files.x.error": BAD_NAME, "controls.flat.ef": 0.2,
+     "controls.same.explained": 0.8, "controls.same.explained_without": 0.1, "controls.same.gained": 0.7,
+     "controls.same.gained.low": 0.6, "controls.same.gained.high": 0.75, "controls.same.verdict": "missed"},
     {
         "timing.a.ef_true": [0.3, 0.5, 0.6], "timing.a.ef_found": [0.35, 0.5, float("nan")],
         "timing.a.ed_ms": [10.0, -400.0], "timing.a.es_ms": [0.0, 5.0],
@@ -85,7 +87,7 @@ def test_every_picture_is_described_and_every_heading_cell_has_its_direction(rea
 
 
 def test_verdicts_are_words_and_signs_too(page):
-    assert "✗ missed" in page and "✓ met" in page and "1 of 3 bars met" in page
+    assert "✗ missed" in page and "✓ met" in page and "3 of 5 bars met" in page
 
 
 def test_names_in_the_page_are_unique(read):

@@ -5,17 +5,11 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 from echopulse.errors import InputError
-from echopulse.evaluate.keys import KEYS, Bar, counts_for, documented, figure_of, figures, verdict
-from echopulse.evaluate.report import evaluate, read_results, to_json, to_markdown
+from echopulse.evaluate.keys import KEYS, Bar, documented, figure_of, figures, verdict
+from echopulse.evaluate.report import read_results, to_json, to_markdown
 from echopulse.evaluate.results import Results
-from echopulse.measure import Segmenter, SegmenterConfig
-from echopulse.model.config import PRESETS
-from echopulse.model.generator import Generator
-from echopulse.model.tokenizer import Tokenizer
-from echopulse.pipeline import EchoPulse
 
 SCORES = {
     "tokenizer.mse": 1e-3, "tokenizer.live_bits": 11.0, "timing.first_image.ed_ms.median_abs": 30.0,
@@ -104,30 +98,3 @@ def test_files_that_no_evaluation_wrote_are_refused(tmp_path, text):
 def test_the_page_on_evaluation_is_what_the_figures_say(repository):
     page = (repository / "docs" / "evaluation.md").read_text(encoding="utf-8")
     assert page == documented(page)
-
-
-@pytest.fixture(scope="module")
-def tiny() -> EchoPulse:
-    configs = PRESETS["tiny"]
-    with torch.random.fork_rng():
-        segmenter = Segmenter(SegmenterConfig(size=32, channels=(8, 8), groups=2))
-        return EchoPulse(Tokenizer(configs["tokenizer"]), Generator(configs["generator"]), segmenter, name="tiny")
-
-
-def test_the_whole_evaluation_runs_on_an_untrained_model_and_every_figure_has_a_meaning(tiny, tmp_path):
-    (tmp_path / "empty.csv").touch()
-    steps = []
-    scores = evaluate(tiny, clips=2, ecg_files=[tmp_path / "empty.csv"], on_step=steps.append)
-    nameless = [key for key in scores if figure_of(key) is None and key.rpartition(".")[2] not in ("n", "missing")]
-    assert not nameless
-    missing = [key for key, figure in KEYS.items() if figure.bar and key not in scores and not key.startswith("beats.")]
-    assert not missing, "bars that no figure answers"
-    assert scores["beats.failed"] == 1 and "empty" in scores["files.empty.error"]
-    assert counts_for("timing.ecg_alone.ed_ms.median_abs", scores) is not None
-    assert steps == sorted(steps) and steps[-1] == pytest.approx(1)
-    assert "Not for diagnosis" in to_markdown(Results.of(scores))
-
-
-def test_only_the_parts_asked_for_are_run(tiny):
-    scores = evaluate(tiny, clips=1, parts=("tokenizer",))
-    assert scores and all(key.startswith("tokenizer.") for key in scores)

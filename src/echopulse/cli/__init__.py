@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from echopulse import __version__
+from echopulse.cli.compare import add_compare
 from echopulse.cli.evaluate import add_evaluate
 from echopulse.cli.generate import add_generate
 from echopulse.cli.measure import add_measure
@@ -41,4 +42,5 @@ def build_parser() -> argparse.ArgumentParser:
     add_measure(verbs)
     add_train(verbs)
     add_evaluate(verbs)
+    add_compare(verbs)
     return parser

@@ -1,55 +1,104 @@
-"""`echopulse evaluate`: the table of what a model reaches."""
+"""`echopulse evaluate`: the table of what a model reaches, anybody's model."""
 
 import argparse
 from pathlib import Path
 
 from echopulse.cli.shared import Progress, add_verb
-from echopulse.errors import InputError
 
 
 def add_evaluate(verbs) -> None:
     """The options of `evaluate`."""
     verb = add_verb(
         verbs, "evaluate", run_evaluate, "measure a model on held-out simulated hearts and on given ECG files",
-        "echopulse evaluate --clips 64 --markdown table.md --json table.json",
+        "echopulse evaluate --clips 64 --html page.html --json table.json\n"
+        "  echopulse evaluate --model my_package.my_module:generate --only timing,controls\n"
+        "  echopulse evaluate --reproduce README.md",
     )  # fmt: skip
     verb.add_argument("ecg", nargs="*", type=Path, help="ECG files to generate from and compare beats with")
-    verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
-    verb.add_argument("--clips", type=int, default=48, help="held-out simulated clips")
+    verb.add_argument("--model", metavar="SPEC", help="instead of the bundled weights: a model folder, "
+                      "package.module:function, or a folder of clips made for --export-tasks")  # fmt: skip
+    verb.add_argument("--clips", type=int, default=200, help="held-out simulated clips")
+    verb.add_argument("--seconds", type=float, default=2.0, help="length of each")
     verb.add_argument("--seed", type=int, default=990_000, help="seed of the held-out hearts")
-    verb.add_argument("--start", default="phantom")
-    verb.add_argument("--only", help="comma-separated parts: " + ",".join(EVALUATION_PARTS))
-    verb.add_argument("--markdown", type=Path)
-    verb.add_argument("--json", type=Path)
+    verb.add_argument("--start", default="phantom", help="how clips from ECG files open: phantom or generated")
+    verb.add_argument("--only", metavar="PARTS", help="comma-separated: speed, tokenizer, measurer, timing, controls, "
+                      "quality, privacy, usefulness, files (default: all that suit, but usefulness)")  # fmt: skip
+    verb.add_argument("--work", type=Path, metavar="DIR", help="keep finished parts here, for a later run to go on")
+    verb.add_argument("--features", metavar="NAME=FILE,...", help="published feature networks: inception, i3d, "
+                      "lpips-alex or lpips-vgg with lpips-heads")  # fmt: skip
+    verb.add_argument("--as-published", action="store_true", help="add the older paper's own scores, labelled so")
+    verb.add_argument("--train-data", type=Path, metavar="DIR", help="the model's training clips, for privacy")
+    verb.add_argument("--reject-copies", type=Path, metavar="DIR", help="a saved copy filter; what it rejects is left "
+                      "out of the quality figures")  # fmt: skip
+    verb.add_argument("--markdown", type=Path, metavar="FILE")
+    verb.add_argument("--json", type=Path, metavar="FILE")
+    verb.add_argument("--html", type=Path, metavar="FILE", help="one page with everything, for any browser, offline")
+    verb.add_argument("--export-tasks", type=Path, metavar="DIR", help="write ECGs and first pictures for another "
+                      "model to answer, and stop")  # fmt: skip
+    verb.add_argument("--reproduce", type=Path, metavar="README", help="run again what a page claims; 1 if it differs")
     verb.add_argument("--force", action="store_true", help="replace files that exist")
-
-
-EVALUATION_PARTS = ("tokenizer", "measurer", "timing", "controls", "files", "speed")
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
     """Prints the table, and writes it where asked."""
     from echopulse.echo import check_output
 
-    for path, ending in ((options.markdown, ".md"), (options.json, ".json")):
+    for path, ending in ((options.markdown, ".md"), (options.json, ".json"), (options.html, ".html")):
         if path:
             check_output(path, force=options.force, endings=(ending,))
-    from echopulse.evaluate.report import evaluate, to_json, to_markdown
-    from echopulse.evaluate.results import Results
+    for other in ("export_tasks", "reproduce"):
+        if getattr(options, other):
+            return {"export_tasks": _export_tasks, "reproduce": _reproduce}[other](options)
+    from echopulse.evaluate.html import to_html
+    from echopulse.evaluate.report import to_json, to_markdown
     from echopulse.files import write_text
-    from echopulse.pipeline import EchoPulse
 
-    parts = tuple(options.only.split(",")) if options.only else EVALUATION_PARTS
-    if unknown := sorted(set(parts) - set(EVALUATION_PARTS)):
-        raise InputError(f"--only {','.join(unknown)}: expected some of {', '.join(EVALUATION_PARTS)}.")
-    pulse = EchoPulse.from_pretrained(options.model)
-    with Progress("evaluating") as on_step:
-        scores = evaluate(pulse, clips=options.clips, seed=options.seed, ecg_files=options.ecg, parts=parts,
-                          start=options.start, on_step=on_step)  # fmt: skip
-    results = Results.of(scores)
+    results = _evaluate(options)
     print(to_markdown(results))
-    if options.markdown:
-        write_text(to_markdown(results) + "\n", options.markdown)
-    if options.json:
-        write_text(to_json(results), options.json)
+    for path, form in ((options.markdown, to_markdown), (options.json, to_json), (options.html, to_html)):
+        if path:
+            write_text(form(results), path)
     return 0
+
+
+def _evaluate(options: argparse.Namespace):
+    """Results of what the options ask for."""
+    from echopulse.evaluate.candidates import load_candidate
+    from echopulse.evaluate.given import feature_files
+    from echopulse.evaluate.runner import evaluate
+
+    candidate, features = load_candidate(options.model), feature_files(options.features)
+    with Progress("evaluating") as on_step:
+        return evaluate(
+            candidate, parts=options.only.split(",") if options.only else None, clips=options.clips,
+            seconds=options.seconds, seed=options.seed, ecg_files=options.ecg, start=options.start, features=features,
+            as_published=options.as_published, train_data=options.train_data, reject_copies=options.reject_copies,
+            work=options.work, on_step=on_step,
+        )  # fmt: skip
+
+
+def _export_tasks(options: argparse.Namespace) -> int:
+    from echopulse.evaluate.candidates import export_tasks
+
+    with Progress("exporting") as on_step:
+        count = export_tasks(options.export_tasks, clips=options.clips, seed=options.seed, seconds=options.seconds,
+                             on_step=on_step)  # fmt: skip
+    print(f"{count} tasks in {options.export_tasks}/tasks.csv: make clips/TASK.mp4 for each, then give the folder as "
+          "--model with the same --clips, --seed and --seconds.")  # fmt: skip
+    return 0
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from echopulse.evaluate.candidates import load_candidate
+    from echopulse.evaluate.reproduce import reproduce, to_markdown
+    from echopulse.evaluate.runner import evaluate
+
+    def again(*, ecg: str | None = None, **settings):
+        files = [options.reproduce.parent / ecg] if ecg else []
+        with Progress("evaluating") as on_step:
+            return evaluate(candidate, ecg_files=files, work=options.work, on_step=on_step, **settings)
+
+    candidate = load_candidate(options.model)
+    checks = reproduce(options.reproduce, again)
+    print(to_markdown(checks))
+    return 0 if all(check.holds for check in checks) else 1

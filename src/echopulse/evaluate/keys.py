@@ -18,10 +18,11 @@ MISSING_ALLOWED = 0.1  # a figure that leaves out more than this share of its cy
 COUNTS = ("n", "missing")
 ENDS = ("low", "high")  # of an interval that a part gives itself
 BESIDE = {"median": "median", "mean": "mean", "mean_abs": "mean absolute"}
-MODULES = ("controls", "measuring", "metrics.quality", "privacy", "usefulness")
+MODULES = ("control_figures", "measuring", "metrics.quality", "privacy", "usefulness")
 ORDER = (
     "speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "beats", "files",
 )  # fmt: skip
+ALIKE = ("controls", "measurer", "measuring")  # parts that say the same of every control, view or look
 TABLE = "## Every figure\n\n"  # the heading in docs/evaluation.md below which the table is made
 
 
@@ -201,7 +202,7 @@ def figures() -> dict[str, Figure]:
             own |= getattr(import_module(f"echopulse.evaluate.{name}"), "FIGURES", {})
     parts = {part_of(key) for key in own}
     found = {key: figure for key, figure in KEYS.items() if part_of(key) not in parts} | own
-    return dict(sorted(found.items(), key=lambda item: ORDER.index(part_of(item[0]))))
+    return dict(sorted(found.items(), key=lambda item: (*ORDER, part_of(item[0])).index(part_of(item[0]))))
 
 
 @cache
@@ -257,6 +258,29 @@ def verdict(key: str, scores: dict) -> bool | None:
 
 def documented(page: str) -> str:
     """docs/evaluation.md with the table below its last heading made anew; what stands above is kept."""
-    rows = [f"| `{key}` | {f.unit or '-'} | {f.bar or ''} | {f.meaning} |" for key, f in figures().items()]
+    rows = [f"| `{key}` | {f.unit or '-'} | {f.bar or ''} | {f.meaning} |" for key, f in _told_once().items()]
     table = "\n".join(["| key | unit | bar | meaning |", "|---|---|---|---|", *rows]) + "\n"
     return page[: page.index(TABLE)] + TABLE + table
+
+
+def _told_once() -> dict[str, Figure]:
+    """The figures for a page: those that all controls or views have alike in one row, named by what varies."""
+    alike: dict[tuple, list[str]] = {}
+    for key, figure in figures().items():
+        if not aside(key, figures()):
+            shared = figure.meaning.partition(": ")[2] if part_of(key) in ALIKE else ""
+            alike.setdefault((part_of(key), figure.unit, figure.bar, shared) if shared else (key,), []).append(key)
+    found = {}
+    for keys in alike.values():
+        segments = [key.split(".") for key in keys]
+        tail = 0
+        while len({tuple(each[-tail - 1 :]) for each in segments}) == 1 and tail + 2 < min(map(len, segments)):
+            tail += 1
+        if len(keys) < 3 or not tail:
+            found |= {key: figures()[key] for key in keys}
+            continue
+        first, varying = figures()[keys[0]], [".".join(each[1:-tail]) for each in segments]
+        named = ", ".join(varying) if len(varying) < 20 else f"{', '.join(varying[:2])} ... {varying[-1]}"
+        key = f"{part_of(keys[0])}.….{'.'.join(segments[0][-tail:])}"
+        found[key] = Figure(first.unit, f"{first.meaning.partition(': ')[2]} ({named})", first.bar)
+    return found

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from echopulse.evaluate.intervals import interval_of
-from echopulse.evaluate.keys import figure_of, verdict
 from echopulse.evaluate.results import Results
 
 if TYPE_CHECKING:
@@ -49,8 +48,9 @@ def plots(results: Results) -> list[Plot]:
             found.append(timing(stem, ed[known], es[known]))
     for stem in _stems(columns, "times_s", "true_ml", "measured_ml"):
         found.append(volumes(stem, *(columns[f"{stem}.{name}"] for name in ("times_s", "true_ml", "measured_ml"))))
-    barred = [key for key in results.scores if key.startswith("controls.") and verdict(key, results.scores) is not None]
-    return found + ([controls(barred, results)] if barred else [])
+    explained = [key.split(".") for key in results.scores if key.startswith("controls.")]
+    names = [segments[1] for segments in explained if len(segments) == 3 and segments[2] == "gained"]
+    return found + ([controls(names, results)] if names else [])
 
 
 def ejection(stem: str, true: np.ndarray, measured: np.ndarray) -> Plot:
@@ -113,32 +113,31 @@ def volumes(stem: str, times_s: np.ndarray, true_ml: np.ndarray, measured_ml: np
     return _plot(f"Volume: {stem.replace('curve.', 'heart ')}", said, draw)
 
 
-def controls(keys: Sequence[str], results: Results) -> Plot:
-    """Every control with a bar: how far its figure (and its interval) lies on the good side, in parts of the bar."""
-    reached = [_margin(key, results) for key in keys]
+def controls(names: Sequence[str], results: Results) -> Plot:
+    """How much of the motion the given ECG explains in every control, beside what it explains of clips without ECG.
+
+    The distance of the two is what the ECG brought; its 95 % interval is drawn around its end.
+    """
+    scores = results.scores
+    shares = [[scores.get(f"controls.{name}.{which}", np.nan) for which in ("explained_without", "explained", "gained")]
+              for name in names]  # fmt: skip
 
     def draw(axes: Axes) -> None:
-        axes.figure.set_size_inches(WIDTH_IN, 0.9 + 0.27 * len(keys))
-        for row, (value, low, high, met) in enumerate(reached):
-            colour, mark = (FOUND, "o") if met else (MISSED, "X")
-            axes.plot([low, high], [row, row], color=colour, linewidth=2)
-            axes.plot([value], [row], mark, color=colour, markersize=6)
-        axes.axvline(0, color=INK, linewidth=1)
-        axes.set_yticks(range(len(keys)), [key.removeprefix("controls.") for key in keys])
-        axes.set(xlabel="distance from the bar, shares of it (right: met)", ylim=(len(keys) - 0.5, -0.5), xlim=(-2, 2))
+        axes.figure.set_size_inches(WIDTH_IN, 1.1 + 0.24 * len(names))
+        for row, (name, (without, given, _)) in enumerate(zip(names, shares, strict=True)):
+            colour = MISSED if scores.get(f"controls.{name}.verdict") == "missed" else FOUND
+            if span := interval_of(f"controls.{name}.gained", results):
+                axes.plot([without + span.low, without + span.high], [row, row], color=colour, linewidth=5, alpha=0.3)
+            axes.plot([without, given], [row, row], color=colour, linewidth=1.5)
+            axes.plot([without], [row], "x", color=INK, markersize=5, label=None if row else "no ECG")
+            axes.plot([given], [row], "o", color=colour, markersize=5.5, label=None if row else "ECG given")
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel="share of the motion that the ECG asked for", ylim=(len(names) - 0.4, -0.6), xlim=(-0.05, 1.05))
+        axes.figure.legend(loc="outside upper right", ncols=2)
 
-    met = [key.removeprefix("controls.") for key, one in zip(keys, reached, strict=True) if one[3]]
-    said = f"controls with their bars; met: {', '.join(met) or 'none'}; the numbers stand in the table"
-    return _plot("ECG controls against their bars", said, draw)
-
-
-def _margin(key: str, results: Results) -> tuple[float, float, float, bool]:
-    """Value and interval as signed distances from the bar in parts of it, cut at ±2, and whether it is met."""
-    bar, value, span = figure_of(key).bar, results.scores[key], interval_of(key, results)
-    sign = -1 if bar.sign == "≤" else 1
-    ends = [sign * (each - bar.value) / (abs(bar.value) or 1.0) for each in (value, *(span or (value, value)))]
-    value, low, high = (float(each) for each in np.clip(ends, -1.95, 1.95))
-    return value, min(low, high), max(low, high), bool(verdict(key, results.scores))
+    said = "; ".join(f"{name} {without:.2f} without, {given:.2f} with, gained {gained:+.2f}"
+                     for name, (without, given, gained) in zip(names, shares, strict=True))  # fmt: skip
+    return _plot("What the ECG explains, control by control", said, draw)
 
 
 def _plot(title: str, words: str, draw: Callable[[Axes], Any]) -> Plot:

@@ -1,83 +1,23 @@
-"""The whole evaluation and its tables."""
+"""What an evaluation found as text: tables in Markdown, and JSON that can be read back."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from echopulse.data.bank import bank_from_clips
-from echopulse.ecg import list_ecg_files
 from echopulse.errors import InputError
-from echopulse.evaluate.controls import control_scores
-from echopulse.evaluate.files import file_scores
-from echopulse.evaluate.held_out import Bench, hearts_of, measurer_scores, simulate_held_out, timing_scores
 from echopulse.evaluate.intervals import interval_of
 from echopulse.evaluate.keys import BESIDE, aside, counts_for, figure_of, is_count, part_of, verdict
-from echopulse.evaluate.reconstruction import tokenizer_scores
 from echopulse.evaluate.results import Results
-from echopulse.evaluate.speed import speed_scores
 
-if TYPE_CHECKING:
-    from echopulse.pipeline import EchoPulse
-
-PARTS = ("speed", "tokenizer", "measurer", "timing", "controls", "files")  # speed first: it reads the peak memory
-SHARES = {"speed": 2, "simulate": 3, "tokenizer": 2, "measurer": 2, "timing": 14, "controls": 12, "files": 3}
 NOTICE = "Simulated hearts and synthetic clips; the figures are proxies for obedience to the ECG. Not for diagnosis."
 FORMAT = "echopulse evaluation 1"
-Scores = dict[str, float | str]
-
-
-def evaluate(
-    pulse: EchoPulse,
-    *,
-    clips: int = 48,
-    seed: int = 990_000,
-    ecg_files: Sequence[Path] = (),
-    parts: Sequence[str] = PARTS,
-    start: str = "phantom",
-    on_step: Callable[[float], None] | None = None,
-) -> Scores:
-    """Every figure of the chosen parts under flat keys, see `KEYS`.
-
-    `clips` held-out hearts are simulated from `seed`. Files among `ecg_files` may be folders; `start` is how clips from
-    files open. `on_step` is called with the share done, 0..1.
-    """
-    paths = [found for path in ecg_files for found in (list_ecg_files(path) if path.is_dir() else [path])]
-    parts = [part for part in PARTS if part in parts and (part != "files" or paths)]
-    simulated = [part for part in parts if part not in ("speed", "files")]
-    steps = _Steps(on_step or (lambda _: None), [*parts, *(["simulate"] if simulated else [])])
-    scores: Scores = {}
-    if "speed" in parts:
-        scores |= _under("speed", speed_scores(pulse, start=start, on_step=steps.of("speed")))
-    if simulated:
-        tokenizer, ecg = pulse.tokenizer.config, pulse.generator.config.ecg
-        made = simulate_held_out(clips, seed, fps=tokenizer.fps, size=tokenizer.size, ecg_rate_hz=ecg.rate_hz)
-        steps.of("simulate")(1.0)
-        hearts, bench = hearts_of(made), Bench.of(pulse)
-        if "tokenizer" in parts:
-            bank = bank_from_clips(made)
-            scores |= _under("tokenizer", tokenizer_scores(pulse.tokenizer, bank, clips, pulse.device))
-            scores["tokenizer.n"] = len(bank)
-            steps.of("tokenizer")(1.0)
-        real = []
-        if {"measurer", "timing"} & set(parts):
-            real = [bench.look(heart, heart.frames.numpy(), heart.spacing_cm) for heart in hearts]
-        if "measurer" in parts:
-            scores |= _under("measurer", measurer_scores(hearts, real))
-            steps.of("measurer")(1.0)
-        if "timing" in parts:
-            scores |= _under("timing", timing_scores(bench, hearts, real, steps.of("timing")))
-        if "controls" in parts:
-            scores |= _under("controls", control_scores(bench, hearts, steps.of("controls")))
-    if "files" in parts:
-        scores |= file_scores(pulse, paths, start=start, on_step=steps.of("files"))
-    return scores
 
 
 @dataclass(frozen=True)
@@ -220,23 +160,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.7g}") if math.isfinite(value) else None
     return value if isinstance(value, bool | int | str | None) else str(value)
-
-
-def _under(part: str, scores: dict) -> Scores:
-    return {f"{part}.{key}": value for key, value in scores.items()}
-
-
-class _Steps:
-    """Shares of the whole for every part."""
-
-    def __init__(self, on_step: Callable[[float], None], parts: Sequence[str]):
-        self.on_step = on_step
-        total = sum(SHARES[part] for part in parts)
-        self.spans, done = {}, 0.0
-        for part in sorted(parts, key=list(SHARES).index):
-            self.spans[part] = (done / total, SHARES[part] / total)
-            done += SHARES[part]
-
-    def of(self, part: str) -> Callable[[float], None]:
-        before, share = self.spans[part]
-        return lambda done: self.on_step(before + share * done)
