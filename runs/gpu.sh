@@ -20,7 +20,7 @@ tokenizer)
     OMP_NUM_THREADS=3 $echopulse train tokenizer --data "$run/bank" $(resume "$run/tokenizer") --device cuda \
         --batch 48 --minutes 8 --steps 1000000 --learning-rate 1e-3 --out "$run/model" ;;
 measurer)
-    OMP_NUM_THREADS=3 $echopulse train measurer --data "$run/bank" $(resume "$run/measurer") --device cuda \
+    OMP_NUM_THREADS=3 $echopulse train measurer --clips 20000 $(resume "$run/measurer") --device cuda \
         --batch 96 --minutes 2 --steps 1000000 --out "$run/model" ;;
 generator)
     OMP_NUM_THREADS=3 $echopulse train generator --data "$run/bank" $(resume "$run/generator") --device cuda \

@@ -44,6 +44,19 @@ def test_the_three_recipes_make_a_folder_that_the_pipeline_loads(bank_folder, tm
     assert EchoPulse.from_pretrained(model).generator.config.grid == 2
 
 
+def test_the_measurer_simulates_clips_of_its_own_with_every_label(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "HELD_OUT_CLIPS", 2)
+    monkeypatch.setattr(recipes, "_workers", lambda device: 1)
+    monkeypatch.setitem(recipes.MEASURER_CLIPS, "frames", 2)
+    monkeypatch.setitem(recipes.CALIBRATION_CLIPS, "frames", 2)
+    scores, model = recipes.train("measurer", preset="tiny", clips=2, steps=1, run=tmp_path / "m")
+    config = json.loads((model / "config.json").read_text())["measurer"]
+    assert config["classes"] == 7 and config["views"] == 7 and not config["calibrated"]  # too few clips to learn from
+    assert set(scores) == {"dice", "dice_degraded", "views_right"}
+    made = {path.name for path in (tmp_path / "m" / "bank").iterdir()}
+    assert made == {"shard-000000-00000.safetensors", "shard-000001-00000.safetensors"}
+
+
 def test_a_run_may_begin_with_the_weights_of_another(bank_folder, tmp_path):
     shared = {"data": str(bank_folder), "preset": "tiny", "steps": 1}
     recipes.train("tokenizer", run=tmp_path / "t", **shared)

@@ -9,11 +9,12 @@ from torch import nn
 from echopulse.data import Bank, fill_bank
 from echopulse.errors import InputError
 from echopulse.jobs import usable_cores
+from echopulse.measure.calibration import LEAST_EXAMPLES
 from echopulse.measure.segmenter import SegmenterConfig
 from echopulse.model.checkpoint import load_config, load_weights, save_config, save_weights
 from echopulse.model.config import PRESETS, VIEWS, TokenizerConfig, config_from_dict
 from echopulse.model.tokenizer import Tokenizer
-from echopulse.phantom.types import LABELS
+from echopulse.phantom.types import APICAL_VIEWS, LABELS
 from echopulse.phantom.types import VIEWS as ALL_VIEWS
 from echopulse.train.generator import EcgTask, GeneratorTask
 from echopulse.train.loop import Run, Settings
@@ -31,7 +32,12 @@ SETTINGS = {
 # Frames 0.2 s apart: many hearts rather than many frames of few. A quarter are of every EF, evenly.
 MEASURER_CLIPS = {"frames": 8, "fps": 5.0, "leads": 1, "ecg_before_s": 0.4, "labels": True}
 MEASURER_PRIORS = {"clinical": 0.75, "uniform": 0.25}
-CALIBRATE_FROM = 256  # clips; fewer teach no correction of volumes
+# Volumes are calibrated on hearts that the network has not learned from: their outlines are as bad as any other's.
+CALIBRATION_SEED = 600_000
+CALIBRATION_SHARE = 0.28  # as many clips of these, relative to those it learns from
+CALIBRATION_CLIPS = {"prior": "clinical", "view": APICAL_VIEWS, "frames": 16, "fps": 8.0} | {
+    "leads": 1, "ecg_before_s": 0.4,
+}  # fmt: skip
 MEASURER_CHANNELS = (16, 32, 64, 96, 128)
 BATCH = {"tokenizer": 6, "ecg": 32, "generator": 12, "measurer": 24}
 
@@ -118,9 +124,11 @@ def train(
 
     scores = training.train(on_step)
     model = training.averaged_model()
-    if labelled and len(bank) >= CALIBRATE_FROM:
-        model = learn_volumes(model, bank, seed=seed)
-        config = {"measurer": model.config}
+    if labelled:
+        others = load_calibration_bank(run, len(bank), seed, frame_size, device)
+        if len(others) >= LEAST_EXAMPLES:
+            model = learn_volumes(model, others, seed=seed)
+            config = {"measurer": model.config}
     save_weights(model, model_folder / what)
     save_config(model_folder, name=f"echopulse-{preset}", **config)
     return scores, model_folder
@@ -150,7 +158,16 @@ def load_measurer_bank(data: str, run: Path, clips: int, seed: int, size: int, d
     folder = run / "bank"
     options = {"size": size, "view": ALL_VIEWS, "device": device, "workers": _workers(device), **MEASURER_CLIPS}
     for number, (prior, share) in enumerate(MEASURER_PRIORS.items()):
-        fill_bank(folder, round(clips * share), seed=2 * seed + number, prior=prior, **options)
+        count = max(1, round(clips * share))
+        fill_bank(folder, count, seed=2 * seed + number, prior=prior, shard=min(32, count), **options)
+    return Bank.load(folder)
+
+
+def load_calibration_bank(run: Path, clips: int, seed: int, size: int, device: str) -> Bank:
+    """Apical clips of other hearts than the `clips` learned from, made once inside the run."""
+    folder, count = run / "calibration", max(1, round(CALIBRATION_SHARE * clips))
+    options = {"size": size, "device": device, "workers": _workers(device), **CALIBRATION_CLIPS}
+    fill_bank(folder, count, seed=CALIBRATION_SEED + seed, shard=min(32, count), **options)
     return Bank.load(folder)
 
 
@@ -158,7 +175,7 @@ def load_held_out(beside: Path, size: int, device: str, **options) -> Bank:
     """64 clips of seeds that training never uses, made once beside the bank; `options` of the simulator."""
     folder = beside / "held-out"
     options = {"size": size, "view": VIEWS, "device": device, "workers": _workers(device)} | options
-    fill_bank(folder, HELD_OUT_CLIPS, seed=HELD_OUT_SEED, **options)
+    fill_bank(folder, HELD_OUT_CLIPS, seed=HELD_OUT_SEED, shard=min(32, HELD_OUT_CLIPS), **options)
     return Bank.load(folder)
 
 
