@@ -23,7 +23,7 @@ from echopulse.evaluate.metrics.perceptual import lpips
 from echopulse.evaluate.results import Results
 
 LEAST_CLIPS = 8
-SPARSE = 4  # neighbouring frames tell little more: SSIM, LPIPS, FID and block matching take every fourth
+SPARSE, FID_SPARSE = 8, 4  # neighbouring frames tell little more: SSIM, LPIPS and block matching; the user's FID
 SETS = {"real": "real clips", "generated": "generated clips"}
 PAIRS = "generated against real, pair by pair, inside the sector"
 
@@ -226,7 +226,8 @@ def _network_scores(real, generated, networks: Networks, seed: int) -> dict[str,
     scores: dict[str, float] = {}
     if networks.inception is not None:
         frames = [
-            np.concatenate([networks.inception.frames(clip[::SPARSE]) for clip in clips]) for clips in (real, generated)
+            np.concatenate([networks.inception.frames(clip[::FID_SPARSE]) for clip in clips])
+            for clips in (real, generated)
         ]
         kernel = kernel_distance(*frames, seed=seed)
         scores |= {"fid": frechet_distance(*frames), "fid.n": min(map(len, frames))}

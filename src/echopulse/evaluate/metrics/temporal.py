@@ -112,7 +112,7 @@ def warping_error(
 
 
 def match_blocks(before: np.ndarray, after: np.ndarray) -> torch.Tensor:
-    """Whole-pixel shift of the 9 x 9 block nearest to each pixel, float32 [k, h, w, 2] px (right, down), at most 4.
+    """Whole-pixel shift of the 9 x 9 block around each pixel, at most 4 long: float32 [k, h, w, 2] px (right, down).
 
     Frames float [k, h, w]. The shift with the smallest mean squared difference; of equals the shortest, so that where
     nothing is to be seen nothing moves.
@@ -121,7 +121,8 @@ def match_blocks(before: np.ndarray, after: np.ndarray) -> torch.Tensor:
     height, width = a.shape[-2:]
     wide = F.pad(b, (REACH,) * 4, mode="replicate")
     reach = range(-REACH, REACH + 1)
-    shifts = torch.tensor(sorted(((x, y) for x in reach for y in reach), key=lambda s: s[0] ** 2 + s[1] ** 2))
+    near = ((x * x + y * y, x, y) for x in reach for y in reach if x * x + y * y <= REACH**2)
+    shifts = torch.tensor(sorted(near))[:, 1:]
     best, found = torch.tensor(torch.inf), torch.tensor(0)
     for i, (right, down) in enumerate(shifts.tolist()):
         moved = wide[..., REACH + down : REACH + down + height, REACH + right : REACH + right + width]
