@@ -1,8 +1,12 @@
 """A generator that knows the truth scores perfectly, one that is deaf does not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from echopulse.errors import InputError
+from echopulse.evaluate.hearts import held_out_hearts, wide_volumes
 from echopulse.evaluate.held_out import (
     Heart,
     dice,
@@ -12,6 +16,7 @@ from echopulse.evaluate.held_out import (
     simulate_held_out,
     timing_scores,
 )
+from echopulse.evaluate.identity import hash_of_hearts
 
 
 def real(bench, hearts: list[Heart]):
@@ -20,7 +25,8 @@ def real(bench, hearts: list[Heart]):
 
 def test_an_oracle_scores_perfectly(obedient, hearts):
     steps = []
-    scores = timing_scores(obedient, hearts, real(obedient, hearts), steps.append)
+    results = timing_scores(obedient, hearts, real(obedient, hearts), steps.append)
+    scores = results.scores
     for condition in ("real_frames", "reconstruction", "first_image", "ecg_alone"):
         assert scores[f"{condition}.ed_ms.median_abs"] <= 1
         assert scores[f"{condition}.es_ms.median_abs"] <= 1
@@ -32,10 +38,30 @@ def test_an_oracle_scores_perfectly(obedient, hearts):
     assert scores["ef_asked.difference"] == pytest.approx(0.4, abs=0.03)
     assert scores["ed_minus_r_ms.median"] == pytest.approx(scores["truth.ed_minus_r_ms.median"], abs=1)
     assert steps == sorted(steps) and steps[-1] == 1
+    behind = results.columns
+    for key in ("first_image.ed_ms", "ecg_alone.es_ms"):
+        assert np.median(np.abs(behind[key])) == pytest.approx(scores[f"{key}.median_abs"])
+    assert np.mean(np.abs(behind["first_image.ef_mae"])) == pytest.approx(scores["first_image.ef_mae"])
+    assert behind["first_image.ef_true"] == [heart.ef for heart in hearts]
+
+
+def test_clips_that_are_there_already_are_judged_as_they_are(obedient, hearts):
+    asked = []
+
+    def generate(ecg, begin_s, frames, **conditions):
+        asked.append(conditions["ef"])
+        return obedient.generate(ecg, begin_s, frames, **conditions)
+
+    bench, measured = replace(obedient, generate=generate), real(obedient, hearts)
+    imaged = {heart.seed: obedient.show(heart, heart.ecg) for heart in hearts}
+    alone = {heart.seed: obedient.show(heart, heart.ecg, image=False) for heart in hearts}
+    given = timing_scores(bench, hearts, measured, imaged=imaged, alone=alone).scores
+    assert None not in asked  # only clips with an EF were made
+    assert given == pytest.approx(timing_scores(obedient, hearts, measured).scores, nan_ok=True)
 
 
 def test_a_deaf_generator_is_at_chance_and_ignores_the_ef(deaf, hearts):
-    scores = timing_scores(deaf, hearts, real(deaf, hearts))
+    scores = timing_scores(deaf, hearts, real(deaf, hearts)).scores
     assert scores["first_image.es_ms.median_abs"] > 70
     assert scores["first_image.es_ms.median_abs"] > 0.5 * scores["chance.es_ms.median_abs"]
     assert scores["ef_asked.difference"] == pytest.approx(0, abs=0.01)
@@ -71,10 +97,29 @@ def test_overlap_by_hand():
 
 def test_hearts_take_the_truth_from_the_simulator():
     made = simulate_held_out(2, seed=5, size=32, rhythm=("sinus", "asystole"))
-    beating, standing = hearts_of(made)
+    beating, standing = hearts_of(made, first=40)
+    assert (beating.seed, standing.seed) == (40, 41)
     assert beating.moving and not standing.moving and standing.cycles == [] and standing.ef == 0
     assert beating.frames.shape == (65, 32, 32) and beating.masks.shape == (65, 32, 32)
     assert 0.05 < beating.ef < 0.85
     assert beating.ecg_start_s == pytest.approx(-2.6)
     falls = 1 - beating.volume_ml.min() / beating.volume_ml.max()
     assert falls == pytest.approx(beating.ef, abs=0.08)
+    assert beating.ecg.shape[0] == 2 and beating.other_lead.shape == (1, beating.ecg.shape[1])
+    # the same beats before, in and after the clip
+    assert beating.true_volume(beating.times_s) == pytest.approx(beating.volume_ml, rel=0.01)
+    assert wide_volumes(made, beating.times_s)[0] == pytest.approx(beating.volume_ml, rel=1e-5)
+    assert np.isfinite(beating.true_volume(np.array([-1.2, 4.1]))).all()
+    assert np.isnan(beating.true_volume(np.array([-5.0]))).all()
+
+
+def test_a_heart_is_the_same_however_many_there_are():
+    three, five = (held_out_hearts(n, 990_000, seconds=0.2, size=16, ecg_rate_hz=50.0) for n in (3, 5))
+    assert [heart.seed for heart in five] == list(range(5))
+    assert hash_of_hearts(three) == hash_of_hearts(five[:3]) != hash_of_hearts(five[1:4])
+
+
+@pytest.mark.parametrize(("clips", "seconds"), [(0, 2.0), (3, 0.1), (3, float("nan"))])
+def test_too_few_or_too_short_clips_are_refused(clips, seconds):
+    with pytest.raises(InputError, match="at least one of five frames is needed"):
+        held_out_hearts(clips, 990_000, seconds=seconds)

@@ -1,101 +1,293 @@
-"""Does the heart beat because of its ECG? The same heart with the ECG taken away, flattened, shifted and swapped.
+"""Does the heart beat because of its ECG? The same hearts with the ECG taken away, flattened, moved, hurried, swapped.
 
-Every control but the shifted one keeps the heart's own first picture, so that only the ECG differs. The shifted ECG is
-tried without a picture: a picture of another phase would contradict it. The first 20 moving hearts are used.
+Every clip is held against what the ECG that was *given* asks for, never against the unchanged one (see `obedience`).
+All controls but the moved ECGs keep the heart's own first picture, so that only the ECG differs; a picture of another
+phase would contradict an ECG that was moved. Hearts are those that beat with a whole cycle in the clip, the first 16.
+To spare time each moved ECG, each level of noise and each of flipped, other lead, flat and zero goes to every second
+heart only; see `plan`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from echopulse.evaluate.held_out import (
-    ES_LEVEL,
-    Bench,
-    Counted,
-    Heart,
-    OnStep,
-    Scores,
-    chance_errors,
-    donors,
-    errors_of,
-    median_of,
+from echopulse.errors import InputError
+from echopulse.evaluate import ecg_changes as change
+from echopulse.evaluate.beats import beat_figures
+from echopulse.evaluate.bench import Bench
+from echopulse.evaluate.control_figures import FIGURES, verdicts
+from echopulse.evaluate.hearts import Heart, donors
+from echopulse.evaluate.held_out import ES_LEVEL, Counted, chance_errors, median_of, phases
+from echopulse.evaluate.obedience import (
+    Given,
+    best_lag,
+    explained,
+    found_shift,
+    locking,
+    obedience,
+    over_hearts,
+    usual_phase,
 )
-from echopulse.evaluate.timing import TimingErrors, curve_correlation, cycles_between, join, timing_errors
-from echopulse.measure import Measurement, ejection_fraction_overall
+from echopulse.evaluate.results import Results
+from echopulse.evaluate.timing import curve_correlation, join, match_beats
+from echopulse.evaluate.together import OnStep
+from echopulse.measure import Measurement, ejection_fraction_overall, find_cycles
 
-HEARTS = 20  # at most
-FLAT_NOISE_MV = 0.005  # what an amplifier leaves on a flat line
+__all__ = ["FIGURES", "HEARTS", "control_scores", "plan"]
 
-
-def control_scores(bench: Bench, hearts: Sequence[Heart], on_step: OnStep = lambda _: None) -> Scores:
-    """All controls; see `KEYS` for what each figure says."""
-    moving = [h for h in hearts if h.moving]
-    chosen = moving[:HEARTS]
-    pairs = donors(chosen)
-    work = Counted(on_step, 4 * len(chosen) + len(pairs) + 1)
-
-    same = [work(bench.beat(h, h.ecg)) for h in chosen]
-    scores = median_of("same.ef", [overall(m) for m in same])
-    scores |= median_of("same.r", [curve_correlation(areas(m), h.volume_ml) for h, m in zip(chosen, same, strict=True)])
-    if chosen:
-        twice = [bench.show(chosen[0], chosen[0].ecg) for _ in range(2)]
-        scores["same.identical"] = float(np.array_equal(*work(twice)))
-
-    none = [work(bench.beat(h, None)) for h in chosen]
-    scores |= median_of("none.ef", [overall(m) for m in none])
-    scores |= median_of("none.r", [curve_correlation(areas(m), h.volume_ml) for h, m in zip(chosen, none, strict=True)])
-    scores |= _phases("none", join([errors_of(h, m.volumes) for h, m in zip(chosen, none, strict=True)]))
-    chance = chance_errors(chosen)
-    for phase in ("ed", "es"):
-        by_chance, found = chance[f"{phase}_ms.median_abs"], scores[f"none.{phase}_ms.median_abs"]
-        scores[f"none.{phase}_over_chance"] = found / by_chance if by_chance else float("nan")
-
-    flat = [work(bench.beat(h, flatten(h))) for h in chosen]
-    scores |= median_of("flat.ef", [overall(m) for m in flat])
-    scores["flat.ef.largest"] = max((overall(m) for m in flat), default=float("nan"))
-
-    moved, unmoved = [], []
-    for heart in chosen:
-        frames = half_a_beat(heart)
-        measured = work(bench.beat(heart, heart.ecg, shift_s=float(heart.times_s[frames]), image=False))
-        moved.append(shifted_errors(heart, measured, frames))
-        unmoved.append(errors_of(heart, measured.volumes))
-    scores |= _phases("shifted", join(moved)) | _phases("shifted.unshifted", join(unmoved))
-
-    swapped = [work(bench.beat(h, other.ecg)) for h, other in pairs]
-    scores |= median_of("donor.r_donor", _correlations(swapped, [other for _, other in pairs]))
-    scores |= median_of("donor.r_own", _correlations(swapped, [own for own, _ in pairs]))
-    truths = [curve_correlation(own.volume_ml, other.volume_ml) for own, other in pairs]
-    scores |= median_of("donor.r_between_truths", truths)
-    obeyed = [errors_of(other, m.volumes) for (_, other), m in zip(pairs, swapped, strict=True)]
-    return scores | _phases("donor", join(obeyed))
+HEARTS = 16
+ECG_RATE_HZ = 200.0
+SHIFTS_S = {"earlier_400": -0.4, "earlier_200": -0.2, "earlier_100": -0.1,
+            "later_100": 0.1, "later_200": 0.2, "later_400": 0.4}  # fmt: skip
+RATES = {"slower": 0.7, "faster": 1.4}
+NOISE_DB = {"noise_24": 24.0, "noise_12": 12.0, "noise_6": 6.0, "noise_0": 0.0}
+STILL = ("flat", "zero")
+SAME_BEAT_S = 0.2
+_EVEN = ("earlier_400", "later_100", "later_200", "noise_24", "noise_6", "flipped", "flat")
+_ODD = ("earlier_200", "earlier_100", "later_400", "noise_12", "noise_0", "other_lead", "zero")
 
 
-def flatten(heart: Heart) -> torch.Tensor:
-    """A flat line as long as the heart's ECG, float32 [l, n] mV, with the faintest noise."""
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """One clip that was made for a heart from a given ECG, and what the measurer saw in it."""
+
+    heart: Heart
+    given: Given
+    measured: Measurement
+
+    @property
+    def area(self) -> np.ndarray:
+        return areas(self.measured)
+
+    @property
+    def explained(self) -> float:
+        return explained(self.area, self.given.volume(self.heart.times_s))
+
+
+def plan(number: int) -> tuple[str, ...]:
+    """The controls that heart `number` goes through, besides its own ECG and none."""
+    return (*RATES, "donor", *(_EVEN if number % 2 == 0 else _ODD))
+
+
+def given_to(heart: Heart, other: Heart, control: str, rate_hz: float = ECG_RATE_HZ) -> Given:
+    """The ECG of one control, and what it asks for; `other` is whose ECG the control "donor" takes."""
     draw = torch.Generator().manual_seed(heart.seed)
-    return FLAT_NOISE_MV * torch.randn(heart.ecg.shape, generator=draw)
+    if control in SHIFTS_S:
+        shift_s = round(SHIFTS_S[control] * rate_hz) / rate_hz
+        return Given(change.moved_later(heart.ecg, rate_hz, shift_s), heart, shift_s=shift_s)
+    if control in RATES:
+        hurried = change.at_rate(heart.ecg, rate_hz, RATES[control], -heart.ecg_start_s)
+        return Given(hurried, heart, factor=RATES[control])
+    if control in NOISE_DB:
+        return Given(change.with_noise(heart.ecg, NOISE_DB[control], draw), heart)
+    made: dict[str, Callable[[], Given]] = {
+        "same": lambda: Given(heart.ecg, heart),
+        "unmoved": lambda: Given(heart.ecg, heart),
+        "donor": lambda: Given(other.ecg, other),
+        "flipped": lambda: Given(change.flipped(heart.ecg), heart),
+        "other_lead": lambda: Given(heart.ecg[:1] if heart.other_lead is None else heart.other_lead, heart),
+        "flat": lambda: Given(change.flat(heart.ecg, draw), None),
+        "zero": lambda: Given(change.zero(heart.ecg), None),
+        "none": lambda: Given(None, None),
+    }
+    return made[control]()
 
 
-def half_a_beat(heart: Heart) -> int:
-    """Half of the median RR interval in whole frames."""
-    frame_s = float(np.median(np.diff(heart.times_s)))
-    rr = np.diff(np.sort(heart.r_peaks_s))
-    half = 0.5 * float(np.median(rr)) if len(rr) else 0.4
-    return int(np.clip(round(half / frame_s), 1, len(heart.times_s) // 2))
+def with_image(control: str) -> bool:
+    """Whether the clip opens with the heart's own first picture."""
+    return control != "unmoved" and control not in SHIFTS_S
 
 
-def shifted_errors(heart: Heart, measured: Measurement, frames: int) -> TimingErrors:
-    """Errors against the truth moved later by `frames` frames; what lies before the truth's beginning is left out."""
-    shift_s = float(heart.times_s[frames] - heart.times_s[0])
-    times = heart.times_s[frames:]
-    return timing_errors(
-        times, measured.volumes[frames:], cycles_between(heart.r_peaks_s + shift_s, times[0], times[-1]),
-        truth_volume=heart.volume_ml[: len(times)], t_ends_s=heart.t_ends_s + shift_s, es_level=ES_LEVEL,
-    )  # fmt: skip
+def chosen_hearts(hearts: Sequence[Heart], most: int = HEARTS) -> list[Heart]:
+    """The first hearts that beat with a whole cycle in the clip."""
+    return [heart for heart in hearts if heart.cycles][:most]
+
+
+def control_scores(
+    bench: Bench,
+    hearts: Sequence[Heart],
+    on_step: OnStep = lambda _: None,
+    *,
+    most: int = HEARTS,
+    rate_hz: float = ECG_RATE_HZ,
+    same: Mapping[int, np.ndarray] | None = None,
+    unmoved: Mapping[int, np.ndarray] | None = None,
+) -> Results:
+    """All controls; `FIGURES` says what each figure means. At least two hearts with a whole cycle are needed.
+
+    `same` and `unmoved` are clips uint8 [t, h, w] by the heart's seed that there are already: from first picture and
+    own ECG, and from the own ECG alone.
+    """
+    chosen = chosen_hearts(hearts, most)
+    if len(chosen) < 2:
+        raise InputError(
+            f"{len(chosen)} of {len(hearts)} hearts beat with a whole cycle in the clip; the controls need two or "
+            "more, so ask for more clips or longer ones."
+        )
+    ready = {"same": same or {}, "unmoved": unmoved or {}}
+    pieces = [
+        (heart, other, control)
+        for number, (heart, other) in enumerate(donors(chosen))
+        for control in ("same", "none", "unmoved", *plan(number))
+    ]
+    work = Counted(on_step, len(pieces) + 1)
+
+    def answer(piece: tuple[Heart, Heart, str]) -> Answer | None:
+        heart, other, control = piece
+        given, image = given_to(heart, other, control, rate_hz), with_image(control)
+        frames = ready.get(control, {}).get(heart.seed)
+        try:
+            frames = bench.show(heart, given.ecg, image=image) if frames is None else frames
+        except InputError:
+            if control in STILL:  # to refuse a dead line is an answer, and counted as one
+                return None
+            raise
+        return Answer(heart, given, bench.look(heart, frames, heart.spacing_cm if image else None))
+
+    answers: dict[str, dict[int, Answer | None]] = {}
+    for (heart, _, control), found in zip(pieces, bench.each(answer, pieces, work), strict=True):
+        answers.setdefault(control, {})[heart.seed] = found
+    twice = [bench.show(chosen[0], chosen[0].ecg) for _ in range(2)]
+    results = Results.of({"same.identical": float(np.array_equal(*work(twice)))})
+    return judged(chosen, answers, results)
+
+
+def judged(hearts: Sequence[Heart], answers: dict[str, dict[int, Answer | None]], results: Results) -> Results:
+    """The figures of all controls from their answers by control and the heart's seed."""
+    none = answers["none"]
+    results |= _own(list(answers["same"].values())) | _without(hearts, list(none.values()))
+    for control in STILL:
+        results |= _still(control, list(answers.get(control, {}).values()))
+    moving = [control for control in answers if control not in (*STILL, "none", "unmoved")]
+    table = {name: np.full((len(hearts), len(moving)), np.nan) for name in ("given", "without", "phase")}
+    for column, control in enumerate(moving):
+        for row, heart in enumerate(hearts):
+            found = answers[control].get(heart.seed)
+            if found is not None:
+                table["given"][row, column] = found.explained
+                bare = replace(none[heart.seed], given=found.given)
+                table["without"][row, column] = bare.explained
+                lag = best_lag(found.area, heart.times_s, found.given)
+                table["phase"][row, column] = lag / found.given.rr_s
+        one = {name: values[:, [column]] for name, values in table.items()}
+        results |= _followed(list(answers[control].values()), one).under(control)
+    results |= _donor(hearts, answers["donor"]) | _moved(hearts, answers)
+    results |= _interval("obeys", obedience, table["given"], table["without"])
+    results |= _interval("locking", locking, table["phase"])
+    results |= Results.of({"usual_phase": usual_phase(table["phase"])})
+    return results | Results.of(verdicts(results.scores))
+
+
+def _followed(found: Sequence[Answer], table: Mapping[str, np.ndarray]) -> Results:
+    """One control's beats, lags, rate, EF and share explained against the ECG that was given."""
+    results = phases(join([a.given.errors(a.heart.times_s, a.measured.volumes, ES_LEVEL) for a in found]))
+    counts = np.array([_beats(a) for a in found])  # found, missed, extra
+    there = counts[:, :2].sum()
+    share = (lambda n: float(n / there)) if there else (lambda _: float("nan"))
+    beats = {"beats_found": share(counts[:, 0].sum()), "beats_found.n": int(there)}
+    results |= Results.of(beats | {"beats_extra": share(counts[:, 2].sum())})
+    rates = [beat_figures(a.given.r_peaks_s, a.heart.times_s, a.measured.volumes) for a in found]
+    results |= median_of("rate_difference_bpm", [clip["rate_difference_bpm"] for clip in rates])
+    results |= median_of("ef", [overall(a.measured) for a in found])
+    results |= median_of("r", [curve_correlation(a.area, a.given.volume(a.heart.times_s)) for a in found])
+    given, without = table["given"][:, 0], table["without"][:, 0]
+    results |= _mean_of("explained", given) | _mean_of("explained_without", without)
+    results |= _mean_of("gained", given - without)
+    low, high = over_hearts(_mean, given - without)
+    return results | Results.of({"gained.low": low, "gained.high": high})
+
+
+def _beats(found: Answer) -> tuple[int, int, int]:
+    """Contractions of the truth found in the video within 0.2 s, missed, and the video's that the truth lacks."""
+    times = found.heart.times_s
+    truth = found.given.volume(times)
+    known = np.isfinite(truth)
+    if known.sum() < 5:
+        return 0, 0, 0
+    true, seen = find_cycles(times[known], truth[known]).minima_s, find_cycles(times, found.measured.volumes).minima_s
+    seen = seen[(seen >= times[known][0]) & (seen <= times[known][-1])]
+    match = match_beats(seen, true, SAME_BEAT_S)
+    return len(match.lags_s), match.missed, match.extra
+
+
+def _own(found: Sequence[Answer]) -> Results:
+    return median_of("same.ef", [overall(a.measured) for a in found])
+
+
+def _without(hearts: Sequence[Heart], found: Sequence[Answer]) -> Results:
+    """No ECG at all: what beats, beats at will, so its lags to the own truth should be those of chance."""
+    own = [Given(None, a.heart) for a in found]
+    errors = [given.errors(a.heart.times_s, a.measured.volumes, ES_LEVEL) for given, a in zip(own, found, strict=True)]
+    results = phases(join(errors)) | median_of("ef", [overall(a.measured) for a in found])
+    results |= median_of("r", [curve_correlation(a.area, a.heart.volume_ml) for a in found])
+    chance = chance_errors(hearts)
+    for phase in ("ed", "es"):
+        by_chance, lag = chance[f"{phase}_ms.median_abs"], results.scores[f"{phase}_ms.median_abs"]
+        results |= Results.of({f"{phase}_over_chance": lag / by_chance if by_chance else float("nan")})
+    return results.under("none")
+
+
+def _still(control: str, found: Sequence[Answer | None]) -> Results:
+    """A line without beats: the heart stands still, or the ECG is refused."""
+    seen = [overall(a.measured) for a in found if a is not None]
+    results = Results.of({"refused": len(found) - len(seen)})
+    if seen:
+        results |= median_of("ef", seen) | Results.of({"ef.largest": max(seen)})
+    return results.under(control) if found else Results()
+
+
+def _donor(hearts: Sequence[Heart], found: Mapping[int, Answer]) -> Results:
+    """Another's ECG: the correlation with its owner's truth, with the own, and of the two."""
+    owners = [(heart, found[heart.seed]) for heart in hearts]
+    r_donor = [curve_correlation(a.area, a.given.volume(h.times_s)) for h, a in owners]
+    between = [curve_correlation(h.volume_ml, a.given.volume(h.times_s)) for h, a in owners]
+    results = median_of("r_donor", r_donor)
+    results |= median_of("r_own", [curve_correlation(a.area, h.volume_ml) for h, a in owners])
+    return (results | median_of("r_between_truths", between)).under("donor")
+
+
+def _moved(hearts: Sequence[Heart], answers: Mapping[str, Mapping[int, Answer]]) -> Results:
+    """All moved ECGs together: lags, and by how much the video moved for every second that the ECG was moved."""
+    every = [a for control in SHIFTS_S for a in answers.get(control, {}).values()]
+    results = phases(join([a.given.errors(a.heart.times_s, a.measured.volumes, ES_LEVEL) for a in every]))
+    unmoved = [Given(None, a.heart).errors(a.heart.times_s, a.measured.volumes, ES_LEVEL) for a in every]
+    results |= phases(join(unmoved)).under("unshifted")
+    slopes = [_slope(heart, answers) for heart in hearts]
+    off = [abs(slope - 1) for slope in slopes]
+    return (results | median_of("slope", slopes) | median_of("slope_error", off)).under("shifted")
+
+
+def _slope(heart: Heart, answers: Mapping[str, Mapping[int, Answer]]) -> float:
+    """Seconds that one heart's video moved per second that its ECG was moved: a line through the origin."""
+    own = Given(None, heart)
+    before = best_lag(answers["unmoved"][heart.seed].area, heart.times_s, own)
+    pairs = []
+    for control in SHIFTS_S:
+        if found := answers.get(control, {}).get(heart.seed):
+            lag, shift_s = best_lag(found.area, heart.times_s, own), found.given.shift_s
+            pairs.append((shift_s, found_shift(lag, before, shift_s, own.rr_s)))
+    asked, moved = np.array(pairs).T if pairs else (np.zeros(0), np.zeros(0))
+    known = np.isfinite(moved)
+    return float(asked[known] @ moved[known] / (asked[known] @ asked[known])) if known.any() else float("nan")
+
+
+def _interval(name: str, statistic: Callable[..., float], *tables: np.ndarray) -> Results:
+    low, high = over_hearts(statistic, *tables)
+    return Results.of({name: statistic(*tables), f"{name}.low": low, f"{name}.high": high, f"{name}.n": len(tables[0])})
+
+
+def _mean_of(name: str, values: np.ndarray) -> Results:
+    known = np.isfinite(values)
+    return Results.of({name: _mean(values), f"{name}.n": int(known.sum())}, {name: values})
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def overall(measurement: Measurement) -> float:
@@ -106,12 +298,3 @@ def overall(measurement: Measurement) -> float:
 def areas(measurement: Measurement) -> np.ndarray:
     """The area curve, NaN where no ventricle was found."""
     return np.where(np.isfinite(measurement.volumes), measurement.areas_cm2, np.nan)
-
-
-def _correlations(measured: Sequence[Measurement], hearts: Sequence[Heart]) -> list[float]:
-    return [curve_correlation(areas(m), h.volume_ml) for m, h in zip(measured, hearts, strict=True)]
-
-
-def _phases(name: str, errors: TimingErrors) -> Scores:
-    summary = errors.summary()
-    return {f"{name}.{key}": value for key, value in summary.items() if key.startswith(("ed_ms", "es_ms"))}

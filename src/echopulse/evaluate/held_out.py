@@ -9,156 +9,26 @@ ejection and this ES as much before its end, in truth and video alike. ES as the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from echopulse.echo import Clip
 from echopulse.evaluate.beats import beat_figures
-from echopulse.evaluate.timing import (
-    TimingErrors,
-    curve_correlation,
-    cycles_between,
-    join,
-    summarize,
-    timing_errors,
-)
+from echopulse.evaluate.bench import Bench
+from echopulse.evaluate.hearts import Heart, donors, hearts_of, simulate_held_out
+from echopulse.evaluate.results import Results
+from echopulse.evaluate.timing import TimingErrors, curve_correlation, join, summarize, timing_errors
+from echopulse.evaluate.together import OnStep
 from echopulse.measure import Measurement, ejection_fraction_overall, measure_masks
-from echopulse.model.config import VIEWS
-from echopulse.model.precision import mixed_precision
-from echopulse.phantom import simulate
 
-if TYPE_CHECKING:
-    from echopulse.phantom.simulate import PhantomClips
-    from echopulse.pipeline import EchoPulse
+__all__ = ["Bench", "Heart", "hearts_of", "simulate_held_out", "timing_scores"]
 
 ES_LEVEL = 0.1
-FRAMES = 65
-ECG_BEFORE_S = 2.6  # a second more than the generator hears, so that the ECG can be shifted by half a slow beat
 EF_ASKED = (0.3, 0.7)
 HEARTS_TOLD, HEARTS_ASKED = 16, 12  # at most; each costs one more generation per EF
+CURVES = 4  # sample volume curves that are kept for the page
 
 Scores = dict[str, float]
-OnStep = Callable[[float], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Heart:
-    """One held-out clip of t frames with its truth; times in seconds from the first frame.
-
-    `ef` is the median over the beats that lie wholly in the clip (nominal if none does); 0 for a standing heart.
-    """
-
-    frames: Tensor  # uint8 [t, h, w]
-    masks: np.ndarray  # bool [t, h, w]
-    times_s: np.ndarray  # float64 [t]
-    volume_ml: np.ndarray  # float64 [t]
-    ef: float
-    r_peaks_s: np.ndarray
-    t_ends_s: np.ndarray
-    ecg: Tensor  # float32 [l, n] mV
-    ecg_start_s: float
-    view: str
-    spacing_cm: float | None
-    seed: int  # of whatever is generated for this heart
-
-    @property
-    def moving(self) -> bool:
-        return len(self.r_peaks_s) > 0
-
-    @property
-    def cycles(self) -> list[tuple[float, float]]:
-        """R-to-R intervals that lie wholly in the clip."""
-        return cycles_between(self.r_peaks_s, self.times_s[0], self.times_s[-1])
-
-
-def simulate_held_out(clips: int, seed: int, **options) -> PhantomClips:
-    """Hearts of every EF from 0.15 to 0.75, in all rhythms of the simulator, in the views that the models know."""
-    options = {"view": VIEWS} | options
-    return simulate(clips, seed=seed, prior="uniform", frames=FRAMES, ecg_before_s=ECG_BEFORE_S, **options)
-
-
-def hearts_of(clips: PhantomClips) -> list[Heart]:
-    """Every clip of a simulated batch with what is known about it."""
-    truth = clips.truth
-    times = truth.times_s.double().cpu().numpy()
-    return [
-        Heart(
-            frames=clips.frames[i].cpu(),
-            masks=truth.lv_mask[i].cpu().numpy(),
-            times_s=times,
-            volume_ml=truth.volume_ml[i].double().cpu().numpy(),
-            ef=_true_ef(truth, i, times),
-            r_peaks_s=_finite(truth.r_peaks_s[i]),
-            t_ends_s=_finite(truth.t_ends_s[i]),
-            ecg=clips.ecg[i].cpu(),
-            ecg_start_s=float(clips.ecg_times_s[0]),
-            view=truth.view[i],
-            spacing_cm=float(truth.pixel_spacing_cm[i]),
-            seed=i,
-        )
-        for i in range(len(truth.view))
-    ]
-
-
-def _true_ef(truth, i: int, times: np.ndarray) -> float:
-    fractions = truth.ef_per_beat[i].double().cpu().numpy()
-    onsets, ends = truth.ed_times_s[i].double().cpu().numpy(), truth.es_times_s[i].double().cpu().numpy()
-    whole = np.isfinite(fractions) & (onsets >= times[0]) & (ends <= times[-1])
-    return float(np.median(fractions[whole])) if whole.any() else float(truth.ef[i])
-
-
-def _finite(times: Tensor) -> np.ndarray:
-    times = times.double().cpu().numpy()
-    return times[np.isfinite(times)]
-
-
-@dataclass(frozen=True)
-class Bench:
-    """The three things that are put to the test; an oracle may stand in for each.
-
-    generate(ecg [l, n] or None, begin_s, frames, first=, view=, ef=, seed=) → uint8 [t, h, w]; reconstruct(frames) →
-    the same after encoding and decoding; measure(clip) → Measurement.
-    """
-
-    generate: Callable[..., np.ndarray]
-    reconstruct: Callable[[Tensor], np.ndarray]
-    measure: Callable[[Clip], Measurement]
-
-    @classmethod
-    def of(cls, pulse: EchoPulse) -> Bench:
-        def generate(ecg, begin_s, frames, **conditions):
-            return pulse.decode(pulse.generate_ids(ecg, begin_s, frames, **conditions))[:frames]
-
-        @torch.inference_mode()
-        def reconstruct(frames):
-            with mixed_precision(pulse.device):
-                ids = pulse.tokenizer.encode(frames[None].to(pulse.device).float() / 255)
-            return pulse.decode(ids[0])[: len(frames)]
-
-        return cls(generate, reconstruct, pulse.measure)
-
-    def show(self, heart: Heart, ecg: Tensor | None, *, shift_s=0.0, image: bool = True, ef=None) -> np.ndarray:
-        """A clip of this heart's length that follows `ecg` (moved `shift_s` later), uint8 [t, h, w].
-
-        With `image` it opens with the heart's own first picture.
-        """
-        return self.generate(
-            ecg, -heart.ecg_start_s - shift_s, len(heart.times_s), first=heart.frames[0] if image else None,
-            view=heart.view, ef=ef, seed=heart.seed,
-        )  # fmt: skip
-
-    def beat(self, heart: Heart, ecg: Tensor | None, *, image: bool = True, **options) -> Measurement:
-        """What `show` gives, measured; in ml where the first picture sets the scale."""
-        return self.look(heart, self.show(heart, ecg, image=image, **options), heart.spacing_cm if image else None)
-
-    def look(self, heart: Heart, frames: np.ndarray, spacing_cm: float | None) -> Measurement:
-        """What the measurer sees in `frames` at the heart's times."""
-        return self.measure(Clip(frames, heart.times_s, heart.view, spacing_cm, synthetic=True))
 
 
 def measurer_scores(hearts: Sequence[Heart], real: Sequence[Measurement]) -> Scores:
@@ -179,61 +49,106 @@ def measurer_scores(hearts: Sequence[Heart], real: Sequence[Measurement]) -> Sco
         "volume_mae_share": _mean(np.abs(share)),
     }  # fmt: skip
     still = [ejection_fraction_overall(m.times_s, m.volumes) for h, m in zip(hearts, real, strict=True) if not h.moving]
-    return scores | median_of("standing_ef", still)
+    return scores | median_of("standing_ef", still).scores
 
 
 def timing_scores(
-    bench: Bench, hearts: Sequence[Heart], real: Sequence[Measurement], on_step: OnStep = lambda _: None
-) -> Scores:
+    bench: Bench,
+    hearts: Sequence[Heart],
+    real: Sequence[Measurement],
+    on_step: OnStep = lambda _: None,
+    *,
+    imaged: Mapping[int, np.ndarray] | None = None,
+    alone: Mapping[int, np.ndarray] | None = None,
+    least_alone: int | None = None,
+) -> Results:
     """Generated hearts against the truth, cycle by cycle, and what the measurer and the tokenizer alone would score.
 
-    The true EF as a condition is tried on the first 16 moving hearts, an EF of 0.3 and of 0.7 on the first 12.
+    The true EF as a condition is tried on the first 16 moving hearts, an EF of 0.3 and of 0.7 on the first 12, the ECG
+    without a picture and the tokenizer on the first `least_alone` (None: all). `imaged` and `alone` are clips uint8
+    [t, h, w] by the heart's seed that there are already, from first picture and ECG and from the ECG alone.
     """
     moving = [(h, m) for h, m in zip(hearts, real, strict=True) if h.moving]
     hearts, real = [h for h, _ in moving], [m for _, m in moving]
-    told, asked = hearts[:HEARTS_TOLD], hearts[:HEARTS_ASKED]
-    work = Counted(on_step, 2 * len(hearts) + len(told) + len(EF_ASKED) * len(asked))
-    rebuilt = [bench.look(h, bench.reconstruct(h.frames), h.spacing_cm) for h in hearts]
-    imaged = [work(bench.beat(h, h.ecg)) for h in hearts]
-    alone = [work(bench.beat(h, h.ecg, image=False)) for h in hearts]
-    believed = ef_scores(told, [work(bench.beat(h, h.ecg, ef=h.ef)) for h in told])
+    few, told, asked = hearts[:least_alone], hearts[:HEARTS_TOLD], hearts[:HEARTS_ASKED]
+    rebuilding = few if bench.reconstruct else []
+    work = Counted(on_step, len(hearts) + len(few) + len(rebuilding) + len(told) + len(EF_ASKED) * len(asked))
 
-    scores = {}
-    conditions = {"real_frames": real, "reconstruction": rebuilt, "first_image": imaged, "ecg_alone": alone}
-    for name, measured in conditions.items():
-        scores |= _prefix(name, judge(hearts, measured) | ef_scores(hearts, measured))
-    scores |= {f"first_image.{key.replace('ef_', 'ef_given_', 1)}": value for key, value in believed.items()}
-    scores |= _lags("", hearts, imaged) | _lags("truth.", hearts, None)
+    def rebuild(heart: Heart) -> Measurement:
+        return bench.look(heart, bench.reconstruct(heart.frames), heart.spacing_cm)
+
+    def from_image(heart: Heart) -> Measurement:
+        if imaged is None or heart.seed not in imaged:
+            return bench.beat(heart, heart.ecg)
+        return bench.look(heart, imaged[heart.seed], heart.spacing_cm)
+
+    def from_ecg(heart: Heart) -> Measurement:
+        if alone is None or heart.seed not in alone:
+            return bench.beat(heart, heart.ecg, image=False)
+        return bench.look(heart, alone[heart.seed], None)
+
+    measured = {
+        "real_frames": (hearts, real),
+        "reconstruction": (rebuilding, bench.each(rebuild, rebuilding, work)),
+        "first_image": (hearts, bench.each(from_image, hearts, work)),
+        "ecg_alone": (few, bench.each(from_ecg, few, work)),
+    }
+    results = Results()
+    for name, (of, found) in measured.items():
+        if of or name != "reconstruction":
+            results |= (judge(of, found) | ejection(of, found)).under(name)
+    believed = ejection(told, bench.each(lambda h: bench.beat(h, h.ecg, ef=h.ef), told, work))
+    results |= Results(
+        {f"first_image.{key.replace('ef_', 'ef_given_', 1)}": value for key, value in believed.scores.items()},
+        {f"first_image.{key.replace('ef_', 'ef_given_', 1)}": column for key, column in believed.columns.items()},
+    )
+    results |= _lags(hearts, measured["first_image"][1]) | _lags(hearts, None).under("truth")
     chance = chance_errors(hearts)
-    scores |= {f"chance.{key}": chance[key] for key in ("ed_ms.median_abs", "ed_ms.n", "es_ms.median_abs", "es_ms.n")}
+    results |= Results.of({f"chance.{key}": chance[key] for key in CHANCE})
     for ef in EF_ASKED:
-        answered = [measured_ef(work(bench.beat(h, h.ecg, ef=ef))) for h in asked]
-        scores |= median_of(f"ef_asked.{ef:g}", answered)
-    scores["ef_asked.difference"] = scores[f"ef_asked.{EF_ASKED[1]:g}"] - scores[f"ef_asked.{EF_ASKED[0]:g}"]
-    return scores
+        answered = bench.each(lambda h, ef=ef: bench.beat(h, h.ecg, ef=ef), asked, work)
+        results |= median_of(f"ef_asked.{ef:g}", [measured_ef(m) for m in answered])
+    low, high = (results.columns[f"ef_asked.{ef:g}"] for ef in EF_ASKED)
+    medians = [results.scores[f"ef_asked.{ef:g}"] for ef in EF_ASKED]
+    results |= Results.of({"ef_asked.difference": medians[1] - medians[0]})
+    results.columns["ef_asked.each_difference"] = [b - a for a, b in zip(low, high, strict=True)]
+    return results | _curves(hearts[:CURVES], measured["first_image"][1])
 
 
-def judge(hearts: Sequence[Heart], measured: Sequence[Measurement]) -> Scores:
+CHANCE = ("ed_ms.median_abs", "ed_ms.n", "es_ms.median_abs", "es_ms.n")
+
+
+def judge(hearts: Sequence[Heart], measured: Sequence[Measurement]) -> Results:
     """ED and ES errors over all cycles, and the correlation of the volume curves over the clips."""
     pairs = list(zip(hearts, measured, strict=True))
-    errors = join([errors_of(h, m.volumes) for h, m in pairs]).summary()
+    results = phases(join([errors_of(h, m.volumes) for h, m in pairs]))
     lowest = join([errors_of(h, m.volumes, es_level=0.0) for h, m in pairs])
-    scores = {key: value for key, value in errors.items() if key.startswith(("ed_ms", "es_ms"))}
-    scores |= {f"es_lowest_ms.{key}": value for key, value in summarize(lowest.es_ms).items()}
-    scores |= median_of("r", [curve_correlation(m.volumes, h.volume_ml) for h, m in pairs])
-    scores |= beat_scores([beat_figures(h.r_peaks_s, h.times_s, m.volumes) for h, m in pairs])
-    lost = np.concatenate([~np.isfinite(m.volumes) for m in measured]) if measured else np.zeros(0)
-    return scores | {"frames_without_ventricle": float(lost.mean()) if len(lost) else float("nan")}
+    results |= errors_figure("es_lowest_ms", lowest.es_ms)
+    results |= median_of("r", [curve_correlation(m.volumes, h.volume_ml) for h, m in pairs])
+    results |= beat_scores([beat_figures(h.r_peaks_s, h.times_s, m.volumes) for h, m in pairs])
+    lost = [float(np.mean(~np.isfinite(m.volumes))) for m in measured]
+    lost_frames = Results.of({"frames_without_ventricle": _mean(np.array(lost))}, {"frames_without_ventricle": lost})
+    return results | lost_frames
 
 
-def beat_scores(figures: Sequence[Scores]) -> Scores:
+def phases(errors: TimingErrors) -> Results:
+    """ED and ES errors: their figures, and the errors themselves in milliseconds, one per cycle."""
+    return errors_figure("ed_ms", errors.ed_ms) | errors_figure("es_ms", errors.es_ms)
+
+
+def errors_figure(name: str, errors: np.ndarray) -> Results:
+    """`name.median_abs`, `name.mean`, ... of signed errors, which stand behind them as the column `name`."""
+    return Results.of({f"{name}.{key}": value for key, value in summarize(errors).items()}, {name: errors})
+
+
+def beat_scores(figures: Sequence[Scores]) -> Results:
     """Median difference of the heart rates over the clips; shares of R peaks and of RR intervals over all of them."""
-    scores = median_of("rate_difference_bpm", [clip["rate_difference_bpm"] for clip in figures])
+    results = median_of("rate_difference_bpm", [clip["rate_difference_bpm"] for clip in figures])
     for name in ("r_with_maximum", "beats_with_minimum"):
         count = sum(clip[f"{name}.n"] for clip in figures)
         hits = sum(clip[name] * clip[f"{name}.n"] for clip in figures if clip[f"{name}.n"])
-        scores |= {name: hits / count if count else float("nan"), f"{name}.n": count}
-    return scores
+        results |= Results.of({name: hits / count if count else float("nan"), f"{name}.n": count})
+    return results
 
 
 def errors_of(heart: Heart, volume: np.ndarray, *, es_level: float = ES_LEVEL) -> TimingErrors:
@@ -243,10 +158,20 @@ def errors_of(heart: Heart, volume: np.ndarray, *, es_level: float = ES_LEVEL) -
     )  # fmt: skip
 
 
-def _lags(prefix: str, hearts: Sequence[Heart], measured: Sequence[Measurement] | None) -> Scores:
+def _lags(hearts: Sequence[Heart], measured: Sequence[Measurement] | None) -> Results:
     curves = [h.volume_ml for h in hearts] if measured is None else [m.volumes for m in measured]
-    errors = join([errors_of(h, curve) for h, curve in zip(hearts, curves, strict=True)]).summary()
-    return {prefix + key: value for key, value in errors.items() if "_minus_" in key}
+    errors = join([errors_of(h, curve) for h, curve in zip(hearts, curves, strict=True)])
+    behind_r = errors_figure("ed_minus_r_ms", errors.ed_minus_r_ms)
+    return behind_r | errors_figure("es_minus_t_end_ms", errors.es_minus_t_end_ms)
+
+
+def _curves(hearts: Sequence[Heart], measured: Sequence[Measurement]) -> Results:
+    """True and measured volumes of the first few hearts, in columns for a plot; no figures."""
+    columns = {}
+    for number, (heart, found) in enumerate(zip(hearts, measured[: len(hearts)], strict=True)):
+        curves = {"times_s": heart.times_s, "true_ml": heart.volume_ml, "measured_ml": found.volumes}
+        columns |= {f"curve.{number}.{name}": curve for name, curve in curves.items()}
+    return Results.of({}, columns)
 
 
 def chance_errors(hearts: Sequence[Heart]) -> Scores:
@@ -254,16 +179,18 @@ def chance_errors(hearts: Sequence[Heart]) -> Scores:
     return join([errors_of(h, other.volume_ml) for h, other in donors(hearts)]).summary()
 
 
-def donors(hearts: Sequence[Heart]) -> list[tuple[Heart, Heart]]:
-    """Each heart with the next one, the last with the first; nothing to pair below two hearts."""
-    return list(zip(hearts, [*hearts[1:], hearts[0]], strict=True)) if len(hearts) > 1 else []
-
-
 def measured_ef(measurement: Measurement) -> float:
     """Median over the beats; where no beat was found, 1 - min/max of the curve, so that a still heart has EF near 0."""
     if len(measurement.ef_per_beat):
         return measurement.ef
     return ejection_fraction_overall(measurement.times_s, measurement.volumes)
+
+
+def ejection(hearts: Sequence[Heart], measured: Sequence[Measurement]) -> Results:
+    """What `ef_scores` says, with the EFs of every clip behind it."""
+    truth, found = np.array([h.ef for h in hearts]), np.array([measured_ef(m) for m in measured])
+    columns = {"ef_mae": found - truth, "ef_bias": found - truth, "ef_mean": found}
+    return Results.of(ef_scores(hearts, measured), columns | {"ef_true": truth, "ef_found": found})
 
 
 def ef_scores(hearts: Sequence[Heart], measured: Sequence[Measurement]) -> Scores:
@@ -283,19 +210,16 @@ def dice(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(sizes > 0, 2 * both / np.maximum(sizes, 1), 1.0)
 
 
-def median_of(name: str, values: Sequence[float]) -> Scores:
-    """`name` (median of what is known), `name.n` and `name.missing`."""
+def median_of(name: str, values: Sequence[float]) -> Results:
+    """`name` (median of what is known), `name.n` and `name.missing`, with the values behind it."""
     summary = summarize(np.array(values, np.float64))
-    return {name: summary["median"], f"{name}.n": summary["n"], f"{name}.missing": summary["missing"]}
+    scores = {name: summary["median"], f"{name}.n": summary["n"], f"{name}.missing": summary["missing"]}
+    return Results.of(scores, {name: values})
 
 
 def _mean(values: np.ndarray) -> float:
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else float("nan")
-
-
-def _prefix(name: str, scores: Scores) -> Scores:
-    return {f"{name}.{key}": value for key, value in scores.items()}
 
 
 class Counted:
