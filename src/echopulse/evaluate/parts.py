@@ -1,0 +1,172 @@
+"""The parts of an evaluation, one function each; what is heavy is imported when its part begins."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from echopulse.evaluate.controls import control_scores
+from echopulse.evaluate.hearts import ALONE, Heart
+from echopulse.evaluate.held_out import timing_scores
+from echopulse.evaluate.results import Results
+from echopulse.evaluate.shared import Shared
+from echopulse.evaluate.together import OnStep
+from echopulse.measure import measure_clip
+
+if TYPE_CHECKING:
+    from echopulse.pipeline import EchoPulse
+
+TOKENIZER_CLIPS = 48
+TRAINING_CLIPS = 96  # at most, where none are given
+TRAINING_SEED = 800_000  # of simulated hearts that stand for training clips; held-out ones begin at 900 000
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What the parts work on: the candidate as a model of ours (or None), whose measurer judges, and the settings."""
+
+    pulse: EchoPulse | None
+    measurer: EchoPulse
+    shared: Shared
+    simulate: Callable[..., list[Heart]]  # of (clips, seed=), as the held-out hearts are
+    fps: float
+    size: int
+    rate_hz: float
+    seed: int
+    start: str
+    control_hearts: int
+    measurer_clips: int
+    workers: int
+    paths: Sequence[Path]
+    features: Mapping[str, Path]
+    as_published: bool
+    train_data: Path | None
+    reject_copies: Path | None
+
+    @property
+    def echo_features(self) -> Any:
+        """The measurer's own frozen features."""
+        from echopulse.evaluate.features import EchoFeatures
+
+        return EchoFeatures.bundled(self.measurer.segmenter)
+
+
+def speed(job: Job, on_step: OnStep) -> Results:
+    """How long a clip takes, and how much memory."""
+    from echopulse.evaluate.speed import speed_scores
+
+    return Results.of(speed_scores(job.pulse, start=job.start, on_step=on_step)).under("speed")
+
+
+def tokenizer(job: Job, on_step: OnStep) -> Results:
+    """What is lost on the way through the tokenizer, in the first clips."""
+    from echopulse.evaluate.reconstruction import reconstruction_scores
+
+    some = job.shared.hearts[:TOKENIZER_CLIPS]
+    pieces = ((heart.frames, torch.from_numpy(heart.sector)) for heart in some)
+    found = reconstruction_scores(job.pulse.tokenizer, pieces, job.pulse.device)
+    return (found | Results.of({"n": len(some)})).under("tokenizer")
+
+
+def measurer(job: Job, on_step: OnStep) -> Results:
+    """The measurer on hearts of its own."""
+    from echopulse.evaluate.measuring import measuring_scores
+
+    measure = functools.partial(measure_clip, segmenter=job.measurer.segmenter)
+    found = measuring_scores(
+        measure, clips=job.measurer_clips, seed=job.seed, workers=job.workers, on_step=on_step
+    )  # fmt: skip
+    return found.under("measurer")
+
+
+def timing(job: Job, on_step: OnStep) -> Results:
+    """Generated hearts against the truth."""
+    bench, hearts = job.shared.bench, job.shared.hearts
+    imaged, alone = job.shared.imaged, job.shared.alone
+    real = bench.each(lambda heart: bench.look(heart, heart.frames.numpy(), heart.spacing_cm), hearts)
+    found = timing_scores(bench, hearts, real, on_step, imaged=imaged, alone=alone, least_alone=ALONE)
+    curves = {key: column for key, column in found.columns.items() if key.startswith("curve.")}
+    figures = {key: column for key, column in found.columns.items() if key not in curves}
+    return Results(found.scores, figures).under("timing") | Results({}, curves)
+
+
+def controls(job: Job, on_step: OnStep) -> Results:
+    """The ECG controls."""
+    found = control_scores(
+        job.shared.bench, job.shared.hearts, on_step, most=job.control_hearts, rate_hz=job.rate_hz,
+        same=job.shared.imaged, unmoved=job.shared.alone,
+    )  # fmt: skip
+    return found.under("controls")
+
+
+def quality(job: Job, on_step: OnStep) -> Results:
+    """Generated against simulated clips, copies of training clips left out where a filter is given."""
+    from echopulse.evaluate.metrics.networks import load_networks
+    from echopulse.evaluate.metrics.quality import quality_scores
+
+    real, generated = job.shared.pairs()
+    rejected: dict[int, str] = {}
+    if job.reject_copies is not None:
+        from echopulse.evaluate.privacy import CopyFilter
+
+        rejected = CopyFilter.load(job.reject_copies).rejected(generated)
+        kept = [number for number in range(len(generated)) if number not in rejected]
+        real, generated = [real[number] for number in kept], [generated[number] for number in kept]
+    found = quality_scores(
+        real, generated, job.echo_features, job.fps, networks=load_networks(job.features) if job.features else None,
+        as_published=job.as_published, seed=job.seed, on_step=on_step,
+    ).under("quality")  # fmt: skip
+    return found | Results({}, {}, {"rejected_copies": len(rejected)} if job.reject_copies else {})
+
+
+def privacy(job: Job, on_step: OnStep) -> Results:
+    """How close generated clips come to training clips: the given ones, or simulated stand-ins."""
+    from echopulse.evaluate.privacy import privacy_scores
+
+    real, generated = job.shared.pairs()
+    if job.train_data is not None:
+        from echopulse.evaluate.given import read_training_clips
+
+        training = read_training_clips(job.train_data, fps=job.fps, size=job.size)
+    else:
+        stand_ins = job.simulate(min(len(real), TRAINING_CLIPS), seed=TRAINING_SEED)
+        training = [heart.frames.numpy() for heart in stand_ins]
+    found = privacy_scores(generated, training, real, job.echo_features, job.fps, seed=job.seed, on_step=on_step)
+    source = "given" if job.train_data else f"simulated from seed {TRAINING_SEED}, not the model's own"
+    return found.under("privacy") | Results({}, {}, {"training_clips": f"{len(training)}, {source}"})
+
+
+def usefulness(job: Job, on_step: OnStep) -> Results:
+    """Clips generated from ECG and EF of hearts of the training seeds, without their pictures, teach a regressor.
+
+    Beside them teach the simulated clips of the same hearts; the held-out hearts test both.
+    """
+    from echopulse.evaluate.usefulness import usefulness_scores
+
+    bench = job.shared.bench
+    test = [heart for heart in job.shared.hearts if heart.moving]
+    teachers = [heart for heart in job.simulate(len(job.shared.hearts), seed=TRAINING_SEED) if heart.moving]
+    made = bench.each(lambda heart: bench.show(heart, heart.ecg, image=False, ef=heart.ef), teachers)
+    taught = np.array([heart.ef for heart in teachers])
+    simulated = [heart.frames.numpy() for heart in teachers]
+    tested = [heart.frames.numpy() for heart in test], np.array([heart.ef for heart in test])
+    return usefulness_scores((made, taught), (simulated, taught), tested, on_step=on_step).under("usefulness")
+
+
+def files(job: Job, on_step: OnStep) -> Results:
+    """Beats of generated clips against those of ECG files."""
+    from echopulse.evaluate.files import file_scores
+
+    return Results.of(file_scores(job.pulse, job.paths, start=job.start, on_step=on_step))
+
+
+RUN: dict[str, Callable[[Job, OnStep], Results]] = {
+    one.__name__: one
+    for one in (speed, tokenizer, measurer, timing, controls, quality, privacy, usefulness, files)
+}  # fmt: skip

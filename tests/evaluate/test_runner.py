@@ -1,0 +1,136 @@
+"""The whole evaluation runs on any candidate, keeps what is finished, and says what it was made of."""
+
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from echopulse.errors import InputError
+from echopulse.evaluate import runner
+from echopulse.evaluate.candidates import Called, load_candidate
+from echopulse.evaluate.hearts import Heart, hearts_of, simulate_held_out
+from echopulse.evaluate.keys import figure_of
+from echopulse.evaluate.runner import PARTS, Steps, evaluate, parts_for
+from echopulse.pipeline import EchoPulse
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_model) -> EchoPulse:
+    return EchoPulse.from_pretrained(tiny_model)
+
+
+@lru_cache
+def few_hearts(seed: int) -> list[Heart]:
+    return hearts_of(simulate_held_out(4, seed, size=32, frames=50))
+
+
+@pytest.fixture(autouse=True)
+def small_world(monkeypatch, tiny):
+    """Four hearts per seed in pictures of 32 pixels, simulated once, and a tiny measurer for others' candidates."""
+    def simulate(clips, *, seed, on_step=lambda _: None, **_):
+        on_step(1.0)
+        return few_hearts(seed)[:clips]
+
+    monkeypatch.setattr(runner, "held_out_hearts", simulate)
+    monkeypatch.setattr(runner, "SIZE", 32)
+    monkeypatch.setattr(EchoPulse, "from_pretrained", lambda *_: tiny)
+
+
+def still(ecg, *, seconds, fps, image, view, ef, seed, at_s):
+    return np.full((round(seconds * fps), 32, 32), 90, np.uint8)
+
+
+def test_timing_and_controls_of_an_untrained_model(tiny, tmp_path):
+    steps = []
+    options = {"parts": ("tokenizer", "timing", "controls"), "clips": 4, "control_hearts": 2, "workers": 2}
+    found = evaluate(tiny, **options, work=tmp_path, on_step=steps.append)
+    assert not [
+        key for key in found.scores
+        if figure_of(key) is None and key.rpartition(".")[2] not in ("n", "missing", "low", "high")
+    ]  # fmt: skip
+    assert {key.partition(".")[0] for key in found.scores} == {"tokenizer", "timing", "controls"}
+    assert steps == sorted(steps) and steps[-1] == pytest.approx(1)
+    assert found.about["data"]["clips"] == 4 and len(found.about["data"]["hash"]) == 16
+    assert found.about["model"]["name"] == "tiny" and len(found.about["model"]["hash"]) == 16
+    assert set(found.about["seconds"]) == {"hearts", "clips", "tokenizer", "timing", "controls"}
+    assert set(found.about["includes"]) == set(found.about["seconds"])
+    assert found.loops and found.loops[0].frames.dtype == np.uint8
+    assert len(found.columns["curve.0.times_s"]) == 50
+
+    asked = []
+    again = evaluate(forbid(tiny, asked), **options, work=tmp_path)
+    assert asked == [] and again.scores == pytest.approx(found.scores, nan_ok=True)
+    assert again.about["data"] == found.about["data"]
+
+
+def forbid(pulse: EchoPulse, asked: list) -> EchoPulse:
+    """The same model, noting whatever it is asked to generate."""
+    class Watched(EchoPulse):
+        def generate_ids(self, *arguments, **conditions):
+            asked.append(conditions["seed"])
+            return super().generate_ids(*arguments, **conditions)
+
+    return Watched(pulse.tokenizer, pulse.generator, pulse.segmenter, name=pulse.name)
+
+
+def test_a_stopped_run_goes_on_with_the_clips_that_are_there(tiny, tmp_path, monkeypatch):
+    options = {"parts": ("timing",), "clips": 4, "work": tmp_path, "workers": 1}
+    whole = evaluate(tiny, **options | {"work": None})
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("echopulse.evaluate.parts.timing_scores", stop)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(tiny, **options)
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert [name[:6] for name in kept] == ["alone-", "imaged"]
+    asked = []
+    resumed = evaluate(forbid(tiny, asked), **options)
+    assert resumed.scores == pytest.approx(whole.scores, nan_ok=True)
+    moving = len({seed for seed in asked})
+    assert 0 < len(asked) <= 3 * moving  # the true EF, 0.3 and 0.7 only
+
+
+def test_other_settings_start_entries_of_their_own(tmp_path):
+    candidate = Called(still, "still")
+    evaluate(candidate, parts=("timing",), clips=2, work=tmp_path)
+    before = {path.name for path in tmp_path.iterdir()}
+    other = evaluate(candidate, parts=("timing",), clips=2, seed=990_500, work=tmp_path)
+    after = {path.name for path in tmp_path.iterdir()}
+    assert before < after and other.about["settings"]["seed"] == 990_500
+
+
+def test_a_function_that_stands_still_is_judged_without_our_model():
+    found = evaluate(load_candidate(still), parts=("timing",), clips=3)
+    assert found.about["model"]["kind"] == "Called"
+    assert found.scores["timing.first_image.ef_mae.n"] + found.scores["timing.first_image.ef_mae.missing"] >= 1
+    assert "timing.reconstruction.r" not in found.scores  # it has no tokenizer
+
+
+def test_parts_are_chosen_by_what_the_candidate_is(tiny):
+    assert parts_for(tiny, ("controls", "tokenizer")) == ("tokenizer", "controls")
+    assert set(PARTS) == set(runner.RUN)
+    with pytest.raises(InputError, match="--only speed: needs a model folder of ours"):
+        parts_for(Called(still, "still"), ("speed",))
+    with pytest.raises(InputError, match="--only nothing: expected some of speed"):
+        parts_for(tiny, ("nothing",))
+    with pytest.raises(InputError, match="no ECG file is given"):
+        parts_for(tiny, ("files",))
+
+
+def test_a_file_of_the_store_that_is_broken_is_named(tmp_path):
+    candidate = Called(still, "still")
+    evaluate(candidate, parts=("timing",), clips=2, work=tmp_path)
+    next(tmp_path.glob("timing-*.json")).write_text("{")
+    with pytest.raises(InputError, match="delete this file"):
+        evaluate(candidate, parts=("timing",), clips=2, work=tmp_path)
+
+
+def test_the_bar_never_goes_back_and_ends_at_one():
+    seen = []
+    steps = Steps(seen.append, ["timing"])
+    for name, share in (("hearts", 1.0), ("clips", 0.5), ("clips", 0.2), ("timing", 1.0), ("clips", 1.0)):
+        steps.of(name)(share)
+    assert seen == sorted(seen) and seen[-1] == 1.0
