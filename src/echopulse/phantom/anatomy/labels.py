@@ -1,4 +1,9 @@
-"""What every point of a picture shows, and how far its tissue has moved: exact, and the same in every view."""
+"""What every point of a picture shows, and how far its tissue has moved, in every view of the same heart.
+
+Exact at single points; a picture's labels are interpolated. Of the ventricle and its wall they miss less than 1 % of
+the area, of the other chambers 1 to 2 % in the middle of the heart; where a short axis just grazes one (the right
+ventricle's tip, an atrium that the base draws into the plane) a tenth of it or, of a sliver, all.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +21,14 @@ from echopulse.phantom.types import LABELS, Motion
 
 REFINEMENTS, STEP = 6, 0.7
 CHAMBERS = ("rv", "ra", "la", "aorta")  # each hides those before it; the left ventricle hides them all
-MAP_SIZE = (96, 112)  # samples of a map of distances, which are smooth
+MAP_SIZE, MAP_PLANES = (80, 96), 9  # samples of a map of distances, which are smooth, and its planes
+MAP_BEYOND_CM = 0.4  # a strong beat draws more of the base through a short axis than the painted slab holds
 PICTURE_POINTS = 64  # to a side, from which a picture's labels are interpolated
 
 
 def chamber_map(anatomy: AnatomyParameters, slab: Slab) -> Tensor:
-    """float32 [b, 4, k, h, w]: signed distances in cm to `CHAMBERS` at the points of a slab, for `label_picture`."""
-    return torch.stack(chambers(anatomy, *slab_points(slab, MAP_SIZE)), 1)
+    """float32 [b, 4, MAP_PLANES, h, w]: signed distances in cm to `CHAMBERS` in a slab, for `label_picture`."""
+    return torch.stack(chambers(anatomy, *slab_points(slab.denser(MAP_PLANES, MAP_BEYOND_CM), MAP_SIZE)), 1)
 
 
 def label_points(
@@ -50,7 +56,7 @@ def label_picture(
     """uint8 [b, t, h, w]: `label_points` of a picture whose pixels lie at x_cm, y_cm [b, h, w], cheaper.
 
     What decides is smooth, so it is worked out on fewer points and interpolated; the chambers besides the left
-    ventricle are looked up in their `chamber_map`. Borders stay where they are to within a fraction of a millimetre.
+    ventricle are looked up in their `chamber_map`.
     """
     motion, shape, plane = now
     size = x_cm.shape[1:]
@@ -64,7 +70,7 @@ def label_picture(
     pitch = (x[:, 0, -1] - x[:, 0, 0]) / (coarse[1] - 1)
     sag = ((1 + plane.normal[..., 2].square()) * (pitch * pitch / 6)[:, None])[..., None, None]
     cavity = cavity - sag * (2 * Z).clamp(0, 1)  # before the apex the squared distance itself is all there is
-    before, behind, first, second = sample_planes(slab, distances, *points)
+    before, behind, first, second = sample_planes(slab.denser(MAP_PLANES, MAP_BEYOND_CM), distances, *points)
     found = before.mul_(first[:, None]).addcmul_(behind, second[:, None])  # [b, 4, t, h, w]
     beyond = (Z - fit(shape.length_cm, Z)).expand_as(cavity)
     levels = torch.cat((found, torch.stack((ventricle, cavity, beyond), 1)), 1)

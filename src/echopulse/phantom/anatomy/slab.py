@@ -6,7 +6,7 @@ about the planes' distance, as it does over a beam's thickness.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +35,12 @@ class Slab(Batch):
     top_cm: Tensor  # [b], first row, below the probe
     height_cm: Tensor  # [b], from first to last row
     offsets_cm: Tensor  # [b, k], of the planes along the normal, rising evenly
+
+    def denser(self, planes: int, beyond_cm: float) -> Slab:
+        """The same slab with another number of planes, from so far before its first to so far behind its last."""
+        share = torch.linspace(0, 1, planes, device=self.offsets_cm.device)
+        first, last = self.offsets_cm[:, :1] - beyond_cm, self.offsets_cm[:, -1:] + beyond_cm
+        return replace(self, offsets_cm=first + (last - first) * share)
 
 
 def reference_slab(anatomy: AnatomyParameters, probe: ProbeParameters) -> Slab:
