@@ -73,6 +73,25 @@ def test_what_a_killed_run_left_is_cleared_away_and_made_again(tmp_path, by_hand
     assert export(tmp_path, 2, **SMALL) == 1 and contents(tmp_path) == whole
 
 
+def test_a_second_run_into_the_same_folder_is_refused_and_leaves_the_first_ones_work_alone(tmp_path, by_hand):
+    refused = []
+
+    def start_another(share: float) -> None:
+        (tmp_path / ".partial-mine").mkdir(exist_ok=True)
+        for force in (False, True):
+            with pytest.raises(InputError, match="another run is writing here; wait for its end"):
+                export(tmp_path, 4, force=force, **SMALL)
+            refused.append((tmp_path / ".partial-mine").exists())
+
+    assert export(tmp_path, 2, on_step=start_another, **SMALL) == 2 and refused == [True] * 4
+    assert export(tmp_path, 2, **SMALL) == 0 and not list(tmp_path.glob(".*"))
+
+
+def test_the_lock_of_a_killed_run_holds_nobody_up(tmp_path, by_hand):
+    (tmp_path / ".lock").touch()
+    assert export(tmp_path, 1, **SMALL) == 1 and not (tmp_path / ".lock").exists()
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [

@@ -6,12 +6,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from echopulse.data.bank import check_size, fill_bank, shards_there
 from echopulse.data.camus import CAMUS
@@ -31,6 +34,7 @@ SHARDS = Form("shards", fps=25.0, seconds=2.6, size=128, views=("a4c", "a2c"))
 SHARD = 32  # clips
 MANIFEST = "simulation.json"
 UNFINISHED = ".partial-"
+LOCK = ".lock"
 
 
 def export(
@@ -60,8 +64,8 @@ def export(
     that every heart follows, from `at_s` into it on. Returns how many were made now: hearts that the folder holds
     already are kept, so that a second run goes on where the first one stopped, and a longer export begins with the
     shorter one's hearts. The files are the same whatever the number of `workers` (processes; see `run_jobs`), and those
-    of a heart appear whole or not at all. InputError: a folder that holds anything else, unless `force` replaces it.
-    `on_step` is told the share of all hearts asked for that is there, after each.
+    of a heart appear whole or not at all. InputError: a folder that holds anything else, unless `force` replaces it, or
+    that another run is writing to. `on_step` is told the share of all hearts asked for that is there, after each.
     """
     if clips < 1:
         raise InputError(f"--clips {clips}: at least one is expected.")
@@ -78,14 +82,16 @@ def export(
     plan.check()
     if layout is SHARDS:
         return _export_shards(folder, clips, plan, workers, force, on_step)
-    _open(folder, plan, layout, clips, force)
-    missing = [k for k in range(clips) if not _holds(folder, layout, plan, k)]
-    there = count(clips - len(missing) + 1)
-    tell = (lambda _: on_step(next(there) / clips)) if on_step else None
-    run_jobs(partial(make_heart, plan, folder), missing, workers=workers, on_done=tell)
-    if layout.finish:
-        known = _recorded(folder).get("clips", clips)
-        layout.finish(folder, [k for k in range(known) if _holds(folder, layout, plan, k)])
+    _make_folder(folder)
+    with _alone_in(folder):
+        _open(folder, plan, layout, clips, force)
+        missing = [k for k in range(clips) if not _holds(folder, layout, plan, k)]
+        there = count(clips - len(missing) + 1)
+        tell = (lambda _: on_step(next(there) / clips)) if on_step else None
+        run_jobs(partial(make_heart, plan, folder), missing, workers=workers, on_done=tell)
+        if layout.finish:
+            known = _recorded(folder).get("clips", clips)
+            layout.finish(folder, [k for k in range(known) if _holds(folder, layout, plan, k)])
     return len(missing)
 
 
@@ -162,8 +168,7 @@ def _plan(
 
 
 def _open(folder: Path, plan: Plan, layout: Form, clips: int, force: bool) -> None:
-    """Makes the folder ready, and notes in it what it holds; refuses one that holds anything else."""
-    _make_folder(folder)
+    """Clears the folder of leftovers, and notes in it what it holds; refuses one that holds anything else."""
     asked = json.loads(json.dumps(plan.described()))
     found = _recorded(folder)
     same = {name: value for name, value in found.items() if name not in ("clips", "notice")} == asked
@@ -180,6 +185,22 @@ def _open(folder: Path, plan: Plan, layout: Form, clips: int, force: bool) -> No
     known = found.get("clips", 0) if same else 0
     notice = "SYNTHETIC hearts, not for diagnosis; the same command makes the same files again"
     write_json({"notice": notice, **asked, "clips": max(known, clips)}, folder / MANIFEST)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keeps other runs out of the folder; InputError where one is at work there. A killed run holds nothing."""
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(f"{folder}: another run is writing here; wait for its end or choose another --out.") from error
+    try:
+        yield
+    finally:
+        if os.name == "posix":  # elsewhere a file that is open stays, and means nothing once it is unlocked
+            (folder / LOCK).unlink(missing_ok=True)
+        lock.release()
 
 
 def _make_folder(folder: Path) -> None:
