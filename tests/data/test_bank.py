@@ -1,10 +1,14 @@
 """A bank keeps what was simulated, takes in what arrives later, and is the same whoever makes it."""
 
+import os
+import time
+
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from echopulse.data.bank import (
-    EVENTS,
     RHYTHMS,
     VIEWS,
     Bank,
@@ -62,14 +66,6 @@ def test_labels_are_packed_two_to_a_byte_and_kept_where_asked_for(tmp_path, clip
         bank_from_clips(clips).labels(rows, frames)
 
 
-def test_events_are_padded_to_one_length_and_keep_their_times(clips):
-    bank = bank_from_clips(clips)
-    assert bank.events.shape == (2, 4, EVENTS)
-    for row in range(2):
-        kept, true = bank.events[row, 0], clips.truth.r_peaks_s[row]
-        assert kept[kept.isfinite()].tolist() == pytest.approx(true[true.isfinite()].tolist())
-
-
 def test_a_name_that_is_no_column_is_an_attribute_error(clips):
     with pytest.raises(AttributeError, match="colour"):
         _ = bank_from_clips(clips).colour
@@ -110,6 +106,43 @@ def test_shards_that_are_there_are_kept_and_progress_is_told(tmp_path):
     fill_bank(tmp_path, 3, seed=0, on_shard=told.append, **SMALL)
     assert told == [1] and min(path.stat().st_mtime_ns for path in tmp_path.iterdir()) == before
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_runs_of_the_same_seed_do_not_disturb_each_other(tmp_path, clips, monkeypatch):
+    written = []
+
+    def save(tensors, path, **about):
+        written.append(path)
+        if len(written) == 1:  # while this run writes its shard, another one starts, and finishes it first
+            path.write_bytes(b"half")
+            fill_bank(tmp_path, 2, seed=0, **SMALL)
+            assert path.exists()
+        save_file(tensors, path, **about)
+
+    monkeypatch.setattr("echopulse.data.bank.save_file", save)
+    assert fill_bank(tmp_path, 2, seed=0, **SMALL) == 1
+    assert len({path.name for path in written}) == 2 and len(Bank.load(tmp_path)) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["shard-000000-00000.safetensors"]
+
+
+def test_what_a_killed_run_left_is_cleared_away_and_what_is_being_written_is_not(tmp_path):
+    left, live = (tmp_path / f"shard-000000-00007.{name}.partial" for name in ("left", "live"))
+    for path in (left, live):
+        path.write_bytes(b"half")
+    os.utime(left, (time.time() - 7200,) * 2)
+    fill_bank(tmp_path, 2, seed=0, **SMALL)
+    assert live.exists() and not left.exists()
+
+
+def test_older_shards_load_beside_newer_ones_without_their_event_times(tmp_path):
+    fill_bank(tmp_path, 4, seed=0, **SMALL)
+    older = tmp_path / "shard-000000-00000.safetensors"
+    with safe_open(older, "pt") as file:
+        tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata()
+    assert "events" not in tensors
+    save_file(tensors | {"events": torch.zeros(2, 4, 24)}, older, metadata=metadata)
+    bank = Bank.load(tmp_path)
+    assert len(bank) == 4 and "events" not in bank.tensors and bank.ecg.shape[0] == 4
 
 
 def test_an_unfinished_shard_is_not_read(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from echopulse.data import Bank
-from echopulse.data.bank import EVENTS, pack_bits
+from echopulse.data.bank import pack_bits
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,6 @@ def toy_bank() -> Bank:
         "ecg": ecg + 0.01 * torch.randn(clips, 2, 920, generator=draw),
         "volume_ml": 120 * volume,
         "mitral_opening": (phase > 0.5).float() * moving,
-        "events": torch.full((clips, 4, EVENTS), torch.nan),
         "ef": torch.tensor([0.5, 0.5, 0.5, 0.0]),
         "edv_ml": torch.full((clips,), 120.0),
         "spacing_cm": torch.full((clips,), 0.4),

@@ -1,11 +1,13 @@
 """A bank of simulated clips on disk: shards of safetensors that may still be arriving while training reads them."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from safetensors import safe_open
@@ -17,8 +19,9 @@ from echopulse.jobs import run_jobs
 from echopulse.phantom import simulate
 from echopulse.phantom.types import RHYTHMS, VIEWS
 
-EVENTS = 24  # beats kept per clip, NaN padded
 OF_ONE_KIND = ("frames", "fps", "size", "leads", "ecg_rate_hz", "ecg_before_s", "ecg_after_s")  # throughout a folder
+GIVEN_UP = "events"  # older shards hold it: event times whose columns were not always one beat's
+WRITING_S = 3600.0  # nobody writes a shard for so long: what is older was left by a run that was killed
 
 
 @dataclass
@@ -26,10 +29,9 @@ class Bank:
     """n clips of t frames with their ECG.
 
     frames uint8 [n, t, h, w]; lv_mask and sector bit-packed along the last axis; ecg float32 [n, leads, m] in mV at
-    `ecg_rate_hz`, from `ecg_start_s` on; volume_ml and mitral_opening float32 [n, t]; events float32 [n, 4, EVENTS]:
-    R peaks, T ends, ejection onsets and ends in seconds from the first frame; ef (of the beats seen, else nominal),
-    edv_ml, spacing_cm float32 [n]; view and rhythm int64 [n], indices into VIEWS and RHYTHMS. A bank made with
-    `labels` also holds what every pixel shows, two pixels to a byte.
+    `ecg_rate_hz`, from `ecg_start_s` on; volume_ml and mitral_opening float32 [n, t]; ef (of the beats seen, else
+    nominal), edv_ml, spacing_cm float32 [n]; view and rhythm int64 [n], indices into VIEWS and RHYTHMS. A bank made
+    with `labels` also holds what every pixel shows, two pixels to a byte.
     """
 
     tensors: dict[str, Tensor]
@@ -69,7 +71,7 @@ class Bank:
         for path in new:
             rates = [float(_about(path)[name]) for name in ("fps", "ecg_rate_hz", "ecg_start_s")]
             with safe_open(path, "pt") as file:
-                part = {key: file.get_tensor(key) for key in file.keys()}
+                part = {key: file.get_tensor(key) for key in file.keys() if key != GIVEN_UP}
             expected = (self.tensors or parts[0] if self.tensors or parts else part)["frames"].shape[1:]
             if rates != [self.fps, self.ecg_rate_hz, self.ecg_start_s] or part["frames"].shape[1:] != expected:
                 raise InputError(
@@ -129,7 +131,6 @@ def unpack_pairs(packed: Tensor) -> Tensor:
 def clips_to_tensors(clips, *, labels: bool = False) -> dict[str, Tensor]:
     """A simulated batch as the bank keeps it, with `labels` also what every pixel shows."""
     truth = clips.truth
-    events = [_pad(times) for times in (truth.r_peaks_s, truth.t_ends_s, truth.ed_times_s, truth.es_times_s)]
     seen = (truth.es_times_s > 0) & (truth.ed_times_s < truth.times_s[-1]) & truth.ef_per_beat.isfinite()
     beats_ef = torch.where(seen, truth.ef_per_beat.nan_to_num(), torch.zeros_like(truth.ef_per_beat)).sum(1)
     count = seen.sum(1)
@@ -140,7 +141,6 @@ def clips_to_tensors(clips, *, labels: bool = False) -> dict[str, Tensor]:
         "ecg": clips.ecg,
         "volume_ml": truth.volume_ml,
         "mitral_opening": truth.mitral_opening,
-        "events": torch.stack(events, 1),
         "ef": torch.where(count > 0, beats_ef / count.clamp(min=1), truth.ef),
         "edv_ml": truth.edv_ml,
         "spacing_cm": truth.pixel_spacing_cm,
@@ -150,14 +150,6 @@ def clips_to_tensors(clips, *, labels: bool = False) -> dict[str, Tensor]:
     if labels:
         tensors["label_pairs"] = pack_pairs(truth.labels)
     return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-
-
-def _pad(times: Tensor) -> Tensor:
-    if times.shape[1] > EVENTS:
-        during = times.nan_to_num(-1e9) > -2.0  # warm-up beats long before the clip are the ones to let go
-        order = torch.argsort((~during).int(), dim=1, stable=True)
-        times = times.gather(1, order)[:, :EVENTS]
-    return torch.nn.functional.pad(times, (0, EVENTS - times.shape[1]), value=torch.nan)
 
 
 def bank_from_clips(clips) -> Bank:
@@ -181,14 +173,15 @@ def fill_bank(
     """Simulates `clips` clips into shards of `shard`, in `workers` processes; how many shards were made now.
 
     Shards that are there already are kept. Shard k of seed s is the same whoever makes it and in whatever order, and
-    appears whole or not at all, so several machines can share the work by taking different seeds; `on_shard` is told
-    the k of each. `labels=True` keeps what every pixel shows; all other options are the simulator's. InputError:
-    pictures whose sides are no multiple of 8, or a shard that is there and was made otherwise, unless `force` deletes
-    it.
+    appears whole or not at all, so several machines can share the work by taking different seeds (with the same one
+    they do it twice); `on_shard` is told the k of each. `labels=True` keeps what every pixel shows; all other options
+    are the simulator's. InputError: pictures whose sides are no multiple of 8, or a shard that is there and was made
+    otherwise, unless `force` deletes it.
     """
     check_size(options.get("size", 128))
     settings = {"prior": prior, "device": device, **options}
     folder.mkdir(parents=True, exist_ok=True)
+    _clear_away(folder)
     for path in sorted(folder.glob("shard-*.safetensors")):
         same_seed = path.name.startswith(_shard_path(folder, seed, 0).name[: -len("00000.safetensors")])
         difference = _difference(path, settings | {"n": shard}, same_seed)
@@ -237,11 +230,22 @@ def _make_shard(folder: Path, seed: int, shard: int, settings: dict[str, Any], i
     about = {"fps": made.fps, "ecg_rate_hz": made.ecg_rate_hz, "ecg_start_s": float(made.ecg_times_s[0])}
     about["settings"] = _as_json(settings | {"n": shard})
     path = _shard_path(folder, seed, index)
-    unfinished = path.with_suffix(".partial")
+    unfinished = path.with_suffix(f".{uuid4().hex}.partial")  # another run may be making the same shard
     # one entry, since the order of several differs from process to process
     kept = clips_to_tensors(made, labels=settings.get("labels", False))
     save_file(kept, unfinished, metadata={"about": _as_json(about)})
-    unfinished.rename(path)
+    unfinished.replace(path)
+
+
+def _clear_away(folder: Path) -> None:
+    """Deletes shards half written by runs that were killed, and none that somebody is writing now."""
+    for path in folder.glob("shard-*.partial"):
+        try:
+            left = time.time() - path.stat().st_mtime > WRITING_S
+        except FileNotFoundError:  # it was finished meanwhile
+            continue
+        if left:
+            path.unlink(missing_ok=True)
 
 
 def _shard_path(folder: Path, seed: int, index: int) -> Path:
