@@ -40,27 +40,27 @@ def test_the_figures_of_two_clips_are_those_of_the_hand():
         ef_calibrated=[0.34], ed_frames=[], es_frames=[], look=LOOK | {"gain_db": 1.0},
     )  # fmt: skip
     scores = summarize_examinations([examination(), other]).scores
-    assert scores["measuring.dice.lv"] == pytest.approx((0.9 + 1.0 + 0.7) / 3) and scores["measuring.dice.lv.n"] == 3
-    assert scores["measuring.views_right"] == 0.5
-    assert scores["measuring.ef_simpson.mae"] == pytest.approx((0.05 + 0.1) / 2)  # medians 0.6 of 0.55, 0.2 of 0.3
-    assert scores["measuring.ef_simpson.bias"] == pytest.approx((0.05 - 0.1) / 2)
+    assert scores["dice.lv"] == pytest.approx((0.9 + 1.0 + 0.7) / 3) and scores["dice.lv.n"] == 3
+    assert scores["views_right"] == 0.5
+    assert scores["ef_simpson.mae"] == pytest.approx((0.05 + 0.1) / 2)  # medians 0.6 of 0.55, 0.2 of 0.3
+    assert scores["ef_simpson.bias"] == pytest.approx((0.05 - 0.1) / 2)
     spread = np.var([0.55, 0.3])
-    assert scores["measuring.ef.r2"] == pytest.approx(1 - (0.0 + 0.04**2) / 2 / spread)
-    assert scores["measuring.ed_frames.median_abs"] == pytest.approx(1.0)
-    assert scores["measuring.es_frames.n"] == 1 and scores["measuring.es_frames.missing"] == 1
-    assert scores["measuring.view.plax.dice.lv"] == pytest.approx(0.7)
-    assert scores["measuring.confidence.error"] == pytest.approx((0.1 + 0.1 + 0.1) / 3)
+    assert scores["ef.r2"] == pytest.approx(1 - (0.0 + 0.04**2) / 2 / spread)
+    assert scores["ed_frames.median_abs"] == pytest.approx(1.0)
+    assert scores["es_frames.n"] == 1 and scores["es_frames.missing"] == 1
+    assert scores["view.plax.dice.lv"] == pytest.approx(0.7)
+    assert scores["confidence.error"] == pytest.approx((0.1 + 0.1 + 0.1) / 3)
     assert set(LABELS[1:]) & {key.split(".")[-1] for key in scores if ".dice." in key}
 
 
 def test_every_figure_is_explained_and_the_bars_are_the_projects():
-    scores = summarize_examinations([examination()] * 6).scores
+    scores = summarize_examinations([examination()] * 6).under("measurer").scores
     bare = [key for key in scores if not key.endswith((".n", ".missing")) and key not in FIGURES]
     assert not bare
     bars = {key: figure.bar.value for key, figure in FIGURES.items() if figure.bar}
     assert bars == {
-        "measuring.dice.lv": 0.94, "measuring.ef.mae": 0.02, "measuring.ef.r2": 0.96,
-        "measuring.ed_frames.median_abs": 1, "measuring.es_frames.median_abs": 1,
+        "measurer.dice.lv": 0.94, "measurer.ef.mae": 0.02, "measurer.ef.r2": 0.96,
+        "measurer.ed_frames.median_abs": 1, "measurer.es_frames.median_abs": 1,
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from echopulse.errors import InputError
-from echopulse.evaluate.keys import KEYS, Bar, documented, figure_of, figures, verdict
+from echopulse.evaluate.keys import KEYS, ORDER, Bar, documented, figure_of, figures, verdict
 from echopulse.evaluate.report import read_results, to_json, to_markdown
 from echopulse.evaluate.results import Results
 
@@ -98,3 +98,9 @@ def test_files_that_no_evaluation_wrote_are_refused(tmp_path, text):
 def test_the_page_on_evaluation_is_what_the_figures_say(repository):
     page = (repository / "docs" / "evaluation.md").read_text(encoding="utf-8")
     assert page == documented(page)
+
+
+def test_every_part_of_an_evaluation_has_its_place_and_its_figures():
+    parts = {key.partition(".")[0] for key in figures()}
+    assert parts <= set(ORDER) and parts >= {"measurer", "timing", "controls", "quality", "files"}
+    assert figure_of("measurer.dice.lv").bar and figure_of("controls.obeys").bar

@@ -22,7 +22,7 @@ MODULES = ("control_figures", "measuring", "metrics.quality", "privacy", "useful
 ORDER = (
     "speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "beats", "files",
 )  # fmt: skip
-ALIKE = ("controls", "measurer", "measuring")  # parts that say the same of every control, view or look
+ALIKE = ("controls", "measurer")  # parts that say the same of every control, view or look
 TABLE = "## Every figure\n\n"  # the heading in docs/evaluation.md below which the table is made
 
 
@@ -109,17 +109,6 @@ KEYS: dict[str, Figure] = {
     "tokenizer.psnr_sector": Figure("dB", "peak signal-to-noise ratio inside the sector"),
     "tokenizer.ssim_sector": Figure("", "structural similarity inside the sector (11 x 11 Gaussian window)"),
     "tokenizer.live_bits": Figure("", "bits whose rarer value is in over 5 % of the tokens", at_least(12)),
-    "measurer.dice": Figure("", "overlap of found and true ventricle, mean over all frames", at_least(0.95)),
-    "measurer.dice.p5": Figure("", "overlap, fifth percentile of the frames"),
-    "measurer.ef_mae": Figure("", "mean absolute error of the EF per clip (median over its beats)", at_most(0.03)),
-    "measurer.ef_bias": Figure("", "mean of measured minus true EF"),
-    "measurer.ef_r": Figure("", "correlation of measured with true EF"),
-    "measurer.ef_mean": Figure("", "mean measured EF"),
-    "measurer.ef_mae_true_outlines": Figure("", "the same error from the true outlines: what the definitions cost"),
-    "measurer.volume_mae_ml": Figure("ml", "mean absolute error of the volume, all frames"),
-    "measurer.volume_bias_ml": Figure("ml", "mean of measured minus true volume"),
-    "measurer.volume_mae_share": Figure("", "mean absolute error of the volume as a share of it"),
-    "measurer.standing_ef": Figure("", "EF measured in hearts that stand still, median; 0 is right"),
     **{key: one for name, (what, bars) in CONDITIONS.items() for key, one in _condition(name, what, *bars).items()},
     **_ejection("timing.first_image.ef_given", "first image, ECG and true EF given"),
     **_lags("timing.ed_minus_r_ms", "ED after the R peak, first image and ECG"),
@@ -131,28 +120,6 @@ KEYS: dict[str, Figure] = {
     "timing.ef_asked.0.3": Figure("", "measured EF when 0.3 is asked for, median over clips"),
     "timing.ef_asked.0.7": Figure("", "measured EF when 0.7 is asked for, median over clips"),
     "timing.ef_asked.difference": Figure("", "how far the measured EF moves when the one asked for moves by 0.4"),
-    "controls.same.ef": Figure("", "own ECG: 1 - min/max of the volume, median over clips"),
-    "controls.same.r": Figure("", "own ECG: correlation of the area curve with the true volume, median"),
-    "controls.same.identical": Figure("", "1 if the same seed and arguments gave identical frames", at_least(1)),
-    "controls.none.ef": Figure("", "no ECG: 1 - min/max of the volume, median"),
-    "controls.none.r": Figure("", "no ECG: correlation of the area curve with the true volume, median"),
-    **_errors("controls.none.ed_ms", "no ECG: ED against truth"),
-    **_errors("controls.none.es_ms", "no ECG: ES against truth"),
-    "controls.none.ed_over_chance": Figure("", "no ECG: median ED error over chance's; 1 is chance", at_least(0.7)),
-    "controls.none.es_over_chance": Figure("", "no ECG: median ES error over chance's; 1 is chance", at_least(0.7)),
-    "controls.flat.ef": Figure("", "flat ECG: 1 - min/max of the volume, median", at_most(0.12)),
-    "controls.flat.ef.largest": Figure("", "flat ECG: the largest of them"),
-    **_errors("controls.shifted.ed_ms", "ECG half a beat late, no image: ED against the truth as late", 60),
-    **_errors("controls.shifted.es_ms", "ECG half a beat late, no image: ES against the truth as late"),
-    **_errors("controls.shifted.unshifted.ed_ms", "the same clips: ED against the truth not moved"),
-    **_errors("controls.shifted.unshifted.es_ms", "the same clips: ES against the truth not moved"),
-    "controls.donor.r_donor": Figure(
-        "", "another's ECG: correlation of the area curve with the donor's volume, median", at_least(0.7)
-    ),
-    "controls.donor.r_own": Figure("", "another's ECG: correlation with the own true volume, median", at_most(0.25)),
-    "controls.donor.r_between_truths": Figure("", "correlation of the two true volumes: what r_own is bound to show"),
-    **_errors("controls.donor.ed_ms", "another's ECG: ED against the donor's truth"),
-    **_errors("controls.donor.es_ms", "another's ECG: ES against the donor's truth"),
     "beats.files": Figure("", "ECG files given"),
     "beats.failed": Figure("", "files from which nothing could be generated", at_most(0)),
     "beats.regular": Figure("", "files in sinus or another regular rhythm"),
@@ -199,10 +166,10 @@ def figures() -> dict[str, Figure]:
     own: dict[str, Figure] = {}
     for name in MODULES:
         if find_spec(f"echopulse.evaluate.{name}"):
-            own |= getattr(import_module(f"echopulse.evaluate.{name}"), "FIGURES", {})
+            own |= import_module(f"echopulse.evaluate.{name}").FIGURES
     parts = {part_of(key) for key in own}
     found = {key: figure for key, figure in KEYS.items() if part_of(key) not in parts} | own
-    return dict(sorted(found.items(), key=lambda item: (*ORDER, part_of(item[0])).index(part_of(item[0]))))
+    return dict(sorted(found.items(), key=lambda item: ORDER.index(part_of(item[0]))))
 
 
 @cache

@@ -179,7 +179,7 @@ def summarize_examinations(found: list[Examination]) -> Results:
     for number, word in enumerate(HARMONIC):
         some = [one for one in found if round(one.look["harmonic"]) == number]
         scores |= _beneath(f"look.beam.{word}", _scores(some)[0])
-    return Results.of(scores | _calibration(found), columns).under("measuring")
+    return Results.of(scores | _calibration(found), columns)
 
 
 def _scores(found: list[Examination]) -> tuple[dict[str, float], dict[str, list[float]]]:
@@ -307,23 +307,23 @@ def _figures() -> dict[str, Figure]:
             f"{phase}.median_abs": Figure("frames", f"{name} against truth at 25 frames/s: median absolute error"),
             f"{phase}.median": Figure("frames", f"{name} against truth at 25 frames/s: median, positive is late"),
         }
-    figures = {f"measuring.{key}": figure for key, figure in whole.items()}
+    figures = {f"measurer.{key}": figure for key, figure in whole.items()}
     for place, word in (*((f"view.{view}", f"view {view}") for view in VIEWS),
                         *((f"look.{name}.{third}", f"{third} third of the scanner's {name}")
                           for name in LOOKS for third in LOOK_NAMES),
                         *((f"look.beam.{beam}", f"{beam} imaging") for beam in HARMONIC)):  # fmt: skip
         for key, figure in whole.items():
-            figures[f"measuring.{place}.{key}"] = Figure(figure.unit, f"{word}: {figure.meaning}")
+            figures[f"measurer.{place}.{key}"] = Figure(figure.unit, f"{word}: {figure.meaning}")
     bars = {"dice.lv": least(0.94), "ef.mae": most(0.02), "ef.r2": least(0.96), "ed_frames.median_abs": most(1),
             "es_frames.median_abs": most(1)}  # fmt: skip
     for key, bar in bars.items():
-        figures[f"measuring.{key}"] = whole[key]._replace(bar=bar)
+        figures[f"measurer.{key}"] = whole[key]._replace(bar=bar)
     figures |= {
-        "measuring.confidence.error": Figure("", "difference of a frame's confidence and its overlap, mean absolute"),
-        "measuring.confidence.bias": Figure("", "mean of confidence minus overlap; positive is too sure"),
+        "measurer.confidence.error": Figure("", "difference of a frame's confidence and its overlap, mean absolute"),
+        "measurer.confidence.bias": Figure("", "mean of confidence minus overlap; positive is too sure"),
     }
     for low, high in zip(SURE[:-1], SURE[1:], strict=True):
-        figures[f"measuring.confidence.dice_{round(100 * low)}"] = Figure(
+        figures[f"measurer.confidence.dice_{round(100 * low)}"] = Figure(
             "", f"overlap of frames with a confidence from {low:g} to {high:g}"
         )
     return figures
