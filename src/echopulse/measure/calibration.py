@@ -75,7 +75,7 @@ def corrected_volumes(correction: VolumeCorrection, features: np.ndarray, volume
 
 def learn_correction(
     features: Sequence[np.ndarray], found: Sequence[np.ndarray], true_ml: Sequence[np.ndarray],
-    *, generator: torch.Generator, steps: int = 3000, rate: float = 3e-3,
+    *, generator: torch.Generator, steps: int = 600, rate: float = 3e-3,
 ) -> VolumeCorrection:  # fmt: skip
     """A correction from clips: features [t, 50], single-plane volumes [t] and true ones [t] of each, ml, t the same.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 SLOWEST_S, FASTEST_S = 1.6, 0.35  # intervals that are looked for
-LEAST_OVERLAP_S = 0.08  # of the clip with itself, at least three frames
+LEAST_OVERLAP = 2  # frames in which the clip has to overlap with itself
 LEAST_RETURN = 0.1  # by how much pictures have to come nearer again after they were farthest
 BLUR_PX = 1.5  # of a picture of 128; speckle does not come again, walls do
 
@@ -25,7 +25,7 @@ def recurrence_rate_bpm(frames: np.ndarray, times_s: np.ndarray) -> float:
         return float("nan")
     step = float(np.median(np.diff(times_s)))
     shortest, longest = max(2, round(FASTEST_S / step)), round(SLOWEST_S / step)
-    longest = min(longest, count - max(3, round(LEAST_OVERLAP_S / step)))
+    longest = min(longest, count - LEAST_OVERLAP)
     if longest < shortest + 2:
         return float("nan")
     sigma = BLUR_PX * frames.shape[1] / 128
