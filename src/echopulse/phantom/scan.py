@@ -31,7 +31,7 @@ POLAR_NODES = (64, 48)  # depths and beams at which the tissue's movement is wor
 class Scan:
     """What the scanner shows of b hearts and what every pixel of it is."""
 
-    frames: Tensor  # uint8 [b, t, h, w]
+    frames: Tensor  # uint8 [b, t, h, w]; float32 0..255 where they were not to be rounded
     labels: Tensor  # uint8 [b, t, h, w], index into types.LABELS
     sector: Tensor  # bool [b, h, w]
     pixel_spacing_cm: Tensor  # float32 [b], pixels are square
@@ -59,6 +59,7 @@ class _Subject:
     acquisition: Acquisition
     times_s: Tensor
     displacement: bool
+    rounded: bool
 
 
 def scan(
@@ -68,11 +69,13 @@ def scan(
     *,
     size: int = 128,
     displacement: bool = False,
+    rounded: bool = True,
     generator: Generator,
 ) -> Scan:
     """Pictures of b hearts at `times_s` [t], the times of `motion`, on the device where the parameters are.
 
     Random numbers come from the CPU, for each clip from a seed of its own, so that every device shows the same clip.
+    Not `rounded` the frames are float32 0..255.
     """
     b, t = motion.volume_ml.shape
     on_cpu = motion.volume_ml.device.type == "cpu"
@@ -85,7 +88,7 @@ def scan(
     for start in range(0, b, group):
         rows = slice(start, start + group)
         subject = _prepare(
-            parameters.rows(rows), motion.rows(rows), times_s, size, displacement, generators[rows]
+            parameters.rows(rows), motion.rows(rows), times_s, size, displacement, rounded, generators[rows]
         )
         pieces = [_render(subject, slice(first, first + step)) for first in range(0, t, step)]
         frames, labels, moved = (
@@ -112,6 +115,7 @@ def _prepare(
     times_s: Tensor,
     size: int,
     displacement: bool,
+    rounded: bool,
     generators: Sequence[Generator],
 ) -> _Subject:
     anatomy, probe = parameters.anatomy, parameters.probe
@@ -123,7 +127,7 @@ def _prepare(
     valves = prepare_valves(anatomy, shape, motion, plane, generators)
     return _Subject(
         parameters, motion, shape, plane, slab, tissue, chamber_map(anatomy, slab), valves, acquisition, times_s,
-        displacement,
+        displacement, rounded,
     )  # fmt: skip
 
 
@@ -138,7 +142,8 @@ def _render(subject: _Subject, when: slice) -> tuple[Tensor, Tensor, Tensor | No
     deeper = shift_along_beam(points, painted, plane.origin)
     patients, times_s = subject.parameters.patients, subject.times_s[when]
     breath = inhaled(patients.breath_hz, patients.breath_phase, times_s)
-    frames = form_image(acquisition, field, times_s, pulse=1 - motion.rv_fraction, breath=breath, shift_cm=deeper)
+    pulse = 1 - motion.rv_fraction
+    frames = form_image(acquisition, field, times_s, pulse, breath, deeper, subject.rounded)
 
     pixels = acquisition.screen_x_cm, acquisition.screen_y_cm
     labels = label_picture(anatomy, (motion, shape, plane), *pixels, subject.slab, subject.chambers)

@@ -98,6 +98,16 @@ def test_pictures_are_grey_frames_in_a_sector_with_a_scale():
     assert acquisition.x_cm.shape == acquisition.y_cm.shape == (2, DEPTHS, BEAMS)
 
 
+def test_unrounded_pictures_are_the_same_and_show_what_is_no_number():
+    field = scatterers(2, t=2, level=0.05)
+    whole = form_image(acquire(2), field, torch.arange(2) / 30)
+    exact = form_image(acquire(2), field, torch.arange(2) / 30, rounded=False)
+    assert exact.dtype == torch.float32 and torch.equal((exact + 0.5).to(torch.uint8), whole)
+    field[1, 1, :, 40, 30] = torch.nan
+    broken = form_image(acquire(2), field, torch.arange(2) / 30, rounded=False)
+    assert broken.isfinite().flatten(2).all(2).tolist() == [[True, True], [True, False]]
+
+
 def test_what_lies_in_a_place_is_shown_in_that_place():
     """A spot at 8 cm depth, 2 cm to the right, appears at the pixel that says it is there."""
     acquisition = acquire(size=128)

@@ -146,12 +146,14 @@ def form_image(
     pulse: Tensor | None = None,
     breath: Tensor | None = None,
     shift_cm: Tensor | None = None,
+    rounded: bool = True,
 ) -> Tensor:
     """Pictures uint8 [b, t, size, size] of scatterers `field` [b, t, 3, depths, beams] at `times_s` [t].
 
     The field's channels are the amplitude without speckle, and its real and imaginary part with it, which moves with
     the tissue. `pulse` [b, t], 0..1, is what of the heart beat the haze follows; `breath` [b, t], 1 in and -1 out, is
-    what the lung follows, which else stays halfway; `shift_cm` is explained at `rotate_phase`.
+    what the lung follows, which else stays halfway; `shift_cm` is explained at `rotate_phase`. Not `rounded` the
+    pictures are float32 0..255, in which a value that is not a number would show.
     """
     settings = acquisition.settings
     if shift_cm is not None:
@@ -164,4 +166,5 @@ def form_image(
     level = torch.log(power.add_(1e-12)).mul_(_fit(0.5 * DB / settings.dynamic_range_db)).add_(acquisition.offset)
     grey = grey_map(level, settings)
     picture = F.grid_sample(grey, acquisition.screen, mode="bilinear", padding_mode="border", align_corners=True)
-    return picture.mul_(acquisition.cover).mul_(255).add_(0.5).to(torch.uint8)
+    picture.mul_(acquisition.cover).mul_(255)
+    return picture.add_(0.5).to(torch.uint8) if rounded else picture
