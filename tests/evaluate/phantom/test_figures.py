@@ -17,7 +17,8 @@ def near(value, spread):
 
 def events():
     beats = {"ed_lag": np.zeros(N), "onset": near(0.06, 0.01), "es": near(0.0, 0.02), "es_t": near(0.01, 0.02),
-             "sinus": np.ones(N, bool), "wide": np.zeros(N, bool), "ef": near(0.6, 0.05)}  # fmt: skip
+             "sinus": np.ones(N, bool), "wide": np.zeros(N, bool), "held": np.zeros(N, bool),
+             "ef": near(0.6, 0.05)}  # fmt: skip
     return beats | {"step": near(0.08, 0.02), "calm": near(0.07, 0.02), "jump": near(0.07, 0.01)}
 
 
@@ -59,6 +60,12 @@ def test_jittered_end_systole_is_found_out():
     }  # fmt: skip
 
 
+def test_beats_held_at_the_end_of_t_are_told():
+    held = np.arange(N) % 4 == 0
+    values = {row.name: row.value for row in event_rows(held=held)}
+    assert values["es.t_end.held"] == 25
+
+
 def test_late_end_diastole_and_jumping_volumes_are_found_out():
     assert "ed.lag.p99" in names(event_rows(ed_lag=np.full(N, 0.1)))
     assert "ed.onset.p99" in names(event_rows(onset=near(0.12, 0.01)))
@@ -70,6 +77,7 @@ def test_late_end_diastole_and_jumping_volumes_are_found_out():
     ("changed", "found"),
     [({"neighbour": np.full(N, 0.4)}, {"frames.r", "frames.r.lowest"}),  # frames in the wrong order
      ({"neighbour": np.full(N, 0.999)}, {"frames.r"}),  # a still picture
+     ({"lowest": np.array([0.9, 0.8])}, {"frames.pair.lowest"}),  # one jump in one clip
      ({"pair": np.full(N, 1.2)}, {"speckle.error"}),  # grain that stands still in moving tissue
      ({"stray": np.full(N, 0.8)}, {"still.motion"}),
      ({"mean": np.full(N, 0.3), "black": np.full(N, 0.1)}, {"grey.mean", "grey.black"}),
@@ -100,10 +108,17 @@ def test_volumes_muscle_filling_leads_and_information():
     assert names(figures.filling_rows(kick, waves | {"af": np.full(5, 2)}, memory)) == {"af.waves"}
     found = {"clean": np.array([[100, 100, 0, 98]]), "noisy": np.array([[97, 100, 2, 90]]), "narrow": np.array([True])}
     leads = {"narrow": near(0.003, 0.002), "wide": near(0.02, 0.01), "largest": near(0.01, 0.01)}
-    assert not names(figures.recording_rows(leads, found))
-    assert names(figures.recording_rows(leads | {"narrow": near(0.02, 0.01)}, found)) == {"leads.p95"}
+    rhythms = {"rhythm": np.array([1, 0, 1]), "clean": np.array([[9, 10, 0, 9], [10, 10, 0, 9], [7, 10, 0, 9]])}
+    assert not names(rows := figures.recording_rows(leads, found, rhythms))
+    values = {row.name: row.value for row in rows if row.name.startswith("neurokit.rhythm.")}
+    assert values == {"neurokit.rhythm.sinus": 100, "neurokit.rhythm.af": 80}
+    assert names(figures.recording_rows(leads | {"narrow": near(0.02, 0.01)}, found, rhythms)) == {"leads.p95"}
     truth = RNG.uniform(0.15, 0.75, 2000)
     told = {name: {"ef": truth, "told": truth + RNG.normal(0, 0.1, 2000)} for name in ("ecg", "picture", "both")}
-    assert not names(figures.information_rows(told, {"ef": truth}))
+    even = {"ef": truth, "seen": truth + np.where(np.arange(2000) % 4, 0.0, 0.06)}
+    assert not names(rows := figures.information_rows(told, even))
+    values = {row.name: row.value for row in rows}
+    assert values["uniform.seen.apart"] == 25 and 0 < values["uniform.seen.beyond"] < 10
     told["both"]["told"] = truth
-    assert names(figures.information_rows(told, {"ef": np.full(9, 0.6)})) == {"r2.both", "uniform"}
+    constant = {"ef": np.full(9, 0.6), "seen": np.full(9, 0.6)}
+    assert names(figures.information_rows(told, constant)) == {"r2.both", "uniform"}

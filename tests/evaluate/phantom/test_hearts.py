@@ -18,6 +18,19 @@ def test_constant_rhythm_does_not_drift_and_rates_set_the_ejection_time():
     assert hearts.sample_ejection(6, seed=3)["women"].shape == (len(hearts.RATES), 6)
 
 
+def test_beats_at_the_border_of_their_t_wave_are_told():
+    events = hearts.sample_events(8, seed=1, seconds=3.0)
+    usual = events["sinus"] & ~events["held"]
+    assert events["held"].dtype == bool and usual.mean() > 0.2
+    assert (events["es_t"][usual] > -0.030).all() and (events["es_t"][usual] < 0.036).all()
+
+
+def test_the_beats_of_an_even_prior_scatter_about_what_was_drawn():
+    even = hearts.sample_even(200, seed=8)
+    assert len(even["ef"]) == len(even["seen"]) > 150 and 0.15 <= even["ef"].min() and even["ef"].max() <= 0.75
+    assert np.nanmedian(np.abs(even["seen"] - even["ef"])) < 0.02 < np.nanmax(np.abs(even["seen"] - even["ef"]))
+
+
 def test_kick_waves_and_memory():
     assert np.isfinite(hearts.sample_kick(6, seed=4)["delay"]).any()
     waves = hearts.sample_waves(4, seed=5)

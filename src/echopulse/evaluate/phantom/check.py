@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from echopulse.errors import InputError
-from echopulse.evaluate.phantom import figures, hearts, muscle, pictures, recordings, system
+from echopulse.evaluate.phantom import extremes, figures, hearts, muscle, pictures, recordings, system
 from echopulse.evaluate.phantom.hearts import Arrays
 from echopulse.evaluate.phantom.information import FOLDS
 from echopulse.evaluate.phantom.rows import Row, Sheet
 from echopulse.jobs import run_jobs, usable_cores
+from echopulse.phantom.types import RHYTHMS
 
 AT_ONCE = 10  # clips of one job: a multiple of it gives the same clips whatever the number of workers
 EXAMINATIONS_PER_CLIP = 5
@@ -51,9 +52,9 @@ def check_phantom(
     rows += figures.filling_rows(found["kick"], found["waves"], found["memory"])
     rows += figures.muscle_rows(found["healthy"], found["muscle"])
     rows += figures.picture_rows(found["pictures"], found["envelope"])
-    rows += figures.recording_rows(found["leads"], found["detection"])
+    rows += figures.recording_rows(found["leads"], found["detection"], found["rhythms"])
     rows += figures.information_rows(told, found["even"])
-    return rows + system_rows(found["pictures"]["finite"], seed, steps.one)
+    return rows + system_rows(found["extremes"]["finite"], found["pictures"]["finite"], seed, steps.one)
 
 
 def _plan(clips: int, seed: int) -> dict[str, list[Job]]:
@@ -74,7 +75,9 @@ def _plan(clips: int, seed: int) -> dict[str, list[Job]]:
         "waves": _split(hearts.sample_waves, clips, seed, 13, 10 * AT_ONCE),
         "memory": _split(hearts.sample_memory, clips, seed, 14, 10 * AT_ONCE),
         "envelope": [(pictures.sample_envelope, (64, _seed(seed, 15, 0)))],
-        "even": [(recordings.sample_even, (max(8 * clips, 2000), _seed(seed, 16, 0)))],
+        "even": [(hearts.sample_even, (max(8 * clips, 2000), _seed(seed, 16, 0)))],
+        "extremes": [(extremes.sample_extremes, (name, _seed(seed, 17, k))) for k, name in enumerate(RHYTHMS)],
+        "rhythms": _split(recordings.sample_rhythms, clips, seed, 18, 7 * AT_ONCE),
     }
 
 
@@ -119,10 +122,17 @@ def _tell(examinations: Arrays, seed: int, workers: int, on_done: Callable[[Any]
     return {name: _join([next(results) for _ in range(FOLDS)]) for name in ways}
 
 
-def system_rows(finite: np.ndarray, seed: int, on_done: Callable[[Any], None] = lambda _: None) -> list[Row]:
-    """Soundness, sameness and speed; figures that need a GPU are "not measured here" without one."""
+def system_rows(
+    extreme: np.ndarray, usual: np.ndarray, seed: int, on_done: Callable[[Any], None] = lambda _: None
+) -> list[Row]:
+    """Soundness, sameness and speed; figures that need a GPU are "not measured here" without one.
+
+    `extreme` and `usual` bool [n]: which clips of the ends of the range and of the prior have numbers alone.
+    """
     sheet = Sheet("system")
-    sheet.share("finite", "clips without a value that is not a number", finite, low=100)
+    words = "grey values before rounding, ECG and truth are numbers; EF, rate and volume at both ends, every rhythm"
+    sheet.share("finite", words, extreme, low=100)
+    sheet.share("finite.usual", "ECG and truth are numbers; drawn apical clips", usual, low=100)
     here = [system.fingerprint_of(seed), system.fingerprint_of(seed)]
     there = [one for n in (2, 3) for one in run_jobs(system.fingerprint_of, [seed] * n, workers=n)]
     on_done(None)

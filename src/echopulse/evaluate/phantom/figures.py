@@ -15,9 +15,11 @@ from echopulse.evaluate.phantom.image import reference_distance
 from echopulse.evaluate.phantom.information import distance_from_even, explained
 from echopulse.evaluate.phantom.rows import Row, Sheet, finite
 from echopulse.evaluate.phantom.speckle import envelope_ratio, envelope_spread_db
+from echopulse.phantom.types import RHYTHMS
 
 FRAME_MS = 1000 / 30
 NORMAL_EF = 0.55
+EVEN = (0.15, 0.75)  # over which the prior uniform spreads EF
 
 
 def volume_rows(study: Arrays, round_hearts: Arrays) -> list[Row]:
@@ -50,6 +52,7 @@ def event_rows(events: Arrays, steady: Arrays, ejection: Arrays) -> list[Row]:
     sheet.percentile(100, "step.calm", words, 100 * events["calm"], "%", high=12)
     sheet.percentile(95, "step.calm.p95", words, 100 * events["calm"], "%")
     sheet.percentile(99, "step.all", "the same in every rhythm and at every rate", 100 * events["step"], "%")
+    sheet.percentile(100, "step.all.largest", "the same in every rhythm and at every rate", 100 * events["step"], "%")
     sheet.percentile(100, "jump", "largest step in 1/480 s over that in 1/30 s; 1/16 where V is smooth, 1 at a jump",
                      events["jump"], high=0.25)  # fmt: skip
     sheet.percentile(100, "drift", "change of V from one period to the next at constant RR, of EDV",
@@ -71,6 +74,8 @@ def event_rows(events: Arrays, steady: Arrays, ejection: Arrays) -> list[Row]:
     t_end = 1e3 * events["es_t"]
     sheet.percentile(100, "es.t_end", "|ES - end of T|, sinus rhythm, narrow QRS", np.abs(t_end[narrow]), "ms",
                      high=40)  # fmt: skip
+    sheet.share("es.t_end.held", "beats whose ES is put at -30 or +36 ms from the end of T, since it would lie beyond",
+                events["held"][narrow])  # fmt: skip
     sheet.percentile(50, "es.t_end.median", "ES after the end of T, sinus rhythm, narrow QRS", t_end[narrow], "ms")
     for sex, error in ejection.items():
         off = 1e3 * np.median(error, axis=1)
@@ -147,6 +152,7 @@ def picture_rows(pictures: Arrays, envelope: Arrays) -> list[Row]:
     sheet.mean("frames.r", words + ", mean of each clip", pictures["neighbour"], low=0.92, high=0.98)
     sheet.percentile(1, "frames.r.p1", words + ", mean of each clip", pictures["neighbour"])
     sheet.percentile(0, "frames.r.lowest", words + ", mean of each clip", pictures["neighbour"], low=0.85)
+    sheet.percentile(0, "frames.pair.lowest", words + ", a clip's worst pair", pictures["lowest"], low=0.85)
     sheet.percentile(1, "frames.pair.p1", words + ", a clip's worst pair", pictures["lowest"])
     sheet.percentile(50, "speckle.error", "block matching in the muscle against its true motion, median of a frame",
                      pictures["pair"], "px", high=0.5)  # fmt: skip
@@ -157,7 +163,7 @@ def picture_rows(pictures: Arrays, envelope: Arrays) -> list[Row]:
     return sheet.rows
 
 
-def recording_rows(leads: Arrays, detection: Arrays) -> list[Row]:
+def recording_rows(leads: Arrays, detection: Arrays, rhythms: Arrays) -> list[Row]:
     """R peaks across leads, and through the eyes of a detector."""
     sheet = Sheet("ECG")
     words = "how far apart I, II and V5 have their R peaks, where R is the largest wave"
@@ -178,6 +184,11 @@ def recording_rows(leads: Arrays, detection: Arrays) -> list[Row]:
         found, there, *_ = detection[name].sum(0)
         sheet.add(f"neurokit.{name}.any", "R peaks that it finds whatever the conduction, blocks and pacing included",
                   _percent(found, there), "%", n=there)  # fmt: skip
+    for i, name in enumerate(RHYTHMS):
+        if (chosen := rhythms["rhythm"] == i).any():
+            found, there, *_ = rhythms["clean"][chosen].sum(0)
+            sheet.add(f"neurokit.rhythm.{name}", f"R peaks that it finds in clean lead II, {name}, usual conduction",
+                      _percent(found, there), "%", n=there)  # fmt: skip
     return sheet.rows
 
 
@@ -196,6 +207,15 @@ def information_rows(told: dict[str, Arrays], even: Arrays) -> list[Row]:
                   explained(guesses["ef"], guesses["told"]), n=len(guesses["ef"]), **bar)  # fmt: skip
     error = finite(100 * np.abs(told["both"]["ef"] - told["both"]["told"])).mean()
     sheet.add("error.both", "mean error of EF from both", error, "points")
-    sheet.add("uniform", "Kolmogorov distance of EF under the prior uniform from an even one over 0.15 to 0.75",
-              distance_from_even(even["ef"], 0.15, 0.75), high=0.05, n=len(even["ef"]))  # fmt: skip
+    low, high = EVEN
+    sheet.add("uniform", "Kolmogorov distance of the EF drawn under the prior uniform from an even one, 0.15 to 0.75",
+              distance_from_even(even["ef"], *EVEN), high=0.05, n=len(even["ef"]))  # fmt: skip
+    known = np.isfinite(even["seen"])
+    seen, drawn = even["seen"][known], even["ef"][known]
+    sheet.add("uniform.seen", "the same of the mean EF of the beats in a clip", distance_from_even(seen, *EVEN),
+              n=len(seen))  # fmt: skip
+    sheet.share("uniform.seen.beyond", "clips whose beats have a mean EF beyond 0.15 to 0.75",
+                (seen < low) | (seen > high))  # fmt: skip
+    sheet.share("uniform.seen.apart", "clips whose beats have a mean EF over 5 points from the one drawn",
+                np.abs(seen - drawn) > 0.05)  # fmt: skip
     return sheet.rows

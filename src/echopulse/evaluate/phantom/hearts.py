@@ -11,6 +11,7 @@ from torch import Tensor
 
 from echopulse.evaluate.phantom import physics
 from echopulse.phantom.mechanics import MechanicsParameters, contract, draw_mechanics
+from echopulse.phantom.mechanics.cycles import CLOSE_TO_T_END_S, WIDE_CLOSE_TO_T_END_S
 from echopulse.phantom.parameters import sort_pins
 from echopulse.phantom.patient import draw_patients
 from echopulse.phantom.rhythm.timing import beat_times, draw_rhythm
@@ -21,7 +22,9 @@ Arrays = dict[str, np.ndarray]
 SINUS = [RHYTHMS.index(name) for name in ("sinus", "tachycardia", "bradycardia")]
 STEADY = {"respiration_swing": 0.0, "slow_swing": 0.0, "rr_jitter": 0.0}
 FINE_HZ = 250.0
+CLIP_S = 2.6  # 65 frames at 25/s
 CALM_BPM = 100
+HELD_S = 1e-5  # float32 seconds this far apart are the same time
 RATES = (45, 55, 65, 75, 85, 95, 105, 115, 125, 130)  # per minute, over which ejection times are compared
 
 
@@ -62,7 +65,8 @@ def beating(n: int, seed: int, stop_s: float, *, prior: str = "clinical", **pinn
 
 def sample_events(n: int, seed: int, seconds: float = 6.0) -> Arrays:
     """Per heart the largest `step` of V at 30 frames/s (also of slow sinus rhythm: `calm`) and at 480 frames/s relative
-    to it (`jump`); per beat, flat, when ED and ES come and of what kind the beat is.
+    to it (`jump`); per beat, flat, when ED and ES come and of what kind the beat is; `held`: whether ES would come
+    earlier or later, had the end of T not held it.
     """
     hearts = beating(n, seed, seconds + 1)
     step = _steps(hearts, torch.arange(0, seconds, 1 / 30))
@@ -72,7 +76,8 @@ def sample_events(n: int, seed: int, seconds: float = 6.0) -> Arrays:
     times = torch.arange(-1.0, seconds + 0.5, 1 / FINE_HZ)
     volumes, at = hearts.volume(times), times.double().numpy()
     table = hearts.beats
-    columns: dict[str, list[Any]] = {name: [] for name in ("heart", "ed_lag", "onset", "es", "es_t", "sinus", "wide")}
+    names = ("heart", "ed_lag", "onset", "es", "es_t", "held", "sinus", "wide")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     for i in range(n):
         rhythm, conduction = int(hearts.patients.rhythm[i]), int(hearts.patients.conduction[i])
         for k in np.flatnonzero((table["r"][i] > 0) & (table["r"][i] < seconds - 0.5)):
@@ -84,6 +89,8 @@ def sample_events(n: int, seed: int, seconds: float = 6.0) -> Arrays:
             columns["onset"].append(onset - r)
             columns["es"].append(end - table["q"][i, k] - expected)
             columns["es_t"].append(end - table["t_end"][i, k])
+            bounds = WIDE_CLOSE_TO_T_END_S if table["ectopic"][i, k] else CLOSE_TO_T_END_S
+            columns["held"].append(np.abs(end - table["t_end"][i, k] - bounds).min() < HELD_S)
             columns["sinus"].append(rhythm in SINUS)
             columns["wide"].append(conduction != CONDUCTIONS.index("normal"))
     ef = hearts.patients.ef.double().numpy()[np.array(columns["heart"], int)]
@@ -122,6 +129,20 @@ def sample_ejection(n: int, seed: int) -> Arrays:
             rows.append(np.nanmedian(table["end"] - table["onset"], axis=1) - expected)
         found[sex] = np.array(rows)
     return found
+
+
+def sample_even(n: int, seed: int) -> Arrays:
+    """Under the prior `uniform`, of hearts that beat: the `ef` drawn [n], and the mean of the beats `seen` in a clip of
+    the usual length [n], NaN where none is seen whole.
+    """
+    hearts = beating(n, seed, CLIP_S + 1, prior="uniform")
+    table = hearts.beats
+    whole = (table["onset"] >= 0) & (table["end"] <= CLIP_S)
+    count = whole.sum(1)
+    total = np.where(whole, table["stroke"] / table["edv"], 0.0).sum(1)
+    seen = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    beat = np.isfinite(table["r"]).any(1)
+    return {"ef": hearts.patients.ef.double().numpy()[beat], "seen": seen[beat]}
 
 
 def sample_kick(n: int, seed: int) -> Arrays:

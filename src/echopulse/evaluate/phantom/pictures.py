@@ -9,6 +9,7 @@ import torch
 
 from echopulse.echo.ventricle import biplane_volumes, find_chords
 from echopulse.evaluate.phantom import image, speckle
+from echopulse.evaluate.phantom.extremes import all_finite, truth_finite
 from echopulse.evaluate.phantom.hearts import Arrays
 from echopulse.evaluate.phantom.volumes import VolumeErrors, volume_errors
 from echopulse.phantom.scanner.beam import BEAMS, DEPTHS, beam_blur
@@ -34,7 +35,7 @@ def sample_pictures(n: int, seed: int) -> Arrays:
     `stray` (px); and the grey values' `counts` [256].
     """
     clips = simulate(n, frames=FRAMES, fps=FPS, seed=seed, view=APICAL, displacement=True)
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, list[Any]] = {"finite": (all_finite(clips.ecg) & truth_finite(clips.truth)).tolist()}
 
     def note(name: str, value: Any) -> None:
         columns.setdefault(name, []).append(value)
@@ -52,7 +53,6 @@ def sample_pictures(n: int, seed: int) -> Arrays:
         note("across", np.mean([across for _, across in grain]))
         note("contrast", np.nanmean([image.local_contrast(frames[k].astype(np.float64), sector) for k in LOOKED_AT]))
         note("gradient", np.mean([image.gradient_over_mean(frames[k].astype(np.float64)) for k in LOOKED_AT]))
-        note("finite", _all_finite(clips, i))
         for k in FOLLOWED:
             tracking, stray = _follow(clips, i, k)
             note("tracking", tracking)
@@ -73,12 +73,6 @@ def _follow(clips: PhantomClips, i: int, k: int) -> tuple[np.ndarray, np.ndarray
     muscle = (labels == LABELS.index("myocardium")) & sector
     outside = (labels == LABELS.index("outside")) & sector
     return speckle.tracking_errors(first, second, muscle, flow), speckle.stray_motion(first, second, outside, flow)
-
-
-def _all_finite(clips: PhantomClips, i: int) -> bool:
-    truth = clips.truth
-    known = (clips.ecg[i], truth.volume_ml[i], truth.mitral_opening[i], truth.lv_length_cm[i])
-    return all(bool(torch.isfinite(values).all()) for values in known)
 
 
 def sample_study(n: int, seed: int) -> Arrays:

@@ -17,7 +17,7 @@ from echopulse.phantom.rhythm.electrocardiogram import draw_electrocardiogram, s
 from echopulse.phantom.rhythm.timing import beat_times, draw_rhythm
 from echopulse.phantom.scan import scan
 from echopulse.phantom.simulate import draw_phantom, stream
-from echopulse.phantom.types import CONDUCTIONS, ORIGINS
+from echopulse.phantom.types import CONDUCTIONS, ORIGINS, RHYTHMS
 
 RATE_HZ = 500.0
 START_S, STOP_S = -1.0, 9.0
@@ -69,6 +69,19 @@ def sample_detection(n: int, seed: int) -> Arrays:
     return {"clean": np.array(clean), "noisy": np.array(noisy), "narrow": narrow.numpy()}
 
 
+def sample_rhythms(n: int, seed: int) -> Arrays:
+    """Of n hearts of usual conduction, every rhythm with beats in turn: `rhythm` [n], index into RHYTHMS, and what
+    `detection` counts in their clean lead II, `clean` [n, 4].
+    """
+    rhythms = torch.tensor([i for i, name in enumerate(RHYTHMS) if name != "asystole"])
+    chosen = rhythms[torch.arange(n) % len(rhythms)]
+    _, rhythm, leads = _record(n, seed, ("II",), rhythm=chosen, conduction="normal")
+    clean = []
+    for peaks, lead in zip(rhythm.r_peak.double().numpy(), leads[:, 0].double().numpy(), strict=True):
+        clean.append(detection(lead, RATE_HZ, START_S, peaks[np.isfinite(peaks)]))
+    return {"rhythm": chosen.numpy(), "clean": np.array(clean)}
+
+
 def sample_examinations(n: int, seed: int) -> Arrays:
     """n examinations of one picture each, A4C at the onset of an ejection: `ef` [n], `ecg` features [n, k],
     `picture` uint8 [n, 64, 64]. Hearts that stand still are left out.
@@ -98,8 +111,3 @@ def told(examinations: Arrays, ecg: bool, picture: bool, fold: int, seed: int) -
     pictures = torch.from_numpy(examinations["picture"]).float() / 255 if picture else None
     found = information.predict_held_out(ef, features, pictures, fold, seed)
     return {"told": found.numpy(), "ef": examinations["ef"][np.arange(len(ef)) % information.FOLDS == fold]}
-
-
-def sample_even(n: int, seed: int) -> Arrays:
-    """Ejection fractions [n] under the prior `uniform`."""
-    return {"ef": draw_patients(n, stream(seed, 8), "uniform").ef.numpy()}
