@@ -1,6 +1,7 @@
 """Anybody's generator is taken as it is, and what it gives is brought to the form that is judged or refused."""
 
 import csv
+import sys
 
 import numpy as np
 import pytest
@@ -43,6 +44,14 @@ def test_candidates_are_found_by_what_names_them(tiny_model, tmp_path):
     ):
         with pytest.raises(InputError, match=says):
             load_candidate(spec)
+
+
+def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
+    (tmp_path / "somebodys_generator.py").write_text("def make(ecg, **conditions):\n    return conditions\n")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    assert load_candidate("somebodys_generator:make")(None, seed=3) == {"seed": 3}
+    assert sys.path == before
 
 
 def test_a_function_is_described_by_its_source():

@@ -9,7 +9,7 @@ from echopulse.errors import InputError
 from echopulse.evaluate import runner
 from echopulse.evaluate.candidates import Called, load_candidate
 from echopulse.evaluate.hearts import Heart, hearts_of, simulate_held_out
-from echopulse.evaluate.keys import figure_of
+from echopulse.evaluate.keys import figure_of, figures
 from echopulse.evaluate.runner import PARTS, Steps, evaluate, parts_for
 from echopulse.pipeline import EchoPulse
 
@@ -48,6 +48,8 @@ def test_timing_and_controls_of_an_untrained_model(tiny, tmp_path):
         key for key in found.scores
         if figure_of(key) is None and key.rpartition(".")[2] not in ("n", "missing", "low", "high")
     ]  # fmt: skip
+    barred = [key for key, figure in figures().items() if figure.bar and key.startswith(options["parts"])]
+    assert len(barred) > 20 and not [key for key in barred if key not in found.scores]
     assert {key.partition(".")[0] for key in found.scores} == {"tokenizer", "timing", "controls"}
     assert steps == sorted(steps) and steps[-1] == pytest.approx(1)
     assert found.about["data"]["clips"] == 4 and len(found.about["data"]["hash"]) == 16
@@ -118,6 +120,11 @@ def test_parts_are_chosen_by_what_the_candidate_is(tiny):
         parts_for(tiny, ("nothing",))
     with pytest.raises(InputError, match="no ECG file is given"):
         parts_for(tiny, ("files",))
+
+
+def test_too_few_clips_for_a_part_are_refused_before_anything_is_made(tiny):
+    with pytest.raises(InputError, match="--clips 12: the part privacy needs 40 or more"):
+        evaluate(tiny, parts=("timing", "privacy"), clips=12)
 
 
 def test_a_file_of_the_store_that_is_broken_is_named(tmp_path):

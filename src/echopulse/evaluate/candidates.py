@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,12 +65,22 @@ def load_candidate(spec: str | Path | Callable[..., Any] | None = None) -> Any:
     if not colon:
         raise InputError(f"{spec}: no such folder; {FORMS}.")
     try:
-        found = importlib.import_module(module)
+        found = _import_near(module)
         for part in name.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         raise InputError(f"{spec}: cannot be imported ({error}); {FORMS}.") from error
     return Called(_checked(found, str(spec)), str(spec))
+
+
+def _import_near(module: str) -> ModuleType:
+    """A module that is installed or lies in the current folder, where an installed command does not look by itself."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        return importlib.import_module(module)
+    finally:
+        sys.path.remove(here)
 
 
 def _checked(function: Any, name: str | None = None) -> Callable[..., Any]:

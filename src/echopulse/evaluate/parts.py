@@ -111,18 +111,18 @@ def quality(job: Job, on_step: OnStep) -> Results:
     from echopulse.evaluate.metrics.quality import quality_scores
 
     real, generated = job.shared.pairs()
-    rejected: dict[int, str] = {}
+    features, left_out = job.echo_features, {}
     if job.reject_copies is not None:
         from echopulse.evaluate.privacy import CopyFilter
 
-        rejected = CopyFilter.load(job.reject_copies).rejected(generated)
-        kept = [number for number in range(len(generated)) if number not in rejected]
+        kept = CopyFilter.load(job.reject_copies, features).judge(generated, job.fps).kept
+        left_out = {"copies_left_out": len(generated) - len(kept)}
         real, generated = [real[number] for number in kept], [generated[number] for number in kept]
     found = quality_scores(
-        real, generated, job.echo_features, job.fps, networks=load_networks(job.features) if job.features else None,
+        real, generated, features, job.fps, networks=load_networks(job.features) if job.features else None,
         as_published=job.as_published, seed=job.seed, on_step=on_step,
     ).under("quality")  # fmt: skip
-    return found | Results({}, {}, {"rejected_copies": len(rejected)} if job.reject_copies else {})
+    return found | Results({}, {}, left_out)
 
 
 def privacy(job: Job, on_step: OnStep) -> Results:
@@ -156,7 +156,10 @@ def usefulness(job: Job, on_step: OnStep) -> Results:
     taught = np.array([heart.ef for heart in teachers])
     simulated = [heart.frames.numpy() for heart in teachers]
     tested = [heart.frames.numpy() for heart in test], np.array([heart.ef for heart in test])
-    return usefulness_scores((made, taught), (simulated, taught), tested, on_step=on_step).under("usefulness")
+    found = usefulness_scores(
+        (made, taught), (simulated, taught), tested, fps=job.fps, seed=job.seed, on_step=on_step
+    )  # fmt: skip
+    return found.under("usefulness")
 
 
 def files(job: Job, on_step: OnStep) -> Results:

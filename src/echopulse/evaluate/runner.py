@@ -56,6 +56,7 @@ INCLUDES = {
     "files": "generating from every file and measuring",
 }
 MEASURER_CLIPS = 64
+LEAST = {"quality": 8, "privacy": 40, "usefulness": 32}  # held-out clips; looked at before anything is made
 SAMPLES = 3  # hearts whose loops stand on the page
 
 
@@ -112,6 +113,12 @@ def evaluate(
 
     paths = [found for path in ecg_files for found in (list_ecg_files(path) if path.is_dir() else [path])]
     chosen = parts_for(candidate, parts, files=bool(paths))
+    for part in chosen:
+        if clips < LEAST.get(part, 1):
+            raise InputError(
+                f"--clips {clips}: the part {part} needs {LEAST[part]} or more; ask for more, or name other parts with "
+                "--only."
+            )
     pulse = as_pulse(candidate)
     measurer = pulse or EchoPulse.from_pretrained()
     fps, size = (pulse.fps, pulse.tokenizer.config.size) if pulse else (FPS, SIZE)
