@@ -39,7 +39,13 @@ def test_shapes_types_and_clocks(clips):
 
 def test_truth_holds_the_ejection_fraction_asked_for(clips):
     per_beat = clips.truth.ef_per_beat
-    assert (per_beat[torch.isfinite(per_beat)] - 0.6).abs().max() < 0.06
+    assert (per_beat[torch.isfinite(per_beat)] - 0.6).abs().max() < 0.03
+
+
+def test_a_strong_heart_keeps_its_ejection_fraction_at_a_high_rate():
+    strong = STEADY | {"heart_rate_bpm": 120, "ef": 0.7}
+    per_beat = simulate(3, seed=5, prior="uniform", view="a4c", frames=2, size=24, leads=1, **strong).truth.ef_per_beat
+    assert (per_beat[torch.isfinite(per_beat)] - 0.7).abs().max() < 0.03
 
 
 def test_a_beating_heart_shortens_and_its_annulus_comes_down(clips):
