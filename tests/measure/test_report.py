@@ -80,3 +80,10 @@ def test_two_views_together_are_told_with_a_warning_where_one_is_foreshortened()
     text = describe_biplane(two)
     assert "biplane: EF 50 %, EDV 119, ESV 60 ml, 2 pairs" in text and "foreshortened" in text
     assert biplane_as_dictionary(two)["ef_per_beat"] == [0.5, 0.5]
+
+
+def test_a_rate_from_pictures_that_come_again_is_called_rough():
+    one = {"ed_frames": np.array([0]), "es_frames": np.array([12]), "ef_per_beat": np.array([0.66])}
+    assert "heart rate 67/min, roughly" in describe(measurement(**one, recurrence_bpm=66.9), clip())
+    assert "roughly" not in describe(measurement(), clip())
+    assert as_dictionary(measurement(**one, recurrence_bpm=66.9), clip())["heart_rate_is_rough"] is True

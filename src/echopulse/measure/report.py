@@ -35,7 +35,7 @@ def describe(measurement: Measurement, clip: Clip) -> str:
         lines.append(f"EF {_percent(found.ef)} (beats: {beats})")
         if np.isfinite(found.ef_calibrated):
             lines.append(f"EF {_percent(found.ef_calibrated)} with volumes calibrated on simulated hearts")
-        lines.append(f"heart rate {_or_none(found.heart_rate_bpm, '.0f', '/min')}")
+        lines.append(_rate(found))
         lines.append("      ED s    ES s       EDV       ESV      EF")
         for ed, es, ef in zip(found.ed_frames, found.es_frames, found.ef_per_beat, strict=True):
             lines.append(
@@ -50,7 +50,7 @@ def describe(measurement: Measurement, clip: Clip) -> str:
         lines.append(f"No whole heartbeat was found; from the largest to the smallest volume: {_percent(overall)}")
         lines.append(f"largest volume {_volume(np.nanmax(found.volumes))} {unit}")
         if np.isfinite(found.heart_rate_bpm):
-            lines.append(f"heart rate {found.heart_rate_bpm:.0f}/min, from when the pictures come again")
+            lines.append(_rate(found))
     sure = float(np.median(found.confidence[seen]))
     lines.append(f"expected overlap of the outlines {sure:.2f}")
     if sure < UNSURE:
@@ -66,6 +66,11 @@ def _view(found: Measurement, clip: Clip) -> str:
     return f"view {found.view}, guessed ({_percent(found.view_confidence)} sure)"
 
 
+def _rate(found: Measurement) -> str:
+    words = f"heart rate {_or_none(found.heart_rate_bpm, '.0f', '/min')}"
+    return words + (", roughly: from when the pictures come again" if found.rate_is_rough else "")
+
+
 def _across(found: Measurement) -> list[str]:
     """What can be said of a view that does not show the whole long axis: areas and diameters, no volume."""
     seen = found.areas_cm2 > 0
@@ -74,7 +79,7 @@ def _across(found: Measurement) -> list[str]:
     lines = ["no volume or EF: this view does not show the whole long axis"]
     unit = "cm" if found.volume_unit == "ml" else "(relative: the clip has no scale)"
     if len(found.ed_frames):
-        lines.append(f"heart rate {_or_none(found.heart_rate_bpm, '.0f', '/min')}")
+        lines.append(_rate(found))
         areas = [float(np.median(found.areas_cm2[frames])) for frames in (found.ed_frames, found.es_frames)]
         square = "cm²" if found.volume_unit == "ml" else unit
         lines.append(f"cavity {_length(areas[0])} {square} at ED, {_length(areas[1])} at ES: "
@@ -109,6 +114,7 @@ def as_dictionary(measurement: Measurement, clip: Clip) -> dict[str, Any]:
         "frames": len(found.times_s), "fps": clip.fps, "view": clip.view, "synthetic": clip.synthetic,
         "pixel_spacing_cm": clip.pixel_spacing_cm, "ef": found.ef, "ef_per_beat": found.ef_per_beat,
         "ef_overall": ejection_fraction_overall(found.times_s, found.volumes), "heart_rate_bpm": found.heart_rate_bpm,
+        "heart_rate_is_rough": found.rate_is_rough,
         "ed_frames": found.ed_frames, "es_frames": found.es_frames, "volume_unit": found.volume_unit,
         "area_unit": "cm2" if found.volume_unit == "ml" else "relative", "times_s": found.times_s,
         "volumes": found.volumes, "volumes_area_length": found.volumes_area_length, "areas": found.areas_cm2,

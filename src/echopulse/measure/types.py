@@ -102,6 +102,11 @@ class Measurement:
         rate = heart_rate_from_phases(self.times_s[self.ed_frames], self.times_s[self.es_frames])
         return rate if np.isfinite(rate) else self.recurrence_bpm
 
+    @property
+    def rate_is_rough(self) -> bool:
+        """Whether the heart rate is that of the pictures' coming again, for want of a second ED or ES."""
+        return bool(np.isfinite(self.recurrence_bpm))
+
 
 def _median(values: np.ndarray | None) -> float:
     known = np.zeros(0) if values is None else values[np.isfinite(values)]
