@@ -76,8 +76,8 @@ def facts(made: PhantomClips, i: int) -> dict[str, Any]:
         "rhythm": truth.rhythm[i],
         "conduction": truth.conduction[i],
         "pathology": truth.pathology[i],
-        "ejection_fraction": float(truth.ef[i]),
-        "end_diastolic_volume_ml": float(truth.edv_ml[i]),
+        "nominal_ejection_fraction": float(truth.ef[i]),  # of a beat at rest; those seen stand with the beats
+        "nominal_end_diastolic_volume_ml": float(truth.edv_ml[i]),
         "frames_per_s": made.fps,
         "pixel_spacing_cm": float(truth.pixel_spacing_cm[i]),
         "ecg_source": "simulated" if source is None else {"recording": source.file, "first_frame_at_s": source.at_s},
