@@ -125,6 +125,24 @@ def test_premature_atrial_beats_have_a_p_and_no_compensatory_pause(beats):
     assert ((rhythm.qrs_end - rhythm.q_onset)[early] < 0.12).all()
 
 
+@pytest.mark.parametrize("rate", [25.0, 72.0, 220.0])
+@pytest.mark.parametrize("name", ["pac", "pvc", "bigeminy"])
+def test_a_late_ectopic_with_a_short_pause_leaves_the_ventricle_time(beats, name, rate):
+    pins = {"ectopic_period": 2, "ectopic_coupling": 1.2, "ectopic_pause": 1.0, "pr_s": 0.6}
+    _, rhythm = beats(name, n=32, heart_rate_bpm=rate, **pins)
+    floor = min(0.36, 0.8 * 60 / rate)
+    assert finite(rhythm.r_peak.diff(dim=1)).min() > floor - 1e-3
+    assert finite(rhythm.atria_s.diff(dim=1)).min() > floor - 1e-3
+    p = torch.isfinite(rhythm.p_onset)
+    assert (rhythm.p_onset[p] < rhythm.q_onset[p]).all()
+
+
+def test_usual_beats_are_held_up_by_nothing(beats):
+    _, rhythm = beats("sinus", n=2, heart_rate_bpm=torch.tensor([45.0, 200.0]), pr_s=0.16, **STEADY)
+    pr = rhythm.q_onset - rhythm.p_onset
+    assert (pr.nan_to_num(-9).amax(1) - pr.nan_to_num(9).amin(1)).max() < 1e-4
+
+
 def test_bigeminy_alternates(beats):
     _, rhythm = beats("bigeminy")
     for ectopic, here in zip(rhythm.ectopic, rhythm.beats, strict=True):

@@ -94,7 +94,12 @@ def _varied(parameters: RhythmParameters, mean: Tensor, noise: Tensor, middle_s:
     regular = mean * (1 + swing + jitter * noise.clamp(-3, 3))
     irregular = mean * torch.exp(jitter * noise - 0.5 * jitter * jitter)
     interval = torch.where(rhythm_is(parameters, "af"), irregular, regular)
-    return torch.maximum(interval, (0.8 * mean).clamp_max(SHORTEST_RR_S))
+    return torch.maximum(interval, shortest_interval(mean))
+
+
+def shortest_interval(mean: Tensor) -> Tensor:
+    """How soon after one beat the node lets the next through, seconds; sooner only in hearts that beat faster."""
+    return (0.8 * mean).clamp_max(SHORTEST_RR_S)
 
 
 def _flutter(parameters: RhythmParameters, lots: Tensor) -> Tensor:
@@ -126,12 +131,13 @@ def _around_ectopics(
     """Intervals [b, m] of the atria where premature beats disturb them.
 
     An early atrial beat resets the sinus node; a ventricular one leaves it alone, so that a full pause follows, or
-    resets it through the atria, so that the pause is shorter.
+    resets it through the atria, so that the pause is shorter. What follows comes after the premature beat, however
+    late that is and however short its pause.
     """
     follows = torch.cat([torch.zeros_like(ectopic[:, :1]), ectopic[:, :-1]], 1)
     early = parameters.ectopic_coupling[:, None] * (1 + 0.02 * noise)
-    both = parameters.ectopic_pause[:, None]
     early_before = torch.cat([early[:, :1], early[:, :-1]], 1)
+    both = torch.maximum(parameters.ectopic_pause[:, None], early_before + shortest_interval(mean) / mean)
     atrial = rhythm_is(parameters, "pac")
     own = torch.where(atrial, (early * mean).clamp_min(0.3), mean)
     after = torch.where(atrial, (both - early_before) * mean, (both - 1) * mean)

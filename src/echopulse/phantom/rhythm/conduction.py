@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from echopulse.phantom.rhythm.atria import Clock, drops_beats, mean_interval, rhythm_is
+from echopulse.phantom.rhythm.atria import Clock, drops_beats, mean_interval, rhythm_is, shortest_interval
 from echopulse.phantom.rhythm.intervals import SHORTEST_RR_S, conducted_pr, peak_at
 from echopulse.phantom.rhythm.parameters import PACED, RhythmParameters
 from echopulse.phantom.types import ORIGINS
@@ -111,7 +111,21 @@ def join(parameters: RhythmParameters, sinus: Beats, premature: Beats, own: Beat
     r_peak = r_peak.gather(1, order)
     p_onset = torch.cat([part.p_onset for part in parts], 1).gather(1, order)
     origin = torch.cat([part.origin for part in parts], 1).gather(1, order)
+    r_peak = _apart(parameters, r_peak, origin)
     return Beats(r_peak, torch.where(torch.isfinite(r_peak), p_onset, math.nan), paced(parameters, origin))
+
+
+def _apart(parameters: RhythmParameters, r_peak: Tensor, origin: Tensor) -> Tensor:
+    """Beats [b, k] in order, NaN last, none of them sooner after another than node and ventricle recover.
+
+    What would come sooner is held up: its PR is longer.
+    """
+    own = origin == ORIGIN["ventricular"]
+    usual = torch.minimum(60 / parameters.heart_rate_bpm[:, None], mean_interval(parameters))
+    least = torch.where(own, shortest_interval(usual).clamp_max(SHORTEST_COUPLING_S), shortest_interval(usual))
+    room = least.cumsum(1)
+    held = (r_peak.nan_to_num(nan=math.inf) - room).cummax(1).values + room
+    return torch.where(held > r_peak + 1e-4, held, r_peak)  # the sums of those in time are off by rounding
 
 
 def paced(parameters: RhythmParameters, origin: Tensor) -> Tensor:
