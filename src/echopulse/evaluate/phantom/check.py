@@ -77,7 +77,7 @@ def _plan(clips: int, seed: int) -> dict[str, list[Job]]:
         "envelope": [(pictures.sample_envelope, (64, _seed(seed, 15, 0)))],
         "even": [(hearts.sample_even, (max(8 * clips, 2000), _seed(seed, 16, 0)))],
         "extremes": [(extremes.sample_extremes, (name, _seed(seed, 17, k))) for k, name in enumerate(RHYTHMS)],
-        "rhythms": _split(recordings.sample_rhythms, clips, seed, 18, 7 * AT_ONCE),
+        "rhythms": _split(recordings.sample_rhythms, max(clips, 28), seed, 18, 7 * AT_ONCE),
     }
 
 

@@ -18,7 +18,7 @@ STANDSTILL_S = 30.0  # after the last known beat
 SHORTEST_EJECTION_S = 0.08
 SHORTEST_CYCLE_S = 0.15
 SHORTEST_KICK_S = 0.03
-CLOSE_TO_T_END_S = (-0.030, 0.036)  # how far ejection ends from the end of T: 15 ms after it at rest (Fontana et al.)
+CLOSE_TO_T_END_S = (-0.030, 0.036)  # how far ejection ends from the end of T: 15 ms after it at rest (textbook)
 WIDE_CLOSE_TO_T_END_S = (-0.120, 0.036)  # a wide beat repolarises long after it has ejected
 
 

@@ -17,7 +17,7 @@ EMPTY = 0.12  # of the full volume: nothing is ejected below this
 WELL_FILLED = 0.6  # of the full volume: above this a beat ejects its full fraction
 LATER_KICKS = 0.6  # of the blood that the kick before it moved in the same diastole
 PASSIVE_MAKEUP = 0.5  # of a missing kick's share flows in by itself in a long diastole
-FASTEST_FILLING = 2.65  # full volumes per second, averaged over the filling time; its peak is 2.5 to 4 (textbook values)
+FASTEST_FILLING = 2.65  # full volumes per second, averaged over the filling time; its peak is 2.5 to 4 (textbook)
 QUICKER = 0.1  # faster by this share for every 10/min above 100/min: what drives the heart relaxes it too
 CARRIED = 0.3  # of a beat's potentiation is left in the next (fading of potentiation, textbook)
 PAUSE = 1.25  # an interval so much longer than the one before potentiates
@@ -98,8 +98,8 @@ def _beat_volumes(rhythm: Rhythm, parameters: MechanicsParameters, fraction: Ten
 def _beat_ef(rhythm: Rhythm, parameters: MechanicsParameters) -> Tensor:
     """Ejection fraction [b, n] that each beat's force allows.
 
-    Force follows the ratio of the last two intervals, as in atrial fibrillation (Brookes et al. 1999; in dogs
-    Am J Physiol 281:H573) and after an ectopic's pause, the more the weaker the ventricle is.
+    Force follows the ratio of the last two intervals, as in atrial fibrillation (in dogs Am J Physiol 281:H573; in
+    people textbook) and after an ectopic's pause, the more the weaker the ventricle is.
     """
     rr = rhythm.rr_before
     ratio = rr / preceding(rr)
