@@ -143,8 +143,8 @@ def test_beats_that_do_not_rise_are_refused():
         ({"p_onsets_s": torch.zeros(2)}, "give their r_peaks_s too"),
         ({"r_peaks_s": [0.1, 0.9], "origins": ["sinus"]}, r"origins of shape \[1\] for beats \[1, 2\]"),
         ({"r_peaks_s": [0.1, 0.9], "p_onsets_s": [0.0]}, "P onsets of shape"),
-        ({"r_peaks_s": [0.1], "origins": ["liver"]}, "origin 'liver' is unknown; choose out of sinus, atrial"),
-        ({"r_peaks_s": [0.1], "origins": torch.tensor([9])}, "whole numbers from 0 to 4"),
+        ({"r_peaks_s": [0.1], "origins": ["liver"]}, "origin 'liver' is unknown; choose one of sinus, atrial"),
+        ({"r_peaks_s": [0.1], "origins": torch.tensor([9])}, "origin 9 is unknown; choose one of sinus"),
     ],
 )
 def test_beats_that_do_not_fit_together_are_refused(wrong, told):

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from echopulse.errors import InputError
 from echopulse.phantom.limits import LIMITS, YES_OR_NO
-from echopulse.phantom.types import CONDUCTIONS, PATHOLOGIES, RHYTHMS, TERRITORIES, VIEWS
+from echopulse.phantom.types import CONDUCTIONS, ORIGINS, PATHOLOGIES, RHYTHMS, TERRITORIES, VIEWS
 
 PRIORS = ("easy", "clinical", "uniform")
 NAMES = {  # parameters whose values are names; stored as indices
@@ -20,6 +20,7 @@ NAMES = {  # parameters whose values are names; stored as indices
     "pathology": PATHOLOGIES,
     "territory": TERRITORIES,
     "view": VIEWS,
+    "origin": ORIGINS,
 }
 OTHER_NAMES = {"psax": "psax_papillary"}
 Shape = int | tuple[int, ...]
@@ -81,7 +82,7 @@ def truncated_normal(mean: Tensor, sd: Tensor, low: Tensor, high: Tensor, genera
 
 
 def index_of(name: str, value: Any) -> Tensor:
-    """int64 scalar or [n] from a rhythm, conduction, pathology, territory or view (see `NAMES`).
+    """int64 scalar or [n] from a rhythm, conduction, pathology, territory, view or origin (see `NAMES`).
 
     `value` is one of the names, a list of them, an index, indices, or a list that mixes both.
     """

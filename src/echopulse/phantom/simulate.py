@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from echopulse.errors import InputError
 from echopulse.phantom.anatomy.heart import draw_anatomy
 from echopulse.phantom.anatomy.planes import draw_probe
+from echopulse.phantom.asked import frame_count, recorded_span, study_views, wanted_leads, whole_number
 from echopulse.phantom.given import following, given_beats
 from echopulse.phantom.mechanics import contract, draw_mechanics
 from echopulse.phantom.parameters import PhantomParameters, sort_pins
@@ -121,6 +122,7 @@ def draw_phantom(
     Each stage draws from a stream of its own, so that more leads or another view leave the beats as they are.
     """
     check_prior(prior)
+    n, seed, leads = whole_number("n", n), whole_number("seed", seed), wanted_leads(leads)
     if n < 1:
         raise InputError(f"{n} hearts were asked for; ask for at least one.")
     views = index_of("view", VIEWS if view is None else [view] if isinstance(view, str) else view)
@@ -159,7 +161,7 @@ def simulate(
     ecg_after_s: float = 0.4,
     r_peaks_s: Tensor | None = None,
     p_onsets_s: Tensor | None = None,
-    origins: Sequence[str] | Tensor | None = None,
+    origins: Sequence[Any] | Tensor | None = None,
     displacement: bool = False,
     device: torch.device | str = "cpu",
     **pinned: Any,
@@ -169,19 +171,17 @@ def simulate(
     The ECG begins `ecg_before_s` before the first frame and ends `ecg_after_s` after the last. `view` is a name, a
     list of names to draw from, or None for all of them; `leads` a number of leads drawn by chance, or their names.
     `r_peaks_s` and `p_onsets_s` ([k] or [n, k] seconds from the first frame, NaN where a beat has no P wave) make the
-    hearts beat when a given recording says so, and `origins` (k names out of ORIGINS, or their indices [k] or [n, k])
+    hearts beat when a given recording says so, and `origins` ([k] or [n, k] names out of ORIGINS or their indices)
     from where; see `given_beats`. All n are drawn together: heart i of a batch of six is not heart i of a
     batch of three, but the same call gives the same bytes. `displacement` adds, for every pixel, how far its tissue
     lies from where it was in the first frame. Any parameter of any stage may be pinned by name:
     `simulate(4, rhythm="af", ef=0.3)`.
     """
-    frames = _frame_count(n, frames, seconds, fps)
-    if not 16 <= size <= 1024:
-        raise InputError(f"pictures of {size} by {size} pixels were asked for; from 16 to 1024 can be made.")
+    frames, seed = frame_count(n, frames, seconds, fps, size), whole_number("seed", seed)
     given, pinned = following(r_peaks_s, p_onsets_s, origins, pinned)
     parameters = draw_phantom(n, seed, prior, view=view, leads=leads, **pinned)
     times_s = torch.arange(frames) / fps
-    span = _recorded_span(frames / fps, ecg_before_s, ecg_after_s, ecg_rate_hz)
+    span = recorded_span(frames / fps, ecg_before_s, ecg_after_s, ecg_rate_hz)
     recording = _record(parameters, times_s, span, ecg_rate_hz, seed, given, device)
     return _examine(parameters, recording, size, displacement, seed, fps, ecg_rate_hz, device)
 
@@ -189,7 +189,7 @@ def simulate(
 def simulate_study(
     n: int = 1,
     *,
-    views: Sequence[str] = ("a4c", "a2c", "a3c", "plax", "psax_mitral", "psax_papillary", "psax_apical"),
+    views: str | Sequence[str] = ("a4c", "a2c", "a3c", "plax", "psax_mitral", "psax_papillary", "psax_apical"),
     frames: int = 65,
     seconds: float | None = None,
     fps: float = 25.0,
@@ -202,7 +202,7 @@ def simulate_study(
     ecg_after_s: float = 0.4,
     r_peaks_s: Tensor | None = None,
     p_onsets_s: Tensor | None = None,
-    origins: Sequence[str] | Tensor | None = None,
+    origins: Sequence[Any] | Tensor | None = None,
     displacement: bool = False,
     device: torch.device | str = "cpu",
     **pinned: Any,
@@ -211,11 +211,12 @@ def simulate_study(
 
     Everything else is as in `simulate`.
     """
-    frames = _frame_count(n, frames, seconds, fps)
+    frames, seed = frame_count(n, frames, seconds, fps, size), whole_number("seed", seed)
+    views = study_views(views, pinned)
     given, pinned = following(r_peaks_s, p_onsets_s, origins, pinned)
     parameters = draw_phantom(n, seed, prior, view=views[0], leads=leads, **pinned)
     times_s = torch.arange(frames) / fps
-    span = _recorded_span(frames / fps, ecg_before_s, ecg_after_s, ecg_rate_hz)
+    span = recorded_span(frames / fps, ecg_before_s, ecg_after_s, ecg_rate_hz)
     recording = _record(parameters, times_s, span, ecg_rate_hz, seed, given, device)
     pins = sort_pins(pinned)["probe"]
     study = {}
@@ -233,27 +234,6 @@ def stream(seed: int, stage: int) -> Generator:
     return torch.Generator().manual_seed((seed * 1_000_003 + stage * 7_919_777_777) % (2**62))
 
 
-def _recorded_span(clip_s: float, before_s: float, after_s: float, rate_hz: float) -> tuple[float, float]:
-    """From when to when the ECG is recorded, in seconds from the first frame."""
-    if not (0 <= before_s <= 3600 and 0 <= after_s <= 3600 and 1 <= rate_hz <= 100_000):
-        raise InputError(
-            f"an ECG from {before_s:g} s before to {after_s:g} s after the clip at {rate_hz:g} Hz was asked for; "
-            "up to 3600 s and from 1 to 100000 Hz can be made."
-        )
-    return -before_s, clip_s + after_s
-
-
-def _frame_count(n: int, frames: int, seconds: float | None, fps: float) -> int:
-    if not (0 < fps <= 1000 and (seconds is None or 0 < seconds <= 3600)):
-        length = f"{frames} frames" if seconds is None else f"{seconds:g} s"
-        raise InputError(f"{length} at {fps:g} frames/s were asked for; up to 3600 s and 1000 frames/s are possible.")
-    if seconds is not None:
-        frames = max(round(seconds * fps), 1)
-    if n < 1 or frames < 1:
-        raise InputError(f"{n} clips of {frames} frames were asked for; ask for at least one of each.")
-    return frames
-
-
 def _record(
     parameters: PhantomParameters,
     times_s: Tensor,
@@ -268,7 +248,7 @@ def _record(
     if given is None:
         rhythm = beat_times(parameters.rhythm, start_s, stop_s, stream(seed, 5))
     else:
-        rhythm = given_beats(parameters, *given)
+        rhythm = given_beats(parameters, *given, start_s=start_s, stop_s=stop_s)
     rhythm = rhythm.to(device)
     ecg = synthesize_ecg(rhythm, parameters.electrocardiogram.to(device), ecg_times_s, stream(seed, 6))
     motion = contract(rhythm, parameters.mechanics.to(device), times_s)

@@ -38,6 +38,7 @@ WARM_UP_BEATS = 4
 BEATS_AFTER = 2  # because the next beat's atria fill the last diastole shown
 NO_P_WAVE = ("af", "flutter", "asystole")
 DISSOCIATED = ("av_block_3", "vt")
+BEGINS_IN = {"atrial": ("af", "flutter"), "ventricular": ("vt",), "escape": ("av_block_3",)}
 
 
 def beat_times(parameters: RhythmParameters, start_s: float, stop_s: float, generator: Generator) -> Rhythm:
@@ -64,7 +65,9 @@ def beats_at(
 
     `p_onset` [b, n] holds the onset of each beat's P wave, NaN where it has none; left out, P waves come where the
     rhythm has them. `origin` [b, n], indices into `ORIGINS`, says where each beat begins; left out, all begin in the
-    sinus node, or in the atria where those fibrillate. The other waves follow the parameters.
+    sinus node, in the atria where those fibrillate or flutter, in a ventricle in ventricular tachycardia, and where
+    escapes do in third-degree block. The other waves follow the parameters; of atria that beat on their own nothing
+    is known.
     """
     r_peak = r_peak.to(parameters.pr_s)
     usual = (60 / parameters.heart_rate_bpm)[:, None]
@@ -73,8 +76,9 @@ def beats_at(
     rr = torch.cat([torch.where(torch.isfinite(first), first, usual), before], 1).clamp_min(0.2)
     without_p = rhythm_is(parameters, *NO_P_WAVE, *DISSOCIATED)
     if origin is None:
-        atrial = rhythm_is(parameters, "af", "flutter").expand_as(r_peak)
-        origin = torch.where(atrial, ORIGINS.index("atrial"), ORIGINS.index("sinus"))
+        origin = torch.full_like(r_peak, ORIGINS.index("sinus"), dtype=torch.int64)
+        for name, rhythms in BEGINS_IN.items():
+            origin = torch.where(rhythm_is(parameters, *rhythms), ORIGINS.index(name), origin)
     origin = paced(parameters, origin.to(r_peak.device))
     if p_onset is None:
         own = (origin == ORIGINS.index("ventricular")) | (origin == ORIGINS.index("escape"))
