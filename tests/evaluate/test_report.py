@@ -20,7 +20,7 @@ SCORES = {
 RESULTS = Results(
     SCORES | {"tokenizer.mae": 0.02, "tokenizer.mae.low": 0.01, "tokenizer.mae.high": 0.035},
     {"timing.first_image.ed_ms": [-30.0, 30.0, -30.0, math.nan], "curve.0.times_s": []},
-    {"settings": {"clips": 4, "parts": ["timing"]}, "device": "a | b"},
+    {"settings": {"clips": 4, "parts": ["timing", "controls"]}, "device": "a | b"},
 )
 
 
@@ -53,7 +53,8 @@ def test_intervals_stand_in_their_own_column_and_their_ends_are_no_figures():
 
 def test_settings_are_told_and_cannot_break_the_table():
     table = to_markdown(RESULTS)
-    assert "| settings.clips | 4 |" in table and "| device | a / b |" in table
+    for line in ("| settings.clips | 4 |", "| settings.parts | timing, controls |", "| device | a / b |"):
+        assert line in table
 
 
 def test_bars_include_their_value():

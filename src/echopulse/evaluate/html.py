@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from collections.abc import Iterable, Sequence
 from html import escape
-from pathlib import Path
 
 import numpy as np
 
 from echopulse.evaluate.plots import Plot, plots
-from echopulse.evaluate.report import NOTICE, Row, flattened, number, summary, tables
+from echopulse.evaluate.report import NOTICE, Row, flattened, number, said, summary, tables
 from echopulse.evaluate.results import Loop, Results
 
 LARGEST_LOOP = 300_000  # bytes of one moving picture
-LARGEST_PAGE = 20_000_000
 OPEN_ROWS = 12  # longer tables are folded
 STYLE = """
 :root { color-scheme: light dark; --ink: #17202a; --ground: #fbfbfa; --panel: #ffffff; --faint: #5f6b74;
@@ -117,8 +114,8 @@ def _loop(loop: Loop) -> str:
 
 
 def _plot(plot: Plot) -> str:
-    said = f"<strong>{escape(plot.title)}</strong>: {escape(plot.words)}."
-    return f"<figure>{plot.svg}<figcaption>{said}</figcaption></figure>"
+    caption = f"<strong>{escape(plot.title)}</strong>: {escape(plot.words)}."
+    return f"<figure>{plot.svg}<figcaption>{caption}</figcaption></figure>"
 
 
 def _table(caption: str, rows: Sequence[Row]) -> str:
@@ -151,19 +148,13 @@ def _folded(part: str, rows: Sequence[Row]) -> str:
 
 def _about(results: Results) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{_key(name)}</th><td>{escape(_said(value))}</td></tr>'
+        f'<tr><th scope="row">{_key(name)}</th><td>{escape(said(value))}</td></tr>'
         for name, value in flattened(results.about).items()
     )
     return (
         "<table><caption>Settings, seeds, hashes, times</caption><thead><tr>"
         f'<th scope="col">what</th><th scope="col">value</th></tr></thead><tbody>{rows}</tbody></table>'
     )
-
-
-def _said(value: object) -> str:
-    if isinstance(value, float):
-        return number(value) if math.isfinite(value) else "none"
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _section(heading: str, pieces: Iterable[str]) -> str:
@@ -178,10 +169,3 @@ def _grid(pieces: Iterable[str]) -> list[str]:
 
 def _uri(picture: bytes) -> str:
     return "data:image/webp;base64," + base64.b64encode(picture).decode()
-
-
-def check_page(page: str, path: Path) -> str:
-    """The page itself, if it is small enough to be sent around."""
-    if (size := len(page.encode())) > LARGEST_PAGE:
-        raise ValueError(f"{path}: the page would take {size / 1e6:.0f} MB, at most {LARGEST_PAGE / 1e6:.0f} MB")
-    return page

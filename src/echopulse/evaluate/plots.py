@@ -135,8 +135,9 @@ def controls(names: Sequence[str], results: Results) -> Plot:
         axes.set(xlabel="share of the motion that the ECG asked for", ylim=(len(names) - 0.4, -0.6), xlim=(-0.05, 1.05))
         axes.figure.legend(loc="outside upper right", ncols=2)
 
-    said = "; ".join(f"{name} {without:.2f} without, {given:.2f} with, gained {gained:+.2f}"
-                     for name, (without, given, gained) in zip(names, shares, strict=True))  # fmt: skip
+    gained = sorted((gain, name) for name, (_, _, gain) in zip(names, shares, strict=True))
+    said = f"{len(names)} controls; the ECG brought least in {gained[0][1]} ({gained[0][0]:+.2f}) and most in "
+    said += f"{gained[-1][1]} ({gained[-1][0]:+.2f}); crosses without any ECG, dots with the ECG given"
     return _plot("What the ECG explains, control by control", said, draw)
 
 

@@ -122,9 +122,9 @@ def number(value: float) -> str:
 def _row(key: str, results: Results) -> Row:
     scores, figure = results.scores, figure_of(key)
     value, span = scores[key], interval_of(key, results)
-    said = value if isinstance(value, str) else number(value)
+    shown = value if isinstance(value, str) else number(value)
     if figure and figure.unit and not isinstance(value, str):
-        said += f" {figure.unit}"
+        shown += f" {figure.unit}"
     beside = []
     if key.endswith(".median_abs"):
         columns = {word: f"{key.removesuffix('median_abs')}{last}" for last, word in BESIDE.items()}
@@ -133,20 +133,26 @@ def _row(key: str, results: Results) -> Row:
     if counts := counts_for(key, scores):
         beside.append(f"n {counts[0]}{f', {counts[1]} missing' if counts[1] else ''}")
     return Row(
-        key, said, f"{number(span.low)} to {number(span.high)}" if span else "", "; ".join(beside),
+        key, shown, f"{number(span.low)} to {number(span.high)}" if span else "", "; ".join(beside),
         str(figure.bar) if figure and figure.bar else "", verdict(key, scores), figure.meaning if figure else "",
     )  # fmt: skip
 
 
 def _line(row: Row) -> str:
-    said = f"{row.value} ({row.beside})" if row.beside else row.value
+    value = f"{row.value} ({row.beside})" if row.beside else row.value
     mark = {None: "", True: "met", False: "**missed**"}[row.met]
-    return f"| `{row.key}` | {_cell(said)} | {row.interval} | {row.bar} | {mark} | {row.meaning} |"
+    return f"| `{row.key}` | {_cell(value)} | {row.interval} | {row.bar} | {mark} | {row.meaning} |"
+
+
+def said(value: Any) -> str:
+    """A setting in words."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(said, value))
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def _cell(value: Any) -> str:
-    said = number(value) if isinstance(value, float) else str(value)
-    return " ".join(said.replace("|", "/").split())
+    return " ".join(said(value).replace("|", "/").split())
 
 
 def _plain(value: Any) -> Any:
