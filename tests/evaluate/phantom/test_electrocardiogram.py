@@ -3,14 +3,7 @@
 import numpy as np
 import pytest
 
-from echopulse.evaluate.phantom.electrocardiogram import (
-    add_noise,
-    detection,
-    match_counts,
-    noise_of,
-    peak_spread,
-    peak_times,
-)
+from echopulse.evaluate.phantom.electrocardiogram import detection, match_counts, peak_spread, peak_times
 
 RATE, START = 500.0, -1.0
 TIMES = START + np.arange(5000) / RATE
@@ -45,13 +38,6 @@ def test_leads_that_disagree_are_found_out():
     assert np.nanmax(together) == pytest.approx(0.004, abs=5e-4)
     assert np.nanmin(apart) > 0.015
     assert np.isnan(peak_spread(np.stack([lead(), lead(0.03, -0.5)]), RATE, START, PEAKS)).all()
-
-
-def test_noise_has_the_power_asked_for():
-    rng = np.random.default_rng(0)
-    assert noise_of(5000, RATE, rng).std() == pytest.approx(1)
-    noise = add_noise(lead(), RATE, 12.0, rng) - lead()
-    assert 20 * np.log10(lead().std() / noise.std()) == pytest.approx(12)
 
 
 def test_a_detector_finds_the_beats_that_are_there():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from echopulse.errors import InputError
+from echopulse.phantom.rhythm.artefacts import add_noise
 from echopulse.phantom.rhythm.electrocardiogram import LEADS, draw_electrocardiogram, synthesize_ecg
 from echopulse.phantom.rhythm.timing import beat_times, beats_at, draw_rhythm
 from echopulse.phantom.types import CONDUCTIONS, RHYTHMS
@@ -20,11 +21,11 @@ def generator(seed: int = 0) -> torch.Generator:
 def recording(patients):
     """Beats, parameters and ECG of n hearts."""
 
-    def make(n=8, rhythm="sinus", conduction="normal", prior="clinical", clean=False, leads=2, snr=None, **pinned):
+    def make(n=8, rhythm="sinus", conduction="normal", prior="clinical", clean=False, leads=2, **pinned):
         who = patients(n, rhythm, conduction)
         beats = beat_times(draw_rhythm(who, generator(1)), 0.0, 3.0, generator(2))
         parameters = draw_electrocardiogram(who, generator(3), prior, leads=leads, **pinned)
-        return beats, parameters, synthesize_ecg(beats, parameters, TIMES, generator(4), clean, snr)
+        return beats, parameters, synthesize_ecg(beats, parameters, TIMES, generator(4), clean)
 
     return make
 
@@ -272,7 +273,8 @@ def test_neurokit_finds_the_beats(patients):
     beats = beat_times(draw_rhythm(who, generator(1)), 0.0, 10.0, generator(2))
     parameters = draw_electrocardiogram(who, generator(5), leads=("I", "II", "V5"), recorder_gain=1.0, connected=True)
     for snr, least in ((None, 0.99), (12.0, 0.95)):
-        ecg = synthesize_ecg(beats, parameters, torch.arange(0, 10, 1 / rate), generator(6), True, snr)
+        ecg = synthesize_ecg(beats, parameters, torch.arange(0, 10, 1 / rate), generator(6), clean=True)
+        ecg = ecg if snr is None else add_noise(ecg, rate, snr, generator(7))
         found = total = 0
         for i in range(n):
             peaks = beats.r_peak[i][(beats.r_peak[i] > 0.4) & (beats.r_peak[i] < 9.6)]

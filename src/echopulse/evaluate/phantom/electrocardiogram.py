@@ -11,7 +11,6 @@ BASELINE_S = 0.09  # before the R time, where the line is level between P and QR
 SAME_BEAT_S = 0.15  # the match window of ANSI/AAMI EC57 for beat detectors
 CLOSE_S = 0.05
 BORDER_S = 0.5  # a detector needs some signal before and after a beat
-NOISE_BANDS_HZ = ((0.05, 0.5), (1.0, 10.0), (20.0, 100.0))  # wander, moving electrodes, muscle
 
 
 def peak_times(
@@ -52,22 +51,6 @@ def peak_spread(
     spread = np.full(len(r_peaks_s), np.nan)
     spread[enough] = np.nanmax(times[:, enough], axis=0) - np.nanmin(times[:, enough], axis=0)
     return spread
-
-
-def noise_of(length: int, rate_hz: float, generator: np.random.Generator) -> np.ndarray:
-    """Noise [length] of unit variance: wander, electrode motion and muscle, a third of the power each."""
-    hz = np.fft.rfftfreq(length, 1 / rate_hz)
-    total = np.zeros(length)
-    for low, high in NOISE_BANDS_HZ:
-        spectrum = generator.normal(size=len(hz)) + 1j * generator.normal(size=len(hz))
-        part = np.fft.irfft(np.where((hz >= low) & (hz <= high), spectrum, 0), length)
-        total += part / max(part.std(), 1e-12)
-    return total / total.std()
-
-
-def add_noise(lead: np.ndarray, rate_hz: float, snr_db: float, generator: np.random.Generator) -> np.ndarray:
-    """A lead [n] with noise whose variance lies `snr_db` below the lead's own."""
-    return lead + noise_of(len(lead), rate_hz, generator) * lead.std() * 10 ** (-snr_db / 20)
 
 
 def detection(lead: np.ndarray, rate_hz: float, start_s: float, r_peaks_s: np.ndarray) -> tuple[int, int, int, int]:

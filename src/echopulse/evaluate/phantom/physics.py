@@ -120,8 +120,3 @@ def potentiation(stroke: np.ndarray, ectopic: np.ndarray) -> tuple[np.ndarray, n
     ]  # fmt: skip
     usual = stroke[[k - 1 for k in chosen]] if chosen else np.zeros(0)
     return stroke[chosen] / usual, stroke[[k + 1 for k in chosen]] / usual
-
-
-def descent(length_cm: np.ndarray, times_s: np.ndarray, onset_s: float, end_s: float) -> float:
-    """Long-axis shortening (cm) between two times of a length curve [t]."""
-    return float(np.interp(onset_s, times_s, length_cm) - np.interp(end_s, times_s, length_cm))

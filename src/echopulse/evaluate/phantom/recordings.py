@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from echopulse.evaluate.phantom import information
-from echopulse.evaluate.phantom.electrocardiogram import add_noise, detection, peak_spread
+from echopulse.evaluate.phantom.electrocardiogram import detection, peak_spread
 from echopulse.evaluate.phantom.hearts import Arrays
 from echopulse.phantom.mechanics import contract
 from echopulse.phantom.patient import draw_patients
+from echopulse.phantom.rhythm.artefacts import add_noise
 from echopulse.phantom.rhythm.electrocardiogram import draw_electrocardiogram, synthesize_ecg
 from echopulse.phantom.rhythm.timing import beat_times, draw_rhythm
 from echopulse.phantom.scan import scan
@@ -58,13 +59,14 @@ def sample_detection(n: int, seed: int) -> Arrays:
     whether its QRS is conducted as usual (`narrow`).
     """
     patients, rhythm, leads = _record(n, seed, ("II",), rhythm="sinus")
-    noise = np.random.default_rng(seed)
+    clear = leads[:, 0].double()
+    among = add_noise(clear, RATE_HZ, SNR_DB, torch.Generator().manual_seed(seed))
     clean, noisy = [], []
     for i in range(n):
         r = rhythm.r_peak[i].double().numpy()
-        r, lead = r[np.isfinite(r)], leads[i, 0].double().numpy()
-        clean.append(detection(lead, RATE_HZ, START_S, r))
-        noisy.append(detection(add_noise(lead, RATE_HZ, SNR_DB, noise), RATE_HZ, START_S, r))
+        r = r[np.isfinite(r)]
+        clean.append(detection(clear[i].numpy(), RATE_HZ, START_S, r))
+        noisy.append(detection(among[i].numpy(), RATE_HZ, START_S, r))
     narrow = patients.conduction == CONDUCTIONS.index("normal")
     return {"clean": np.array(clean), "noisy": np.array(noisy), "narrow": narrow.numpy()}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -65,9 +64,3 @@ def devices_differ(seed: int, device: str = "cuda") -> float:
     """The largest difference in grey values (0..255) between the same clips made on the CPU and on another device."""
     here, there = (simulate(2, frames=8, seed=seed, device=where).frames.cpu().int() for where in ("cpu", device))
     return float((here - there).abs().max())
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    cuda = torch.cuda.is_available()
-    return {"torch": torch.__version__, "gpu": torch.cuda.get_device_name() if cuda else None}

@@ -10,14 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from echopulse.errors import InputError
 from echopulse.phantom.breath import inhaled
 
 if TYPE_CHECKING:
     from echopulse.phantom.rhythm.electrocardiogram import ElectrocardiogramParameters
 
-SLOW_HZ, BREATH_HZ, RESTLESS_HZ = 0.08, 0.25, 0.45  # of sweat, breathing and fidgeting
-NOISES = ("wander", "muscle", "electrode")
+SLOW_HZ, RESTLESS_HZ = 0.08, 0.45  # of sweat and of fidgeting
+NOISE_BANDS_HZ = ((0.05, 0.5), (1.0, 10.0), (20.0, 100.0))  # wander, moving electrodes, muscle
 
 
 def spoil(signal: Tensor, parameters: ElectrocardiogramParameters, times_s: Tensor, generator: Generator) -> Tensor:
@@ -54,42 +53,24 @@ def spoil(signal: Tensor, parameters: ElectrocardiogramParameters, times_s: Tens
     return torch.where(step > 0, (signal / step.clamp_min(1e-6)).round() * step, signal)
 
 
-def add_noise(signal: Tensor, snr_db: float, generator: Generator, rate_hz: float, kind: str = "mixed") -> Tensor:
-    """`signal` [b, l, n] with noise whose power lies `snr_db` below that of the signal, lead by lead.
+def add_noise(signal: Tensor, rate_hz: float, snr_db: float, generator: Generator) -> Tensor:
+    """`signal` [..., n], sampled at `rate_hz`, with noise whose variance lies `snr_db` below its own, lead by lead.
 
-    The kinds are "wander", "muscle", "electrode", and "mixed", equal parts of the three. Power is the variance over
-    the recording; a lead without signal gets none.
+    Wander, moving electrodes and muscle have a third of the noise's power each. A lead without signal gets none.
     """
-    if kind not in (*NOISES, "mixed"):
-        raise InputError(f"noise {kind!r} is unknown; choose one of mixed, {', '.join(NOISES)}.")
-    b, leads, n = signal.shape
-    times_s = torch.arange(n, device=signal.device) / rate_hz
-    chosen = NOISES if kind == "mixed" else (kind,)
+    n = signal.shape[-1]
+    hz = torch.fft.rfftfreq(n, 1 / rate_hz, device=signal.device)
     noise = torch.zeros_like(signal)
-    for name in chosen:
-        part = _noise(name, times_s, b, leads, generator)
-        part = part - part.mean(-1, keepdim=True)
-        noise += part / part.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-9)
-    noise = noise / noise.square().mean(-1, keepdim=True).sqrt().clamp_min(1e-9)
-    return signal + signal.std(-1, correction=0, keepdim=True) * 10 ** (-snr_db / 20) * noise
+    for low, high in NOISE_BANDS_HZ:
+        white = torch.randn(signal.shape, generator=generator, dtype=signal.dtype).to(signal.device)
+        part = torch.fft.irfft(torch.fft.rfft(white) * ((hz >= low) & (hz <= high)), n)
+        noise = noise + _of_unit_variance(part)
+    level = signal.std(-1, correction=0, keepdim=True) * 10 ** (-snr_db / 20)
+    return signal + level * _of_unit_variance(noise)
 
 
-def _noise(kind: str, times_s: Tensor, b: int, leads: int, generator: Generator) -> Tensor:
-    """One kind of noise [b, l, n] of any height."""
-    device = times_s.device
-
-    def random(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator).to(device)
-
-    if kind == "wander":
-        breath = _wave(random, times_s, b, leads, BREATH_HZ)
-        return _wander(random, times_s, b, leads, breath)
-    if kind == "electrode":
-        total = torch.zeros(b, leads, len(times_s), device=device)
-        for _ in range(max(round(float(times_s[-1]) / 3), 1)):
-            total += _electrode_motion(random, times_s, b, leads)
-        return total
-    return _muscle(torch.randn(b, leads, len(times_s), generator=generator).to(device))
+def _of_unit_variance(noise: Tensor) -> Tensor:
+    return noise / noise.std(-1, correction=0, keepdim=True).clamp_min(1e-9)
 
 
 def _wave(random: Callable[..., Tensor], times_s: Tensor, b: int, leads: int, rate_hz: float) -> Tensor:
@@ -99,7 +80,7 @@ def _wave(random: Callable[..., Tensor], times_s: Tensor, b: int, leads: int, ra
 
 
 def _wander(random: Callable[..., Tensor], times_s: Tensor, b: int, leads: int, breath: Tensor) -> Tensor:
-    """Slow waves of sweat, fidgeting and of the breath [b, l or 1, n], together [b, l, n] of order 1.
+    """Slow waves of sweat, fidgeting and of the breath [b, 1, n], together [b, l, n] of order 1.
 
     The breath moves the baseline of some leads upwards, of others downwards.
     """

@@ -9,7 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from echopulse.phantom.breath import inhaled
-from echopulse.phantom.rhythm.artefacts import add_noise, spoil
+from echopulse.phantom.rhythm.artefacts import spoil
+from echopulse.phantom.texture import soft_step
 from echopulse.phantom.types import ORIGINS, Rhythm
 
 if TYPE_CHECKING:
@@ -29,12 +30,10 @@ def synthesize_ecg(
     times_s: Tensor,
     generator: Generator,
     clean: bool = False,
-    noise_snr_db: float | None = None,
 ) -> Tensor:
     """The recording in mV, float32 [b, l, n], at `times_s` [n], evenly spaced.
 
-    `clean` leaves out all faults but the recorder's gain and polarity; `noise_snr_db` adds noise of that
-    signal-to-noise ratio to what there is. Without beats only the faults remain.
+    `clean` leaves out all faults but the recorder's gain and polarity. Without beats only the faults remain.
     """
     times_s = times_s.to(rhythm.r_peak)
     phase = torch.rand(len(rhythm.r_peak), 1, generator=generator).to(times_s.device)
@@ -45,12 +44,7 @@ def synthesize_ecg(
         dipole = dipole + _flutter(rhythm, parameters, times_s)
     signal = torch.einsum("bld,bdn->bln", parameters.lead_vectors, dipole)
     signal = signal * parameters.recorder_gain[..., None]
-    if not clean:
-        signal = spoil(signal, parameters, times_s, generator)
-    if noise_snr_db is not None:
-        rate_hz = (len(times_s) - 1) / float(times_s[-1] - times_s[0])
-        signal = add_noise(signal, noise_snr_db, generator, rate_hz)
-    return signal
+    return signal if clean else spoil(signal, parameters, times_s, generator)
 
 
 def _current(onsets: Tensor, times_s: Tensor) -> Tensor:
@@ -64,11 +58,6 @@ def _bump(distance: Tensor, width: Tensor) -> Tensor:
     """Gaussian of height 1."""
     ratio = distance / width
     return torch.exp(-0.5 * (ratio * ratio).clamp_max(60))
-
-
-def _smooth(u: Tensor) -> Tensor:
-    u = u.clamp(0, 1)
-    return u * u * (3 - 2 * u)
 
 
 def _beats(rhythm: Rhythm, parameters: ElectrocardiogramParameters, times_s: Tensor) -> Tensor:
@@ -143,7 +132,7 @@ def _recovery(p: ElectrocardiogramParameters, times_s: Tensor, at: tuple[Tensor,
     distance = times_s - t_peak
     t_wave = _bump(distance, torch.where(distance < 0, rise, fall))
     early = _bump(distance + 1.3 * rise, 0.8 * rise)
-    plateau = _smooth((times_s - qrs_end + 0.02) / 0.04) * _smooth((t_end - fall - times_s) / 0.1)
+    plateau = soft_step(times_s - qrs_end, 0.04) * soft_step(t_end - fall - 0.05 - times_s, 0.1)
     u_wave = _bump(times_s - t_end - 0.1 * (rr / 0.85).clamp(0.5, 1.2), times_s.new_tensor(0.025))
     own = height * (1 - wide)
     terms = [(p.t_mv, t_wave * own), (p.t_early_mv, early * own), (p.st_mv, plateau * own), (p.u_mv, u_wave * own)]
