@@ -17,8 +17,8 @@ EMPTY = 0.12  # of the full volume: nothing is ejected below this
 WELL_FILLED = 0.6  # of the full volume: above this a beat ejects its full fraction
 LATER_KICKS = 0.6  # of the blood that the kick before it moved in the same diastole
 PASSIVE_MAKEUP = 0.5  # of a missing kick's share flows in by itself in a long diastole
-FASTEST_FILLING = 2.65  # full volumes per second, averaged over the filling time; its peak is 2.5 to 4 (textbook)
-QUICKER = 0.1  # faster by this share for every 10/min above 100/min: what drives the heart relaxes it too
+FASTEST_FILLING = 2.55  # full volumes per second, averaged over the filling time; its peak is 2.5 to 4 (textbook)
+QUICKER = 0.1  # faster by this share for every 10/min above 110/min: what drives the heart relaxes it too
 CARRIED = 0.3  # of a beat's potentiation is left in the next (fading of potentiation, textbook)
 PAUSE = 1.25  # an interval so much longer than the one before potentiates
 
@@ -48,7 +48,7 @@ def fill_and_eject(rhythm: Rhythm, parameters: MechanicsParameters, cycles: Cycl
     slow = smooth((available - full_early) / 0.5)
     early = early + PASSIVE_MAKEUP * share * (1 - power) * slow
     kicked = share * power
-    fastest = FASTEST_FILLING * (1 + QUICKER * (cycles.rate - 3).clamp_min(0))
+    fastest = FASTEST_FILLING * (1 + QUICKER * (cycles.rate - 4).clamp_min(0))
     wish = parameters.ef[:, None] * (early + kicked) / available.clamp_min(1e-3) / fastest
     limit = (1 + wish**8) ** -0.125  # 1 at rest; what makes the stroke fall with the rate
     early, kicked = limit * early, limit * kicked
