@@ -22,6 +22,13 @@ def to_json(value: Any) -> Any:
     return value
 
 
+def open_to_others(path: Path) -> None:
+    """Gives a file the rights that a new one would have; safetensors writes its files for the owner alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+
+
 def write_text(text: str, path: Path) -> None:
     """`text` as a UTF-8 file that replaces an older one as a whole."""
     partial = path.with_name(path.name + ".partial")

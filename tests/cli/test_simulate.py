@@ -67,3 +67,33 @@ def test_simulate_refuses_what_it_cannot_do_and_writes_nothing(
     complaint = capsys.readouterr().err
     assert_one_sentence(complaint)
     assert words in complaint and files_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ("--check --set ef=0.3 --views a4c", "--set, --views with --check"),
+        ("--out x --json y.json", "--json without --check"),
+        ("--bank x --format camus", "--bank with --format camus"),
+        ("--out x --format echonet --set rhythm=asystole", "this format is for hearts that beat"),
+        ("--out x --device abacus", "device abacus: not usable here"),
+    ],
+)
+def test_simulate_refuses_what_it_would_have_to_ignore(settings, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", *settings.split()]) == 1
+    assert told in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_others_may_read_a_bank(tmp_path, monkeypatch):
+    from echopulse.data import bank
+    from echopulse.phantom import simulate
+
+    monkeypatch.setattr(bank, "simulate", lambda n, **options: simulate(1, **{**options, "size": 16}))
+    command = ["simulate", "--bank", str(tmp_path / "bank"), "--clips", "1", "--seconds", "0.2", "--workers", "1"]
+    assert main(command) == 0
+    (shard,) = (tmp_path / "bank").glob("shard-*.safetensors")
+    other = tmp_path / "other"
+    other.write_text("")
+    assert shard.stat().st_mode == other.stat().st_mode

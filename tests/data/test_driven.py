@@ -65,7 +65,7 @@ def test_the_phantom_is_driven_and_the_files_hold_the_recording(recording, tmp_p
     for name in ("00000", "00001"):
         record = wfdb.rdrecord(str(tmp_path / "out" / name))
         assert record.fs == RATE and record.sig_name == ["I", "II"]
-        assert record.comments[0] == "ECG of the recording sinus.csv, from 3.000 s on; not for diagnosis"
+        assert record.comments[0] == "ECG of the recording sinus.csv from 1.400 s on; not for diagnosis"
         expected = read_ecg(recording).samples[:, round(1.4 * RATE) : round(4.6 * RATE)].T
         assert np.abs(record.p_signal - expected).max() < 1e-3
 

@@ -13,6 +13,7 @@ SMALL = {"frames": 2, "size": 16}
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
+        ({"device": "abacus"}, "device abacus: not usable here; this machine and PyTorch offer cpu"),
         ({"frames": 3.5}, "frames=3.5: a whole number is expected"),
         ({"size": 32.5}, "size=32.5: a whole number"),
         ({"size": 2048}, "from 16 to 1024 can be made"),

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from echopulse.cli.shared import Progress, add_verb
+from echopulse.errors import InputError
 
 
 def add_simulate(verbs) -> None:
@@ -37,6 +38,7 @@ def add_simulate(verbs) -> None:
 
 def run_simulate(options: argparse.Namespace) -> int:
     """Fills a folder with simulated hearts, or measures the phantom; 1 where it misses a bar."""
+    _refuse_what_would_be_ignored(options)
     if options.check:
         return _check_phantom(options)
     from echopulse.data.export import export
@@ -57,6 +59,21 @@ def run_simulate(options: argparse.Namespace) -> int:
     hearts = "1 heart" if made == 1 else f"{made} hearts"
     print(f"{folder}: {hearts} made now, with ECG and truth. Simulated; not for diagnosis.")
     return 0
+
+
+def _refuse_what_would_be_ignored(options: argparse.Namespace) -> None:
+    if options.check:
+        asked = {
+            "--set": options.set, "--ecg": options.ecg, "--at": options.at, "--views": options.views,
+            "--leads": options.leads, "--seconds": options.seconds, "--fps": options.fps, "--size": options.size,
+            "--displacement": options.displacement,
+        }  # fmt: skip
+        if ignored := [name for name, value in asked.items() if value not in (None, False, [])]:
+            raise InputError(f"{', '.join(ignored)} with --check: the check draws hearts and clips of its own.")
+    elif options.json:
+        raise InputError("--json without --check: it holds the check's figures; clips bring their facts themselves.")
+    if options.bank and options.format not in ("pairs", "shards"):
+        raise InputError(f"--bank with --format {options.format}: a bank holds shards; say --out for other formats.")
 
 
 def _check_phantom(options: argparse.Namespace) -> int:

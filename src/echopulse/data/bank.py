@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from echopulse.errors import InputError
+from echopulse.files import open_to_others
 from echopulse.jobs import run_jobs
 from echopulse.phantom import simulate
 from echopulse.phantom.types import RHYTHMS, VIEWS
@@ -234,6 +235,7 @@ def _make_shard(folder: Path, seed: int, shard: int, settings: dict[str, Any], i
     # one entry, since the order of several differs from process to process
     kept = clips_to_tensors(made, labels=settings.get("labels", False))
     save_file(kept, unfinished, metadata={"about": _as_json(about)})
+    open_to_others(unfinished)
     unfinished.replace(path)
 
 

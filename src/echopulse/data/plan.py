@@ -67,6 +67,8 @@ class Plan:
 
     def check(self) -> None:
         """Raises InputError, before any work, for parameters that no heart or scanner can have."""
+        if self.beating and self.pins.get("rhythm") == "asystole":
+            raise InputError("rhythm=asystole: this format is for hearts that beat; use --format pairs or dicom.")
         self.heart(0, frames=1, size=16)
 
     def described(self) -> dict[str, Any]:

@@ -70,6 +70,8 @@ def write_record(made: PhantomClips, i: int, folder: Path, name: str) -> None:
     first_frame = f"the clip's first frame is at {-ecg.start_s:.3f} s"
     comments = [ecg_notice(made), first_frame]
     if made.ecg_source is not None:
+        begins = made.ecg_source.at_s + ecg.start_s
+        comments[0] = _ascii(f"ECG of the recording {made.ecg_source.file} from {begins:.3f} s on; not for diagnosis")
         comments.append("annotated are the beats of the SYNTHETIC heart that followed it")
     wfdb.wrsamp(
         name, ecg.rate_hz, ["mV"] * leads, list(ecg.leads), p_signal=samples, fmt=["16"] * leads,

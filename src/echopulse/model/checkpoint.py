@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from echopulse.errors import InputError
+from echopulse.files import open_to_others
 
 
 def save_weights(model: nn.Module, path: Path, dtype: torch.dtype = torch.bfloat16) -> None:
@@ -20,6 +21,7 @@ def save_weights(model: nn.Module, path: Path, dtype: torch.dtype = torch.bfloat
         exact = not value.is_floating_point() or value.ndim < 2
         state[name] = value.detach().cpu().to(value.dtype if exact else dtype).clone().contiguous()
     save_file(state, path.with_suffix(".safetensors"), metadata={"made_by": "echopulse"})
+    open_to_others(path.with_suffix(".safetensors"))
 
 
 def load_weights(model: nn.Module, path: Path) -> nn.Module:

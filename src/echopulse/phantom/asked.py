@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from operator import index
 from typing import Any
 
+import torch
+
 from echopulse.errors import InputError
 from echopulse.phantom.priors import index_of
 from echopulse.phantom.types import VIEWS
@@ -29,6 +31,17 @@ def number(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{name}={value!r}: a number is expected.") from error
+
+
+def usable_device(device: torch.device | str) -> torch.device:
+    """The device that a word names; InputError where this machine or this build of PyTorch has none such."""
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        have = "cpu and cuda" if torch.cuda.is_available() else "cpu"
+        raise InputError(f"device {device}: not usable here; this machine and PyTorch offer {have}.") from error
+    return found
 
 
 def frame_count(n: int, frames: int, seconds: float | None, fps: float, size: int) -> int:

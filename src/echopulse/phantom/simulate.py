@@ -12,7 +12,14 @@ from torch import Generator, Tensor
 from echopulse.errors import InputError
 from echopulse.phantom.anatomy.heart import draw_anatomy
 from echopulse.phantom.anatomy.planes import draw_probe
-from echopulse.phantom.asked import frame_count, recorded_span, study_views, wanted_leads, whole_number
+from echopulse.phantom.asked import (
+    frame_count,
+    recorded_span,
+    study_views,
+    usable_device,
+    wanted_leads,
+    whole_number,
+)
 from echopulse.phantom.given import following, given_beats
 from echopulse.phantom.mechanics import contract, draw_mechanics
 from echopulse.phantom.parameters import PhantomParameters, sort_pins
@@ -182,6 +189,7 @@ def simulate(
     parameters = draw_phantom(n, seed, prior, view=view, leads=leads, **pinned)
     times_s = torch.arange(frames) / fps
     span = recorded_span(frames / fps, ecg_before_s, ecg_after_s, ecg_rate_hz)
+    device = usable_device(device)
     recording = _record(parameters, times_s, span, ecg_rate_hz, seed, given, device)
     return _examine(parameters, recording, size, displacement, seed, fps, ecg_rate_hz, device)
 
@@ -217,6 +225,7 @@ def simulate_study(
     parameters = draw_phantom(n, seed, prior, view=views[0], leads=leads, **pinned)
     times_s = torch.arange(frames) / fps
     span = recorded_span(frames / fps, ecg_before_s, ecg_after_s, ecg_rate_hz)
+    device = usable_device(device)
     recording = _record(parameters, times_s, span, ecg_rate_hz, seed, given, device)
     pins = sort_pins(pinned)["probe"]
     study = {}
