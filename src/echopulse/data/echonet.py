@@ -1,7 +1,7 @@
 """The shape of EchoNet-Dynamic (Ouyang et al. 2020, "Video-based AI for beat-to-beat assessment of cardiac function").
 
 FileList.csv, VolumeTracings.csv and Videos/*.avi as programs for that data set read them, with the ECG as a WFDB
-record in ECGs/ and every parameter of the simulation in Truth/.
+record in ECGs/ and every parameter of the simulation in Truth/. Generated clips: see `echonet_generated`.
 """
 
 from __future__ import annotations
@@ -50,16 +50,28 @@ def tracing_rows(truth: Truth, i: int, number: int) -> list[dict[str, Any]]:
     Of each frame the long axis from apex to base, then 20 chords from apex to base, each from left to right.
     """
     ed, es = traced_frames(truth, i)
-    rows = []
-    for frame in (es, ed):
-        discs = simpson_discs(truth.lv_mask[i, frame].cpu().numpy())
-        if discs is None:
-            continue
-        starts, ends = np.stack([discs.apex, *discs.left]), np.stack([discs.base, *discs.right])
-        for start, end in zip(starts, ends, strict=True):
-            places = (round(float(place), 3) for place in (*start, *end))
-            rows.append(dict(zip(TRACINGS, (f"{name_of(number)}.avi", *places, frame), strict=True)))
-    return rows
+    return [
+        row for frame in (es, ed) for row in chord_rows(truth.lv_mask[i, frame].cpu().numpy(), name_of(number), frame)
+    ]
+
+
+def chord_rows(
+    mask: np.ndarray, name: str, frame: int, *, scale: float = 1.0, shift: tuple[float, float] = (0.0, 0.0)
+) -> list[dict[str, Any]]:
+    """The rows of one traced frame, from its cavity, bool [h, w]; none where there is no cavity.
+
+    In a picture resized by `scale` after its pixels were moved by `shift`, (x, y): a pixel's centre has whole
+    coordinates, so that x becomes (x + shift + 1/2) scale - 1/2.
+    """
+    discs = simpson_discs(mask)
+    if discs is None:
+        return []
+    starts, ends = np.stack([discs.apex, *discs.left]), np.stack([discs.base, *discs.right])
+    starts, ends = ((places + np.array(shift) + 0.5) * scale - 0.5 for places in (starts, ends))
+    return [
+        dict(zip(TRACINGS, (f"{name}.avi", *(round(float(x), 3) for x in (*start, *end)), frame), strict=True))
+        for start, end in zip(starts, ends, strict=True)
+    ]
 
 
 def write_avi(frames: np.ndarray, fps: float, path: Path) -> None:
@@ -98,11 +110,12 @@ def _write(clips: Sequence[PhantomClips], folder: Path, number: int) -> None:
 def _finish(folder: Path, numbers: Sequence[int]) -> None:
     """Both tables, from what is noted beside every video."""
     known = [json.loads((folder / "Truth" / f"{name_of(k)}.json").read_text("utf-8")) for k in numbers]
-    write_text(_table(LIST, [heart["list"] for heart in known]), folder / "FileList.csv")
-    write_text(_table(TRACINGS, [row for heart in known for row in heart["tracings"]]), folder / "VolumeTracings.csv")
+    write_text(table(LIST, [heart["list"] for heart in known]), folder / "FileList.csv")
+    write_text(table(TRACINGS, [row for heart in known for row in heart["tracings"]]), folder / "VolumeTracings.csv")
 
 
-def _table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
+def table(columns: tuple[str, ...], rows: list[dict[str, Any]]) -> str:
+    """The rows as CSV under a header of the columns."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
