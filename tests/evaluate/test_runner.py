@@ -42,7 +42,7 @@ def still(ecg, *, seconds, fps, image, view, ef, seed, at_s):
 
 def test_timing_and_controls_of_an_untrained_model(tiny, tmp_path):
     steps = []
-    options = {"parts": ("tokenizer", "timing", "controls"), "clips": 4, "control_hearts": 2, "workers": 2}
+    options = {"parts": ("tokenizer", "timing", "controls"), "clips": 4, "control_hearts": 4, "workers": 2}
     found = evaluate(tiny, **options, work=tmp_path, on_step=steps.append)
     assert not [
         key for key in found.scores

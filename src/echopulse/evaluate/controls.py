@@ -3,8 +3,8 @@
 Every clip is held against what the ECG that was *given* asks for, never against the unchanged one (see `obedience`).
 All controls but the moved ECGs keep the heart's own first picture, so that only the ECG differs; a picture of another
 phase would contradict an ECG that was moved. Hearts are those that beat with a whole cycle in the clip, the first 16.
-To spare time each moved ECG, each level of noise and each of flipped, other lead, flat and zero goes to every second
-heart only; see `plan`.
+To spare time every heart goes through five changes of its ECG and each change through a quarter of the hearts, other
+rates and another's ECG through half of them; see `plan`.
 """
 
 from __future__ import annotations
@@ -47,8 +47,12 @@ RATES = {"slower": 0.7, "faster": 1.4}
 NOISE_DB = {"noise_24": 24.0, "noise_12": 12.0, "noise_6": 6.0, "noise_0": 0.0}
 STILL = ("flat", "zero")
 SAME_BEAT_S = 0.2
-_EVEN = ("earlier_400", "later_100", "later_200", "noise_24", "noise_6", "flipped", "flat")
-_ODD = ("earlier_200", "earlier_100", "later_400", "noise_12", "noise_0", "other_lead", "zero")
+_TURNS = (
+    ("slower", "earlier_400", "later_200", "noise_24", "flat"),
+    ("faster", "donor", "earlier_200", "noise_12", "flipped"),
+    ("slower", "earlier_100", "later_400", "noise_6", "zero"),
+    ("faster", "donor", "later_100", "noise_0", "other_lead"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +74,7 @@ class Answer:
 
 def plan(number: int) -> tuple[str, ...]:
     """The controls that heart `number` goes through, besides its own ECG and none."""
-    return (*RATES, "donor", *(_EVEN if number % 2 == 0 else _ODD))
+    return _TURNS[number % len(_TURNS)]
 
 
 def given_to(heart: Heart, other: Heart, control: str, rate_hz: float = ECG_RATE_HZ) -> Given:
@@ -117,16 +121,16 @@ def control_scores(
     same: Mapping[int, np.ndarray] | None = None,
     unmoved: Mapping[int, np.ndarray] | None = None,
 ) -> Results:
-    """All controls; `FIGURES` says what each figure means. At least two hearts with a whole cycle are needed.
+    """All controls; `FIGURES` says what each figure means. At least four hearts with a whole cycle are needed.
 
     `same` and `unmoved` are clips uint8 [t, h, w] by the heart's seed that there are already: from first picture and
     own ECG, and from the own ECG alone.
     """
     chosen = chosen_hearts(hearts, most)
-    if len(chosen) < 2:
+    if len(chosen) < len(_TURNS):
         raise InputError(
-            f"{len(chosen)} of {len(hearts)} hearts beat with a whole cycle in the clip; the controls need two or "
-            "more, so ask for more clips or longer ones."
+            f"{len(chosen)} of {len(hearts)} hearts beat with a whole cycle in the clip; the controls need four "
+            "or more, so ask for more clips or longer ones."
         )
     ready = {"same": same or {}, "unmoved": unmoved or {}}
     pieces = [
@@ -242,7 +246,7 @@ def _still(control: str, found: Sequence[Answer | None]) -> Results:
 
 def _donor(hearts: Sequence[Heart], found: Mapping[int, Answer]) -> Results:
     """Another's ECG: the correlation with its owner's truth, with the own, and of the two."""
-    owners = [(heart, found[heart.seed]) for heart in hearts]
+    owners = [(heart, found[heart.seed]) for heart in hearts if heart.seed in found]
     r_donor = [curve_correlation(a.area, a.given.volume(h.times_s)) for h, a in owners]
     between = [curve_correlation(h.volume_ml, a.given.volume(h.times_s)) for h, a in owners]
     results = median_of("r_donor", r_donor)

@@ -51,11 +51,11 @@ INCLUDES = {
     "timing": "measuring shared clips, simulated frames and those after the tokenizer; generating with an EF",
     "controls": "generating the clips of every control and measuring them",
     "quality": "features and pixel measures of real and generated clips",
-    "privacy": "training clips (simulated where none are given), features, distances and the re-identifying network",
+    "privacy": "training clips (simulated where none are given), features, distances, the re-identifying network",
     "usefulness": "simulating and generating what teaches, and every training of the regressor",
     "files": "generating from every file and measuring",
 }
-MEASURER_CLIPS = 64
+MEASURER_CLIPS = 48
 LEAST = {"quality": 8, "privacy": 40, "usefulness": 32}  # held-out clips; looked at before anything is made
 SAMPLES = 3  # hearts whose loops stand on the page
 
