@@ -18,7 +18,7 @@ WELL_FILLED = 0.6  # of the full volume: above this a beat ejects its full fract
 LATER_KICKS = 0.6  # of the blood that the kick before it moved in the same diastole
 PASSIVE_MAKEUP = 0.5  # of a missing kick's share flows in by itself in a long diastole
 FASTEST_FILLING = 2.55  # full volumes per second, averaged over the filling time; its peak is 2.5 to 4 (textbook)
-QUICKER = 0.2  # faster by this share for every 10/min above 110/min: what drives the heart relaxes it too
+QUICKER = 0.19  # faster by this share for every 10/min above 110/min: what drives the heart relaxes it too
 CARRIED = 0.3  # of a beat's potentiation is left in the next (fading of potentiation, textbook)
 PAUSE = 1.25  # an interval so much longer than the one before potentiates
 
