@@ -9,7 +9,7 @@ from echopulse.evaluate.privacy import FIGURES, CopyFilter, privacy_scores, reje
 from echopulse.evaluate.privacy.calibration import auc, auc_interval, threshold
 from echopulse.evaluate.privacy.pixels import PixelSpace, Small, likeness
 from echopulse.evaluate.privacy.plants import PLANTS
-from echopulse.evaluate.privacy.vectors import VectorSpace, contrast
+from echopulse.evaluate.privacy.vectors import Remembered, VectorSpace, contrast
 
 FPS, FRAMES, SIDE = 25.0, 18, 32
 TRAINING, CALIBRATION, STRANGERS = 24, 40, 300
@@ -149,6 +149,23 @@ def test_vector_distances_are_euclidean_over_standardised_features():
     space = VectorSpace.fit(np.array([[0.0, 10.0], [2.0, 30.0]]))  # means 1, 20; spreads 1, 10
     found = space.nearest(np.array([[[0.0, 20.0]], [[2.0, 20.0]]]))
     assert found.distance[0] == pytest.approx(np.sqrt(0.5)) and found.which[0] in (0, 1)
+
+
+def test_features_of_a_clip_are_worked_out_once():
+    class Counting(ToyFeatures):
+        seen = 0
+
+        def clips(self, clips, fps):
+            self.seen += len(clips)
+            return super().clips(clips, fps)
+
+    made, counting = toy_hearts(3, 8), Counting()
+    remembered = Remembered(counting)
+    first = remembered.clips([made[0], made[1], made[0]], FPS)
+    again = remembered.clips([made[1], made[2], made[0]], FPS)
+    assert counting.seen == 3 and remembered.hash == "toy"
+    assert np.array_equal(again, ToyFeatures().clips([made[1], made[2], made[0]], FPS))
+    assert np.array_equal(first[0], again[2])
 
 
 def test_contrast_is_the_cross_entropy_of_finding_the_partner():

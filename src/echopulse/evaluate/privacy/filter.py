@@ -13,7 +13,7 @@ import torch
 from echopulse.errors import InputError
 from echopulse.evaluate.privacy.calibration import LEAST, LEVEL, threshold
 from echopulse.evaluate.privacy.pixels import Nearest, PixelSpace, Small, check_clips
-from echopulse.evaluate.privacy.vectors import Features, Siamese, VectorSpace, feature_variants, learn_siamese
+from echopulse.evaluate.privacy.vectors import Features, Siamese, VectorSpace, learn_siamese
 from echopulse.files import write_json
 
 TENSORS, ABOUT = "copies.safetensors", "copies.json"
@@ -108,8 +108,8 @@ class CopyFilter:
         if self.siamese is not None:
             found["siamese"] = self.siamese_space.nearest(self.siamese.variants(small))
         if self.feature_space is not None:
-            seen = feature_variants(self.features, clips, fps)
-            found["feature"] = self.feature_space.nearest(seen, others=others)
+            seen = self.features.clips(clips, fps)
+            found["feature"] = self.feature_space.nearest(seen[None], others=others)
         return found
 
     def judge(self, clips: Sequence[np.ndarray], fps: float, *, on_step: OnStep = lambda _: None) -> Judgement:

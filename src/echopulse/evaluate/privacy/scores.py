@@ -11,7 +11,7 @@ from echopulse.evaluate.privacy.calibration import LEAST, LEVEL, auc, auc_interv
 from echopulse.evaluate.privacy.filter import CopyFilter, Judgement
 from echopulse.evaluate.privacy.pixels import PixelSpace, Small, check_clips
 from echopulse.evaluate.privacy.plants import PLANTS
-from echopulse.evaluate.privacy.vectors import Features, VectorSpace, feature_variants
+from echopulse.evaluate.privacy.vectors import Features, Remembered, VectorSpace
 from echopulse.evaluate.results import Results
 
 PLANTED = 12  # training clips that are planted, once of each kind
@@ -43,6 +43,7 @@ def privacy_scores(
                                (held_out, "held-out clips", 2 * LEAST)):  # fmt: skip
         check_clips(clips, what, least)
     steps = _Steps(on_step or (lambda _: None))
+    features = None if features is None else Remembered(features)
     calibration, unrelated = held_out[::2], held_out[1::2]
     copies = CopyFilter.fit(
         training, fps, held_out=calibration, features=features, level=level, seed=seed, on_step=steps.of("fit")
@@ -110,7 +111,7 @@ def _membership(
                       for who, pool in pools.items()]}  # fmt: skip
     if features is not None:
         vectors = VectorSpace.fit(features.clips(generated, fps))
-        near["feature"] = [vectors.nearest(feature_variants(features, pool, fps)).distance for pool in pools.values()]
+        near["feature"] = [vectors.nearest(features.clips(pool, fps)[None]).distance for pool in pools.values()]
     scores = {}
     for name, (members, others) in near.items():
         low, high = auc_interval(members, others, seed)

@@ -64,10 +64,20 @@ class VectorSpace:
         return Nearest(found.min(1), found.argmin(1))
 
 
-def feature_variants(features: Features, clips: Sequence[np.ndarray], fps: float) -> np.ndarray:
-    """Raw features of clips as they are and mirrored, [2, n, d]."""
-    mirrored = [np.ascontiguousarray(frames[:, :, ::-1]) for frames in clips]
-    return np.stack([features.clips(clips, fps), features.clips(mirrored, fps)])
+class Remembered:
+    """Features of each clip worked out once, for as long as this lives: arrays are known by identity."""
+
+    def __init__(self, features: Features):
+        self.features, self.hash = features, features.hash
+        self.known: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # the clip too, so that its identity stays taken
+
+    def clips(self, clips: Sequence[np.ndarray], fps: float) -> np.ndarray:
+        """As `Features.clips`, all at one frame rate."""
+        new = [frames for frames in {id(frames): frames for frames in clips}.values() if id(frames) not in self.known]
+        if new:
+            made = self.features.clips(new, fps)
+            self.known |= {id(frames): (frames, vector) for frames, vector in zip(new, made, strict=True)}
+        return np.stack([self.known[id(frames)][1] for frames in clips])
 
 
 class Siamese(nn.Module):
