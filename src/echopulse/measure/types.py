@@ -98,7 +98,7 @@ class Measurement:
 
     @property
     def heart_rate_bpm(self) -> float:
-        """60 over the median interval from ED to ED and from ES to ES; with fewer than two beats `recurrence_bpm`."""
+        """60 over the usual interval from ED to ED and from ES to ES; with fewer than two beats `recurrence_bpm`."""
         rate = heart_rate_from_phases(self.times_s[self.ed_frames], self.times_s[self.es_frames])
         return rate if np.isfinite(rate) else self.recurrence_bpm
 
