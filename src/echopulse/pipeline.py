@@ -39,12 +39,16 @@ STARTS = ("phantom", "generated")
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn: passes per window, strength of the ECG's and EF's guidance, temperature, rarest choice."""
+    """How tokens are drawn: passes per window, strength of the ECG's and EF's guidance, temperature, rarest choice.
+
+    `grain`: whether the speckle that tokens cannot hold is drawn over the picture, where the tokenizer knows how.
+    """
 
     steps: int = 8
     guidance: float = 3.0
     temperature: float = 1.0
     min_p: float = 0.1
+    grain: bool = True
 
 
 class EchoPulse:
@@ -131,7 +135,7 @@ class EchoPulse:
                 first=first, view=view, ef=aimed, seed=seed, sampling=sampling, on_step=on_step,
             )  # fmt: skip
         with clock("decode"):
-            pictures = self.decode(ids)[:model_frames]
+            pictures = self.decode(ids, grain_seed=seed if sampling.grain else None)[:model_frames]
             pictures = resample_frames(pictures, self.fps, fps, frames)
         clip = Clip(
             frames=pictures,
@@ -219,10 +223,10 @@ class EchoPulse:
         return ids[0]
 
     @torch.inference_mode()
-    def decode(self, ids: Tensor) -> np.ndarray:
-        """Tokens int64 [t', h', w'] → frames uint8 [1 + 4(t' - 1), h, w]."""
+    def decode(self, ids: Tensor, grain_seed: int | None = None) -> np.ndarray:
+        """Tokens int64 [t', h', w'] → frames uint8 [1 + 4(t' - 1), h, w]; with grain if there is a seed for it."""
         with mixed_precision(self.device):
-            pictures = self.tokenizer.decode(ids[None])[0]
+            pictures = self.tokenizer.decode(ids[None], grain_seed)[0]
         return (pictures.float() * 255).round().to(torch.uint8).cpu().numpy()
 
     def _conditions(self, ecg: Tensor | None, at_s: float, view: str, ef: float | None) -> Conditions:

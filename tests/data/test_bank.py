@@ -14,6 +14,7 @@ from echopulse.data.bank import (
     Bank,
     bank_from_clips,
     fill_bank,
+    frame_motion,
     pack_bits,
     pack_pairs,
     unpack_bits,
@@ -64,6 +65,27 @@ def test_labels_are_packed_two_to_a_byte_and_kept_where_asked_for(tmp_path, clip
     assert torch.equal(Bank.load(tmp_path).labels(rows, frames), again.truth.labels[rows, frames])
     with pytest.raises(InputError, match="hold the ventricle alone"):
         bank_from_clips(clips).labels(rows, frames)
+
+
+def test_motion_is_what_tissue_moved_since_the_frame_before_also_where_it_stretches():
+    side, pixel_cm = 64, 0.1
+    y, x = torch.meshgrid(*(torch.arange(side) + 0.5,) * 2, indexing="ij")
+    stretch = 1 + 0.04 * torch.arange(4.0)[:, None, None]  # of where tissue began, to the right
+    right = x * (1 - 1 / stretch) * pixel_cm
+    down = 0.2 * torch.arange(4.0)[:, None, None].expand(-1, side, side)
+    found = frame_motion(torch.stack([right, down], -1)[None], torch.tensor([pixel_cm]))[0]
+    centres = torch.arange(2, 64, 4.0)
+    expected = centres * (1 - stretch[2, 0] / stretch[3, 0])
+    assert found.shape == (4, 16, 16, 2) and not found[0].any()
+    assert torch.allclose(found[3, 8, :-1, 0] * side, expected[:-1], atol=0.05)
+    assert torch.allclose(found[1:, ..., 1] * side, torch.tensor(2.0), atol=1e-3)
+
+
+def test_a_bank_with_motion_has_it_for_every_frame(tmp_path):
+    fill_bank(tmp_path, 2, seed=0, motion=True, **SMALL)
+    bank = Bank.load(tmp_path)
+    assert bank.motion.shape == (2, 3, 8, 8, 2) and bank.motion.dtype == torch.float16
+    assert not bank.motion[:, 0].any() and bank.motion[:, 1:].any()
 
 
 def test_a_name_that_is_no_column_is_an_attribute_error(clips):

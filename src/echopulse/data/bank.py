@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import torch
+import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -21,6 +22,7 @@ from echopulse.phantom import simulate
 from echopulse.phantom.types import RHYTHMS, VIEWS
 
 OF_ONE_KIND = ("frames", "fps", "size", "leads", "ecg_rate_hz", "ecg_before_s", "ecg_after_s")  # throughout a folder
+KEPT_ON_DEMAND = ("labels", "motion")
 GIVEN_UP = "events"  # older shards hold it: event times whose columns were not always one beat's
 WRITING_S = 3600.0  # nobody writes a shard for so long: what is older was left by a run that was killed
 
@@ -32,7 +34,8 @@ class Bank:
     frames uint8 [n, t, h, w]; lv_mask and sector bit-packed along the last axis; ecg float32 [n, leads, m] in mV at
     `ecg_rate_hz`, from `ecg_start_s` on; volume_ml and mitral_opening float32 [n, t]; ef (of the beats seen, else
     nominal), edv_ml, spacing_cm float32 [n]; view and rhythm int64 [n], indices into VIEWS and RHYTHMS. A bank made
-    with `labels` also holds what every pixel shows, two pixels to a byte.
+    with `labels` also holds what every pixel shows, two pixels to a byte; one made with `motion`, how far tissue has
+    moved since the frame before, float16 [n, t, h/4, w/4, 2], to the right and downwards in picture heights.
     """
 
     tensors: dict[str, Tensor]
@@ -129,8 +132,8 @@ def unpack_pairs(packed: Tensor) -> Tensor:
     return torch.stack((packed & 15, packed >> 4), -1).flatten(-2)
 
 
-def clips_to_tensors(clips, *, labels: bool = False) -> dict[str, Tensor]:
-    """A simulated batch as the bank keeps it, with `labels` also what every pixel shows."""
+def clips_to_tensors(clips, *, labels: bool = False, motion: bool = False) -> dict[str, Tensor]:
+    """A simulated batch as the bank keeps it; `labels` and `motion` as `Bank` says (`simulate(displacement=True)`)."""
     truth = clips.truth
     seen = (truth.es_times_s > 0) & (truth.ed_times_s < truth.times_s[-1]) & truth.ef_per_beat.isfinite()
     beats_ef = torch.where(seen, truth.ef_per_beat.nan_to_num(), torch.zeros_like(truth.ef_per_beat)).sum(1)
@@ -150,7 +153,29 @@ def clips_to_tensors(clips, *, labels: bool = False) -> dict[str, Tensor]:
     }
     if labels:
         tensors["label_pairs"] = pack_pairs(truth.labels)
+    if motion:
+        tensors["motion"] = frame_motion(truth.displacement_cm, truth.pixel_spacing_cm).to(torch.float16)
     return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def frame_motion(displacement_cm: Tensor, spacing_cm: Tensor) -> Tensor:
+    """How far tissue has moved since the frame before, float32 [b, t, h/4, w/4, 2], picture heights; 0 in frame 0.
+
+    Of how far it lies from where it was in the first frame, cm [b, t, h, w, 2]: what now lies at a place lay at that
+    place less the motion, and had by then come as far as that earlier place says. One refinement settles it.
+    """
+    b, t, height, width = displacement_cm.shape[:4]
+    lies = displacement_cm / (spacing_cm[:, None, None, None, None] * height)
+    lies = F.avg_pool2d(lies.flatten(0, 1).permute(0, 3, 1, 2), 4).unflatten(0, (b, t))
+    now, before = lies[:, 1:].flatten(0, 1), lies[:, :-1].flatten(0, 1)
+    row, column = ((torch.arange(n, device=lies.device) + 0.5) / n * 2 - 1 for n in lies.shape[-2:])
+    own = torch.stack(torch.meshgrid(column, row, indexing="xy"), -1)
+    scale = torch.tensor([2 * height / width, 2.0], device=lies.device)  # picture heights to -1..1
+    guess = (now - before).permute(0, 2, 3, 1)
+    come = F.grid_sample(before, own - scale * guess, align_corners=False, padding_mode="border")
+    motion = torch.zeros(b, t, *lies.shape[-2:], 2, device=lies.device)
+    motion[:, 1:] = (now - come).permute(0, 2, 3, 1).unflatten(0, (b, t - 1))
+    return motion
 
 
 def bank_from_clips(clips) -> Bank:
@@ -175,9 +200,9 @@ def fill_bank(
 
     Shards that are there already are kept. Shard k of seed s is the same whoever makes it and in whatever order, and
     appears whole or not at all, so several machines can share the work by taking different seeds (with the same one
-    they do it twice); `on_shard` is told the k of each. `labels=True` keeps what every pixel shows; all other options
-    are the simulator's. InputError: pictures whose sides are no multiple of 8, or a shard that is there and was made
-    otherwise, unless `force` deletes it.
+    they do it twice); `on_shard` is told the k of each. `labels=True` and `motion=True` keep what `Bank` says of them;
+    all other options are the simulator's. InputError: pictures whose sides are no multiple of 8, or a shard that is
+    there and was made otherwise, unless `force` deletes it.
     """
     check_size(options.get("size", 128))
     settings = {"prior": prior, "device": device, **options}
@@ -226,14 +251,15 @@ def _difference(path: Path, asked: dict[str, Any], same_seed: bool) -> str:
 
 
 def _make_shard(folder: Path, seed: int, shard: int, settings: dict[str, Any], index: int) -> None:
-    options = {name: value for name, value in settings.items() if name != "labels"}
-    made = simulate(shard, seed=seed * 100_003 + index, **options)
+    options = {name: value for name, value in settings.items() if name not in KEPT_ON_DEMAND}
+    demanded = {name: settings.get(name, False) for name in KEPT_ON_DEMAND}
+    made = simulate(shard, seed=seed * 100_003 + index, displacement=demanded["motion"], **options)
     about = {"fps": made.fps, "ecg_rate_hz": made.ecg_rate_hz, "ecg_start_s": float(made.ecg_times_s[0])}
     about["settings"] = _as_json(settings | {"n": shard})
     path = _shard_path(folder, seed, index)
     unfinished = path.with_suffix(f".{uuid4().hex}.partial")  # another run may be making the same shard
     # one entry, since the order of several differs from process to process
-    kept = clips_to_tensors(made, labels=settings.get("labels", False))
+    kept = clips_to_tensors(made, **demanded)
     save_file(kept, unfinished, metadata={"about": _as_json(about)})
     open_to_others(unfinished)
     unfinished.replace(path)

@@ -12,7 +12,8 @@ VIEWS = ("a4c", "a2c")
 class TokenizerConfig:
     """A causal video tokenizer: 1 + 4k frames of `size`² pixels become k + 1 latent frames of `grid`² tokens.
 
-    `widths` are the channels at 1/4, 1/8 and 1/16 of the picture's size; `depths` the residual blocks there.
+    `widths` are the channels at 1/4, 1/8 and 1/16 of the picture's size; `depths` the residual blocks there. With
+    `grain` the decoder also says how to draw the speckle that the tokens cannot hold (see `grain`).
     """
 
     size: int = 128
@@ -21,6 +22,7 @@ class TokenizerConfig:
     widths: tuple[int, ...] = (96, 160, 288)
     depths: tuple[int, ...] = (2, 2, 3)
     fps: float = 25.0
+    grain: bool = False
 
     @property
     def grid(self) -> int:

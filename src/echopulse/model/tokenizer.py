@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from echopulse.errors import InputError
 from echopulse.model.config import TokenizerConfig
+from echopulse.model.grain import Grain, GrainHead, GrainPainter, add_grain
 from echopulse.model.quantizer import LookupFreeQuantizer, Quantized
 from echopulse.model.types import bits_to_ids, ids_to_bits
 
@@ -86,6 +87,7 @@ class Tokenizer(nn.Module):
             + [CausalBlock(w1, False) for _ in range(d1)]
         )
         self.decoder_out = nn.Conv2d(w1, folded, 3, padding=1)
+        self.grain_head = GrainHead(w1, config.frames_per_latent) if config.grain else None
         self.to(memory_format=torch.channels_last)
 
     def features(self, pictures: Tensor) -> Tensor:
@@ -111,17 +113,39 @@ class Tokenizer(nn.Module):
         """float [b, 1 + 4k, h, w] in 0..1 → ids int64 [b, k + 1, h/16, w/16]."""
         return bits_to_ids(self.quantizer.normalise(self.features(pictures)))
 
-    def decode_bits(self, bits: Tensor) -> Tensor:
-        """Bits [b, t', h', w', bits] → pictures float [b, 1 + 4(t' - 1), h, w], not clamped."""
-        b, latent_frames = bits.shape[:2]
+    def ascend(self, bits: Tensor) -> Tensor:
+        """Bits [b, t', h', w', bits] → the decoder's finest features [b · t', c, h / 4, w / 4]."""
         x = bits.flatten(0, 1).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-        x = _run(self.decoder, self.decoder_in(x), latent_frames)
-        x = F.pixel_shuffle(self.decoder_out(F.silu(x)), PATCH).float() * 0.5 + 0.5
-        return x.reshape(b, -1, x.shape[-2], x.shape[-1])[:, self.config.frames_per_latent - 1 :]
+        return _run(self.decoder, self.decoder_in(x), bits.shape[1])
 
-    def decode(self, ids: Tensor) -> Tensor:
-        """ids int64 [b, t', h', w'] → pictures float [b, 1 + 4(t' - 1), h, w] in 0..1."""
-        return self.decode_bits(ids_to_bits(ids, self.config.bits)).clamp(0, 1)
+    def picture(self, features: Tensor, latent_frames: int) -> Tensor:
+        """What `ascend` gives → pictures float [b, 1 + 4(t' - 1), h, w], not clamped, without grain."""
+        x = F.pixel_shuffle(self.decoder_out(F.silu(features)), PATCH).float() * 0.5 + 0.5
+        x = x.unflatten(0, (-1, latent_frames)).flatten(1, 2)
+        return x[:, self.config.frames_per_latent - 1 :]
+
+    def decode_bits(self, bits: Tensor) -> Tensor:
+        """Bits [b, t', h', w', bits] → pictures float [b, 1 + 4(t' - 1), h, w], not clamped, without grain."""
+        return self.picture(self.ascend(bits), bits.shape[1])
+
+    def decode(self, ids: Tensor, grain_seed: int | None = None) -> Tensor:
+        """ids int64 [b, t', h', w'] → pictures float [b, 1 + 4(t' - 1), h, w] in 0..1.
+
+        Without a seed, or if the weights know no grain, the picture in the mean: nearest to what was encoded.
+        """
+        bits = ids_to_bits(ids, self.config.bits)
+        features = self.ascend(bits)
+        pictures = self.picture(features, bits.shape[1]).clamp(0, 1)
+        if grain_seed is None or self.grain_head is None:
+            return pictures
+        painter = GrainPainter(len(ids), self.config.size, seed=grain_seed, device=pictures.device)
+        return add_grain(pictures, painter(self.grain(features, bits.shape[1])))
+
+    def grain(self, features: Tensor, latent_frames: int) -> Grain:
+        """What `ascend` gives → the grain to be drawn. ValueError where the weights know none."""
+        if self.grain_head is None:
+            raise ValueError("these weights know no grain")
+        return self.grain_head(features, latent_frames)
 
 
 def _run(layers: nn.ModuleList, x: Tensor, latent_frames: int) -> Tensor:

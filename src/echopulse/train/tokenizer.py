@@ -6,8 +6,11 @@ from torch import Tensor
 from echopulse.data import Bank
 from echopulse.evaluate.reconstruction import tokenizer_scores
 from echopulse.model.config import TokenizerConfig
+from echopulse.model.grain import measure_beams
 from echopulse.model.quantizer import live_bits
 from echopulse.model.tokenizer import Tokenizer
+from echopulse.train.grain import WEIGHTS as GRAIN_WEIGHTS
+from echopulse.train.grain import grain_losses
 
 WEIGHTS = {"l1": 1.0, "mse": 2.0, "commitment": 0.01, "entropy": 0.01}
 
@@ -33,6 +36,10 @@ class TokenizerTask:
         self.model = Tokenizer(config).to(device)
         self.bank, self.held_out = bank, held_out
         self.batch, self.frames, self.device = batch, frames, device
+        if config.grain:
+            beams = measure_beams(config.size)
+            self.beams = beams
+            self.model.grain_head.spreads.copy_(beams.spreads)
 
     def on_progress(self, progress: float, step: int) -> None:
         """Takes in new shards now and then; holds the quantizer's statistics still for the last tenth."""
@@ -41,20 +48,25 @@ class TokenizerTask:
         if progress > 0.9:
             self.model.quantizer.norm.eval()
 
-    def pictures_of(self, seed: int) -> Tensor:
-        """float [batch, frames, h, w] in 0..1: the batch that `seed` names, each clip with a gain of its own."""
+    def pictures_of(self, seed: int) -> tuple[Tensor, Tensor | None]:
+        """float [batch, frames, h, w] in 0..1: the batch that `seed` names, each clip with a gain of its own.
+
+        And the motion of the tissue in it, float [batch, frames, g, g, 2], where the tokenizer is to know grain.
+        """
         draw = torch.Generator().manual_seed(seed)
         rows = torch.randint(len(self.bank), (self.batch,), generator=draw)
         starts = torch.randint(self.bank.frames.shape[1] - self.frames + 1, (self.batch,), generator=draw)
         index = starts[:, None] + torch.arange(self.frames)
         gain = 0.85 + 0.3 * torch.rand(self.batch, 1, 1, 1, generator=draw)
         frames = self.bank.frames[rows[:, None], index].to(self.device).float() / 255
-        return (frames * gain.to(self.device)).clamp(0, 1)
+        motion = self.bank.motion[rows[:, None], index].to(self.device).float() if self.config.grain else None
+        return (frames * gain.to(self.device)).clamp(0, 1), motion
 
     def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
-        pictures = self.pictures_of(seed)
+        pictures, motion = self.pictures_of(seed)
         quantized = self.model.quantize(pictures)
-        again = self.model.decode_bits(quantized.bits)
+        features = self.model.ascend(quantized.bits)
+        again = self.model.picture(features, quantized.bits.shape[1])
         error = again - pictures
         moving = (pictures - pictures.mean(1, keepdim=True)).abs()
         weight = 1 + 2 * (moving / 0.15).clamp(max=1)
@@ -64,19 +76,23 @@ class TokenizerTask:
             "commitment": quantized.commitment,
             "entropy": quantized.entropy,
         }
+        if motion is not None:
+            grain = self.model.grain(features, quantized.bits.shape[1])
+            terms |= grain_losses(grain, pictures, again, motion, self.beams)
         scalars = {name: float(value.detach()) for name, value in terms.items()}
         scalars["live_bits"] = float(live_bits(quantized.bits.detach()))
-        return sum(WEIGHTS[name] * value for name, value in terms.items()), scalars
+        return sum((WEIGHTS | GRAIN_WEIGHTS)[name] * value for name, value in terms.items()), scalars
 
     def evaluate(self, model: Tokenizer, clips: int = 16) -> dict[str, float]:
         return tokenizer_scores(model, self.held_out, clips, self.device)
 
     def pictures(self, model: Tokenizer) -> Tensor:
-        """Three held-out clips, each above what became of it, every fourth frame."""
+        """Three held-out clips, each above what became of it, every fourth frame; below that, if known, with grain."""
         rows = min(3, len(self.held_out))
         frames = self.held_out.frames[:rows, : self._span()].to(self.device).float() / 255
-        again = model.decode(model.encode(frames))
-        return strips([x for pair in zip(frames, again, strict=True) for x in pair])
+        ids = model.encode(frames)
+        shown = [frames, model.decode(ids)] + ([model.decode(ids, grain_seed=0)] if self.config.grain else [])
+        return strips([x for same in zip(*shown, strict=True) for x in same])
 
     def _span(self) -> int:
         return 1 + (self.held_out.frames.shape[1] - 1) // 4 * 4
