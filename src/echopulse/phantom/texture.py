@@ -48,9 +48,3 @@ def blur_matrix(sigma: Tensor, n: int, spread: Tensor | None = None) -> Tensor:
     lag = (place[None, :] - place[:, None])[None] / width[:, :, None]
     kernel = (torch.exp(-0.5 * lag * lag) - 1e-5).clamp_min(0)  # no tail of denormal numbers, which are slow
     return kernel / (kernel * kernel).sum(-1, keepdim=True).sqrt()
-
-
-def soft_step(distance: Tensor, width: float | Tensor) -> Tensor:
-    """0 below -width/2, 1 above width/2, a cubic between."""
-    u = (distance / width + 0.5).clamp(0, 1)
-    return u * u * (3 - 2 * u)

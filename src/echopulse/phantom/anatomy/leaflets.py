@@ -17,7 +17,7 @@ from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.paint_heart import ANTEROLATERAL, POSTEROMEDIAL, papillary_tip
 from echopulse.phantom.anatomy.shapes import Annulus, aortic_annulus, mitral_annulus, tricuspid_annulus
 from echopulse.phantom.anatomy.wall import HeartShape
-from echopulse.phantom.texture import soft_step
+from echopulse.phantom.steps import soft_step
 from echopulse.phantom.types import Motion
 
 # Columns and rows of the lattices: some 2 mm apart, which the beam's blur hides along and across the heart.

@@ -15,7 +15,7 @@ from echopulse.phantom.anatomy import shapes
 from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.paint_outside import blend, line, raise_to
 from echopulse.phantom.anatomy.paint_scene import Scene
-from echopulse.phantom.texture import soft_step
+from echopulse.phantom.steps import soft_step
 from echopulse.phantom.types import PATHOLOGIES
 
 ANTEROLATERAL, POSTEROMEDIAL = math.radians(-20), math.radians(235)

@@ -14,10 +14,10 @@ from echopulse.phantom.mechanics.curves import (
     latest_index,
     passive_filling,
     preceding,
-    smooth,
 )
 from echopulse.phantom.mechanics.cycles import Cycles, Kicks
 from echopulse.phantom.mechanics.filling import Fillings
+from echopulse.phantom.steps import smooth
 from echopulse.phantom.types import Batch
 
 TRICUSPID_EARLIER_S = 0.025  # the right ventricle relaxes first and shuts last (textbook values)

@@ -7,11 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-
-def smooth(u: Tensor) -> Tensor:
-    """Beta(2, 2) distribution function: the A wave, and every soft switch from 0 to 1."""
-    u = u.clamp(0, 1)
-    return u * u * (3 - 2 * u)
+from echopulse.phantom.steps import smooth
 
 
 def early_wave(u: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from echopulse.phantom.mechanics.curves import following, latest_index, smooth
+from echopulse.phantom.mechanics.curves import following, latest_index
 from echopulse.phantom.mechanics.parameters import NORMAL_EF, MechanicsParameters
 from echopulse.phantom.rhythm.timing import remembered_rr, systolic_intervals
+from echopulse.phantom.steps import smooth
 from echopulse.phantom.types import Batch, Rhythm
 
 CONTRACTION_LEAD_S = 0.022  # filling is over at least this long before ejection starts

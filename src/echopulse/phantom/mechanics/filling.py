@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from echopulse.phantom.mechanics.curves import early_wave, preceding, smooth
+from echopulse.phantom.mechanics.curves import early_wave, preceding
 from echopulse.phantom.mechanics.cycles import Cycles, Kicks
 from echopulse.phantom.mechanics.parameters import MechanicsParameters
+from echopulse.phantom.steps import smooth
 from echopulse.phantom.types import ORIGINS, Batch, Rhythm
 
 HIGHEST_BEAT_EF = 0.86

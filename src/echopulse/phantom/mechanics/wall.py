@@ -7,10 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from echopulse.phantom.mechanics.curves import bump, latest_index, smooth
+from echopulse.phantom.mechanics.curves import bump, latest_index
 from echopulse.phantom.mechanics.cycles import Cycles
 from echopulse.phantom.mechanics.filling import Fillings
 from echopulse.phantom.mechanics.parameters import MechanicsParameters
+from echopulse.phantom.steps import smooth
 
 RECOIL = 0.07  # of the twist, the other way round, while pressure builds up
 UNTWIST_ISOVOLUMIC = 0.5  # of the untwisting is over when the mitral valve opens (textbook value: 40 to 60 %)

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from echopulse.phantom.breath import inhaled
 from echopulse.phantom.rhythm.artefacts import spoil
-from echopulse.phantom.texture import soft_step
+from echopulse.phantom.steps import soft_step
 from echopulse.phantom.types import ORIGINS, Rhythm
 
 if TYPE_CHECKING:

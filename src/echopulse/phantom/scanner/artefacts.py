@@ -11,7 +11,8 @@ from torch import Generator, Tensor
 
 from echopulse.phantom.scanner.beam import BEAMS, DEPTHS
 from echopulse.phantom.scanner.settings import ScannerParameters
-from echopulse.phantom.texture import evens, smooth_field, soft_step, speckle_field
+from echopulse.phantom.steps import soft_step
+from echopulse.phantom.texture import evens, smooth_field, speckle_field
 
 PER_DB = math.log(10) / 20  # natural logarithm of an amplitude per decibel
 GRAIN_MARGIN = (40, 32)  # samples by which the bank of noise is larger than a picture
