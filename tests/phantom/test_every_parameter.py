@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from echopulse.errors import InputError
 from echopulse.phantom import simulate
+from echopulse.phantom.definitions import reconciled
 from echopulse.phantom.priors import PRIORS
 from echopulse.phantom.types import CONDUCTIONS, LABELS, PATHOLOGIES, RHYTHMS, TERRITORIES, VIEWS
 
@@ -63,6 +64,7 @@ def every_named_value(test):
 @extreme(ef=0.1, heart_rate_bpm=30.0, edv_ml=40.0, rhythm="bigeminy", view="psax_apical")
 @given(heart=hearts)
 def test_every_heart_can_be_simulated(heart):
+    heart = reconciled(heart)
     clips = simulate(1, frames=FRAMES, size=SIZE, ecg_rate_hz=100.0, **heart)
     truth, beats = clips.truth, clips.truth.r_peaks_s.shape[1]
     leads = heart["leads"] if isinstance(heart["leads"], int) else len(heart["leads"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor
@@ -10,12 +12,13 @@ from torch import Tensor
 from echopulse.errors import InputError
 from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.planes import ProbeParameters
+from echopulse.phantom.limits import LIMITS, YES_OR_NO
 from echopulse.phantom.mechanics import MechanicsParameters
 from echopulse.phantom.priors import NAMES
 from echopulse.phantom.rhythm.electrocardiogram import ElectrocardiogramParameters
 from echopulse.phantom.rhythm.timing import RhythmParameters
 from echopulse.phantom.scanner.settings import ScannerParameters
-from echopulse.phantom.types import Batch, Patients
+from echopulse.phantom.types import MEANING, Batch, Patients
 
 STAGES = {
     "patients": Patients,
@@ -26,6 +29,11 @@ STAGES = {
     "probe": ProbeParameters,
     "scanner": ScannerParameters,
 }
+UNITS = {
+    "s": "s", "cm": "cm", "ml": "ml", "mv": "mV", "db": "dB", "hz": "Hz", "mhz": "MHz", "bpm": "1/min", "rad": "rad",
+    "years": "years",
+}  # fmt: skip
+GUESSES = 3
 
 
 @dataclass(frozen=True)
@@ -73,8 +81,46 @@ def sort_pins(pinned: dict[str, Any]) -> dict[str, dict[str, Any]]:
     for name, value in pinned.items():
         homes = [stage for stage in STAGES if name in names[stage]]
         if not homes:
-            known = ", ".join(sorted(set().union(*names.values())))
-            raise InputError(f"the phantom has no parameter {name!r}; its parameters are {known}.")
+            near = nearest_names(name, set().union(*names.values()))
+            guess = f"did you mean {' or '.join(near)}? " if near else ""
+            raise InputError(
+                f"the phantom has no parameter {name!r}; {guess}`echopulse simulate --parameters` lists them all."
+            )
         for home in homes[:1] if homes[0] == "patients" else homes:
             pins[home][name] = value
     return pins
+
+
+def nearest_names(name: str, known: Iterable[str]) -> list[str]:
+    """The few known names that somebody may have meant: those that it is a word of, and those that are spelt alike."""
+    known = sorted(known)
+    longer = [other for other in known if name.lower() in other.split("_")]
+    return list(dict.fromkeys([*longer, *get_close_matches(name.lower(), known, GUESSES)]))[:GUESSES]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What may be pinned, in words: where it belongs, what it means, which values it takes and in which unit."""
+
+    name: str
+    stage: str
+    meaning: str
+    values: str
+    unit: str
+
+
+def list_parameters() -> list[Parameter]:
+    """Every parameter that `sort_pins` takes, in the order of the stages, each once."""
+    listed: dict[str, Parameter] = {}
+    for stage, kind in STAGES.items():
+        for field in fields(kind):
+            name = field.name
+            if name in listed or MEANING not in field.metadata:
+                continue
+            meaning, unit = field.metadata[MEANING], UNITS.get(name.rpartition("_")[2], "")
+            if name in NAMES:
+                meaning, values = f"{meaning}: {', '.join(NAMES[name])}", "name"
+            else:
+                values = "{:g} {} {:g}".format(LIMITS[name][0], "or" if name in YES_OR_NO else "to", LIMITS[name][1])
+            listed[name] = Parameter(name, stage, meaning, values, unit)
+    return list(listed.values())

@@ -13,7 +13,16 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from echopulse.phantom.priors import apply_pins, check_prior, log_normal, normal, truncated_normal, uniform
+from echopulse.phantom.definitions import possible_names
+from echopulse.phantom.priors import (
+    NAMES,
+    apply_pins,
+    check_prior,
+    log_normal,
+    normal,
+    truncated_normal,
+    uniform,
+)
 from echopulse.phantom.types import CONDUCTIONS, PATHOLOGIES, RHYTHMS, TERRITORIES, Patients
 
 EF_CELL = 0.01
@@ -88,6 +97,11 @@ class _Settled(dict[str, Tensor]):
         self.update(apply_pins({name: drawn}, pins, "patient"))
         return self[name]
 
+    def numbers(self, n: int) -> dict[str, Tensor]:
+        """Of the pinned ones those that are no names, float32 [n]."""
+        pins = {name: value for name, value in self.pinned.items() if name not in NAMES}
+        return apply_pins(dict.fromkeys(pins, torch.zeros(n)), pins, "patient")
+
 
 def draw_patients(n: int, generator: Generator, prior: str = "clinical", **pinned: Any) -> Patients:
     """n patients; a value given by name takes the place of the one drawn, and the rest is drawn to go with it.
@@ -131,7 +145,7 @@ def _draw_function(n: int, generator: Generator, prior: str, known: _Settled) ->
     pathology = known.settle("pathology", _pick(weights[everyone, cell], generator))
     for name, table in tables.items():
         rows = table.expand(len(EF_EDGES), len(PATHOLOGIES), -1)[cell, pathology]
-        known.settle(name, _pick(rows, generator))
+        known.settle(name, _pick(rows * possible_names(name, known.numbers(n), n), generator))
 
 
 def _draw_heart(n: int, generator: Generator, known: _Settled) -> None:

@@ -20,6 +20,7 @@ from echopulse.phantom.asked import (
     wanted_leads,
     whole_number,
 )
+from echopulse.phantom.definitions import refuse_contradictions
 from echopulse.phantom.given import following, given_beats
 from echopulse.phantom.mechanics import contract, draw_mechanics
 from echopulse.phantom.parameters import PhantomParameters, sort_pins
@@ -139,7 +140,7 @@ def draw_phantom(
     pins = sort_pins({"view": drawn} | pinned)
     patients = draw_patients(n, stream(seed, 8), prior, **pins["patients"])
     anatomy = draw_anatomy(patients, stream(seed, 3), prior, **pins["anatomy"])
-    return PhantomParameters(
+    parameters = PhantomParameters(
         patients=patients,
         rhythm=draw_rhythm(patients, stream(seed, 0), prior, **pins["rhythm"]),
         electrocardiogram=draw_electrocardiogram(
@@ -150,6 +151,10 @@ def draw_phantom(
         probe=draw_probe(anatomy, patients, stream(seed, 9), prior, **pins["probe"]),
         scanner=draw_scanner(n, stream(seed, 4), prior, **pins["scanner"]),
     )
+    refuse_contradictions(
+        {name: getattr(getattr(parameters, stage), name) for stage, own in pins.items() for name in own}
+    )
+    return parameters
 
 
 def simulate(

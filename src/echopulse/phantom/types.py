@@ -23,12 +23,17 @@ APICAL_VIEWS = VIEWS[:3]  # those that show the whole long axis, apex above
 LABELS = ("outside", "lv", "myocardium", "la", "rv", "ra", "aorta")
 
 Rows = TypeVar("Rows", bound="Batch")
-TIMED = "over time"
+TIMED, MEANING = "over time", "meaning"
 
 
 def over_time() -> Any:
     """A field of a `Batch` that has a value for every time, [b, t, ...]."""
     return field(metadata={TIMED: True})
+
+
+def about(meaning: str) -> Any:
+    """A field that is a parameter of the phantom, and what it means in words that stand by themselves."""
+    return field(metadata={MEANING: meaning})
 
 
 class Batch:
@@ -55,23 +60,23 @@ class Batch:
 class Patients(Batch):
     """Whose hearts they are: what rhythm, ECG, pump and anatomy share; every tensor is [b], float32 unless said."""
 
-    age_years: Tensor
-    female: Tensor  # 0 or 1
-    pathology: Tensor  # int64, index into PATHOLOGIES
-    ef: Tensor  # ejection fraction of a regular beat
-    edv_ml: Tensor  # left ventricle, fully filled
-    wall: Tensor  # thickness of its wall relative to a healthy one of that size
-    sphericity: Tensor  # its width over its length, relative to what is usual
-    territory: Tensor  # int64, index into TERRITORIES: whose coronary artery's wall moves badly
-    territory_motion: Tensor  # of that wall relative to the rest: 1 as the rest, 0 akinetic, below 0 dyskinetic
-    scar: Tensor  # 0..1, how much of that wall is scar: thin, bright, electrically silent
-    rhythm: Tensor  # int64, index into RHYTHMS
-    conduction: Tensor  # int64, index into CONDUCTIONS
-    heart_rate_bpm: Tensor  # mean ventricular rate
-    qrs_s: Tensor  # duration of a conducted QRS
-    voltage: Tensor  # QRS amplitude relative to the usual one
-    breath_hz: Tensor  # breaths per second
-    breath_phase: Tensor  # rad, at the first frame; see `breath.inhaled`
+    age_years: Tensor = about("age")
+    female: Tensor = about("1 a woman, 0 a man")
+    pathology: Tensor = about("disease, which goes with EF, size, walls and voltage")  # int64, index into PATHOLOGIES
+    ef: Tensor = about("ejection fraction of a regular beat")
+    edv_ml: Tensor = about("volume of the left ventricle, fully filled")
+    wall: Tensor = about("thickness of the left ventricle's wall, relative to a healthy one of that size")
+    sphericity: Tensor = about("width of the left ventricle over its length, relative to what is usual")
+    territory: Tensor = about("coronary artery whose part of the wall moves badly")  # int64, index into TERRITORIES
+    territory_motion: Tensor = about("motion of the territory over that of the rest: 0 akinetic, below 0 dyskinetic")
+    scar: Tensor = about("how much of the territory is scar: thin, bright, electrically silent")
+    rhythm: Tensor = about("what makes the heart beat")  # int64, index into RHYTHMS
+    conduction: Tensor = about("how the beat reaches the ventricles")  # int64, index into CONDUCTIONS
+    heart_rate_bpm: Tensor = about("mean ventricular rate outside pauses; in ventricular tachycardia that of its runs")
+    qrs_s: Tensor = about("duration of a conducted QRS")
+    voltage: Tensor = about("amplitude of the QRS, relative to the usual one")
+    breath_hz: Tensor = about("breaths per second")
+    breath_phase: Tensor = about("where in a breath the first frame lies, in radians")  # see `breath.inhaled`
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from echopulse.evaluate.phantom.hearts import Arrays
+from echopulse.phantom.definitions import reconciled
 from echopulse.phantom.limits import LIMITS
 from echopulse.phantom.mechanics import contract
 from echopulse.phantom.rhythm.electrocardiogram import synthesize_ecg
@@ -27,11 +28,11 @@ CORNERS = [corner for ends in ENDS for corner in product(*ends.values())]  # 16:
 
 
 def sample_extremes(rhythm: str, seed: int, corners: Sequence[tuple[float, ...]] = CORNERS) -> Arrays:
-    """Of hearts in that rhythm, one with each EF, rate per minute and volume in ml: `finite` [n], whether their
-    pictures before rounding, their ECG and all their truth are numbers.
+    """Of hearts in that rhythm, one with each EF, rate per minute (or the nearest that the rhythm can have) and volume
+    in ml: `finite` [n], whether their pictures before rounding, their ECG and all their truth are numbers.
     """
     pins = {name: torch.tensor(values) for name, values in zip(PROMISED, zip(*corners, strict=True), strict=True)}
-    parameters = draw_phantom(len(corners), seed, rhythm=rhythm, **pins)
+    parameters = draw_phantom(len(corners), seed, **reconciled({"rhythm": rhythm, **pins}))
     beats = beat_times(parameters.rhythm, -BEFORE_S, FRAMES / FPS, stream(seed, 5))
     recorded_s = torch.arange(round((BEFORE_S + FRAMES / FPS) * ECG_HZ)) / ECG_HZ - BEFORE_S
     ecg = synthesize_ecg(beats, parameters.electrocardiogram, recorded_s, stream(seed, 6))

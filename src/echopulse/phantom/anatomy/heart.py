@@ -16,7 +16,7 @@ import torch
 from torch import Generator, Tensor
 
 from echopulse.phantom.priors import apply_pins, chance, check_prior, log_normal, normal, uniform
-from echopulse.phantom.types import PATHOLOGIES, RHYTHMS, Batch, Patients
+from echopulse.phantom.types import PATHOLOGIES, RHYTHMS, Batch, Patients, about
 
 AF = RHYTHMS.index("af")
 
@@ -27,45 +27,45 @@ class AnatomyParameters(Batch):
 
     edv_ml: Tensor
     ef: Tensor
-    length_cm: Tensor  # left ventricle, apex to annulus plane
-    tau: Tensor  # how far the ellipsoid runs on beyond its widest place, as a fraction of that place's depth
-    bullet: Tensor  # 0 an ellipsoid; above 0 straighter sides and a blunter apex, below 0 a pointed one
-    ovality: Tensor  # of the cross-sections: antero-posterior over transverse diameter
-    bend_x_cm: Tensor  # sideways bow of the long axis
-    bend_y_cm: Tensor
-    shortening: Tensor  # fraction by which the long axis shortens in a nominal beat
-    wall_cm: Tensor  # free wall
-    septal_ratio: Tensor  # thickness of the septum relative to the free wall
-    apical_wall_cm: Tensor
+    length_cm: Tensor = about("length of the left ventricle, apex to annulus plane")
+    tau: Tensor = about("how far its ellipsoid runs on beyond its widest place, as a share of that place's depth")
+    bullet: Tensor = about("0 an ellipsoid; above 0 straighter sides and a blunter apex, below 0 a pointed one")
+    ovality: Tensor = about("cross-sections: antero-posterior over transverse diameter")
+    bend_x_cm: Tensor = about("bow of the long axis to the patient's left")
+    bend_y_cm: Tensor = about("bow of the long axis forwards")
+    shortening: Tensor = about("share by which the long axis shortens in a nominal beat")
+    wall_cm: Tensor = about("thickness of the left ventricle's free wall")
+    septal_ratio: Tensor = about("thickness of the septum, relative to the free wall")
+    apical_wall_cm: Tensor = about("thickness of the wall at the apex")
     territory: Tensor  # int64, index into TERRITORIES
     territory_motion: Tensor  # of that wall relative to the rest: 1 as the rest, 0 akinetic, below 0 dyskinetic
     scar: Tensor  # 0..1, how much of that wall is scar, hence thin
-    rv_width_cm: Tensor  # right ventricle, septum to free wall at the middle of its base
-    rv_wall_cm: Tensor
-    rv_shortening: Tensor  # fraction by which its width shrinks in a nominal beat
-    la_height_cm: Tensor  # annulus plane to roof
-    la_width_cm: Tensor  # across the heart
-    la_depth_cm: Tensor  # from beside the aorta backwards
-    la_squeeze: Tensor  # by how much the atria's walls come in when they are half empty
-    ra_height_cm: Tensor
-    ra_width_cm: Tensor
-    atrial_septum_cm: Tensor
-    atrial_wobble: Tensor  # [b, 6], how the atria's outlines depart from a rounded box; about -1..1
-    veins: Tensor  # 0..1, how wide the mouths of the pulmonary veins and of the appendage stand open
-    aorta_cm: Tensor  # diameter of its root
-    aorta_lean_rad: Tensor  # of the root away from the long axis, towards the breastbone
-    roof_cm: Tensor  # thickness of the bright tissue beneath the atria
-    trabeculation_cm: Tensor  # roughness of the endocardium
-    papillary: Tensor  # 0..1, how visible
-    leaflet_cm: Tensor  # thickness of the valves' leaflets
-    leaflet_db: Tensor
-    leaflet_reach: Tensor  # length of the anterior leaflet relative to the annulus radius
-    tenting_cm: Tensor  # how far the closed leaflets meet below the annulus plane, towards the apex
-    opening_rad: Tensor  # angle of the wide-open anterior leaflet
-    myocardium_db: Tensor
-    pericardium_db: Tensor  # above the myocardium
-    outside_db: Tensor
-    blood_db: Tensor
+    rv_width_cm: Tensor = about("right ventricle, septum to free wall at the middle of its base")
+    rv_wall_cm: Tensor = about("thickness of the right ventricle's free wall")
+    rv_shortening: Tensor = about("share by which the right ventricle's width shrinks in a nominal beat")
+    la_height_cm: Tensor = about("left atrium, annulus plane to roof")
+    la_width_cm: Tensor = about("left atrium, across the heart")
+    la_depth_cm: Tensor = about("left atrium, from beside the aorta backwards")
+    la_squeeze: Tensor = about("by how much of themselves the atria's walls come in when they are half empty")
+    ra_height_cm: Tensor = about("right atrium, annulus plane to roof")
+    ra_width_cm: Tensor = about("right atrium, atrial septum to free wall")
+    atrial_septum_cm: Tensor = about("thickness of the atrial septum")
+    atrial_wobble: Tensor = about("six numbers: how the atria's outlines depart from a rounded box")  # [b, 6]
+    veins: Tensor = about("how wide the mouths of the pulmonary veins and of the appendage stand open")
+    aorta_cm: Tensor = about("diameter of the aortic root")
+    aorta_lean_rad: Tensor = about("lean of the root away from the long axis, towards the breastbone")
+    roof_cm: Tensor = about("thickness of the bright tissue beneath the atria")
+    trabeculation_cm: Tensor = about("roughness of the endocardium")
+    papillary: Tensor = about("how visible the papillary muscles are")
+    leaflet_cm: Tensor = about("thickness of the valves' leaflets")
+    leaflet_db: Tensor = about("brightness of the leaflets, below white")
+    leaflet_reach: Tensor = about("length of the anterior mitral leaflet, relative to the annulus radius")
+    tenting_cm: Tensor = about("how far below the annulus plane, towards the apex, the closed leaflets meet")
+    opening_rad: Tensor = about("angle of the wide-open anterior leaflet")
+    myocardium_db: Tensor = about("brightness of the myocardium, below white")
+    pericardium_db: Tensor = about("brightness of the pericardium above the myocardium")
+    outside_db: Tensor = about("brightness of what lies around the heart, below white")
+    blood_db: Tensor = about("brightness of blood, below white")
 
 
 def _by_pathology(patients: Patients, **means: float) -> Tensor:

@@ -18,7 +18,7 @@ from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.shapes import half_width_cm, left_atrium_centre_cm, right_ventricle_around
 from echopulse.phantom.breath import inhaled
 from echopulse.phantom.priors import apply_pins, chance, check_prior, choice, normal, uniform
-from echopulse.phantom.types import VIEWS, Batch, Patients, over_time
+from echopulse.phantom.types import VIEWS, Batch, Patients, about, over_time
 
 APICAL, LONG, SHORT = "apical", "long", "short"
 VIEW_KINDS = {"a4c": APICAL, "a2c": APICAL, "a3c": APICAL, "plax": LONG} | {
@@ -38,22 +38,22 @@ TILTS = {"a4c": 0.05, "plax": -0.10}
 class ProbeParameters(Batch):
     """How the probe is held over b hearts; every tensor is [b], float32 unless said."""
 
-    view: Tensor  # int64, index into VIEWS
-    foreshortening: Tensor  # 0: the plane holds the whole long axis; else by how much of its length it misses the apex
-    off_axis: Tensor  # 0: the standard plane; 1: turned and shifted by what the next two say
-    rotation_rad: Tensor  # of the plane about the beam
-    aside_cm: Tensor  # of the plane, to its front or back
-    tilt_rad: Tensor  # of the heart in the picture; positive: what lies deep lies further to the right
-    aim_cm: Tensor  # how far to the right of the probe the apex (or the axis) lies
-    gap_cm: Tensor  # from the probe to the heart: chest wall and fat
-    level: Tensor  # z / L beneath the probe, in parasternal views
-    roll_rad: Tensor  # of short axes: how far to the patient's right of the front the probe stands
-    depth_cm: Tensor  # of the picture
-    drift_cm: Tensor  # how far the hand wanders
-    drift_s: Tensor  # over how many seconds
-    drift_phase: Tensor  # rad
-    breath_cm: Tensor  # how far the heart moves with every breath
-    breath_rad: Tensor  # and turns in the picture
+    view: Tensor = about("the view")  # int64, index into VIEWS
+    foreshortening: Tensor = about("by how much of its length the plane misses the apex; 0 holds the whole long axis")
+    off_axis: Tensor = about("0 the standard plane, 1 turned by rotation_rad and shifted by aside_cm")
+    rotation_rad: Tensor = about("turn of the plane about the beam")
+    aside_cm: Tensor = about("shift of the plane, to its front or back")
+    tilt_rad: Tensor = about("tilt of the heart in the picture; above 0 what lies deep lies further to the right")
+    aim_cm: Tensor = about("how far to the right of the probe the apex (or the axis) lies")
+    gap_cm: Tensor = about("from the probe to the heart: chest wall and fat")
+    level: Tensor = about("parasternal views: place on the long axis beneath the probe, 0 apex, 1 annulus")
+    roll_rad: Tensor = about("short axes: how far to the patient's right of the front the probe stands")
+    depth_cm: Tensor = about("depth of the picture")
+    drift_cm: Tensor = about("how far the hand wanders")
+    drift_s: Tensor = about("over how long the hand wanders")
+    drift_phase: Tensor = about("where in its wandering the hand begins, in radians")
+    breath_cm: Tensor = about("how far the heart moves with every breath")
+    breath_rad: Tensor = about("how far the heart turns in the picture with every breath")
     breath_hz: Tensor  # the patient's own
     breath_phase: Tensor  # rad
 

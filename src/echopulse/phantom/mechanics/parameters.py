@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from echopulse.phantom.priors import apply_pins, chance, check_prior, log_normal, normal, uniform
-from echopulse.phantom.types import CONDUCTIONS, PATHOLOGIES, Batch, Patients
+from echopulse.phantom.types import CONDUCTIONS, PATHOLOGIES, Batch, Patients, about
 
 NORMAL_EF = 0.62
 
@@ -22,24 +22,24 @@ class MechanicsParameters(Batch):
     female: Tensor  # 0 or 1
     ef: Tensor  # ejection fraction of a regular beat
     edv_ml: Tensor  # volume of a fully filled left ventricle
-    ivct_s: Tensor  # isovolumic contraction: mitral closure to the start of ejection
-    ivrt_s: Tensor  # isovolumic relaxation time at 70/min
-    early_filling_s: Tensor  # duration of the E wave at 70/min
-    atrial_share: Tensor  # of the filling volume, at 70/min
-    atrial_delay_s: Tensor  # P onset to the start of the A wave
-    atrial_kick_s: Tensor  # duration of the A wave
-    pre_ejection_offset_s: Tensor  # this heart's pre-ejection period minus what rate and EF predict
-    systole_offset_s: Tensor  # this heart's Q to the end of ejection, minus what rate predicts
-    force_gain: Tensor  # how strongly contractility follows the ratio of the last two intervals
-    ectopic_force: Tensor  # EF of a ventricular beat relative to what its interval allows
-    ejection_skew: Tensor  # 0 even outflow, 1 front-loaded
-    diastasis_opening: Tensor  # of the mitral valve between E and A
-    la_emptying: Tensor  # fraction of its largest volume that the left atrium empties
-    ra_emptying: Tensor  # likewise
-    peak_twist_rad: Tensor  # apex against base at end-systole of a regular beat
-    septal_flash_cm: Tensor  # how far the septum moves in before ejection in a conducted beat
-    ectopic_flash_cm: Tensor  # likewise in a wide beat that began in a ventricle
-    lateral_delay_s: Tensor  # how long the lateral wall is late where the septum flashes
+    ivct_s: Tensor = about("isovolumic contraction: mitral closure to the start of ejection")
+    ivrt_s: Tensor = about("isovolumic relaxation at 70/min: end of ejection to mitral opening")
+    early_filling_s: Tensor = about("duration of the E wave at 70/min")
+    atrial_share: Tensor = about("the atrial kick's share of the filling volume at 70/min")
+    atrial_delay_s: Tensor = about("P onset to the start of the A wave")
+    atrial_kick_s: Tensor = about("duration of the A wave")
+    pre_ejection_offset_s: Tensor = about("this heart's pre-ejection period less what rate and EF predict")
+    systole_offset_s: Tensor = about("this heart's time from Q to the end of ejection, less what rate predicts")
+    force_gain: Tensor = about("how strongly contractility follows the ratio of the last two intervals")
+    ectopic_force: Tensor = about("EF of a ventricular beat, relative to what its interval allows")
+    ejection_skew: Tensor = about("course of the outflow: 0 even, 1 front-loaded")
+    diastasis_opening: Tensor = about("how far the mitral valve stays open between E and A")
+    la_emptying: Tensor = about("share of its largest volume that the left atrium empties")
+    ra_emptying: Tensor = about("share of its largest volume that the right atrium empties")
+    peak_twist_rad: Tensor = about("twist of apex against base at end-systole of a regular beat")
+    septal_flash_cm: Tensor = about("how far the septum moves in before ejection in a conducted beat")
+    ectopic_flash_cm: Tensor = about("how far the septum moves in before ejection in a wide beat from a ventricle")
+    lateral_delay_s: Tensor = about("how late the lateral wall is where the septum flashes")
 
 
 def draw_mechanics(

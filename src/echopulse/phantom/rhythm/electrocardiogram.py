@@ -14,7 +14,7 @@ from echopulse.phantom.rhythm.intervals import escapes_are_wide, flutter_rate_hz
 from echopulse.phantom.rhythm.leads import LEADS, draw_lead_vectors, draw_leads
 from echopulse.phantom.rhythm.synthesis import synthesize_ecg
 from echopulse.phantom.rhythm.waves import draw_ectopic, draw_p, draw_qrs, draw_repolarisation
-from echopulse.phantom.types import CONDUCTIONS, RHYTHMS, Batch, Patients
+from echopulse.phantom.types import CONDUCTIONS, RHYTHMS, Batch, Patients, about
 
 __all__ = ["LEADS", "ElectrocardiogramParameters", "draw_electrocardiogram", "synthesize_ecg"]
 
@@ -30,42 +30,42 @@ class ElectrocardiogramParameters(Batch):
     """
 
     lead: Tensor  # int64 [b, l], index into LEADS
-    lead_vectors: Tensor  # [b, l, 3] what each lead sees of the dipole
-    qrs_at: Tensor  # [b, g] when the bumps of a conducted QRS come
-    qrs_width: Tensor  # [b, g] their standard deviations
-    qrs_mv: Tensor  # [b, g, 3]
-    ectopic_at: Tensor  # [b, g] the same of beats that spread from a ventricle
-    ectopic_width: Tensor  # [b, g]
-    ectopic_mv: Tensor  # [b, g, 3]
-    st_mv: Tensor  # [b, 3]
-    t_mv: Tensor  # [b, 3]
-    t_early_mv: Tensor  # [b, 3] a second T component before the first; of opposite sign in a biphasic T
-    t_rise: Tensor  # [b] length of T's upstroke relative to its downstroke
-    u_mv: Tensor  # [b, 3]
-    ectopic_t: Tensor  # [b] T of an ectopic relative to minus its main deflection
-    p_right_mv: Tensor  # [b, 3] first half of P
-    p_left_mv: Tensor  # [b, 3] second half
-    p_other_mv: Tensor  # [b, 3] of premature atrial beats
-    p_s: Tensor  # [b] duration of P at 70/min
-    fibrillation_mv: Tensor  # [b, 3] f waves, not coordinated between the axes
-    fibrillation_hz: Tensor  # [b]
-    flutter_mv: Tensor  # [b, 3] F waves
+    lead_vectors: Tensor = about("what each lead sees of the dipole's three axes")  # [b, l, 3]
+    qrs_at: Tensor = about("when the bumps of a conducted QRS come, in parts of its duration")  # [b, g]
+    qrs_width: Tensor = about("widths (standard deviations) of the bumps of a conducted QRS")  # [b, g]
+    qrs_mv: Tensor = about("dipole of the bumps of a conducted QRS")  # [b, g, 3]
+    ectopic_at: Tensor = about("when the bumps of a QRS from a ventricle come, in parts of its duration")  # [b, g]
+    ectopic_width: Tensor = about("widths of the bumps of a QRS from a ventricle")  # [b, g]
+    ectopic_mv: Tensor = about("dipole of the bumps of a QRS from a ventricle")  # [b, g, 3]
+    st_mv: Tensor = about("dipole of the ST segment")  # [b, 3]
+    t_mv: Tensor = about("dipole of the T wave")  # [b, 3]
+    t_early_mv: Tensor = about("dipole of an earlier T component; of opposite sign in a biphasic T")  # [b, 3]
+    t_rise: Tensor = about("length of T's upstroke relative to its downstroke")  # [b]
+    u_mv: Tensor = about("dipole of the U wave")  # [b, 3]
+    ectopic_t: Tensor = about("T of a ventricular ectopic, relative to its main deflection turned round")  # [b]
+    p_right_mv: Tensor = about("dipole of the first half of P, the right atrium's")  # [b, 3]
+    p_left_mv: Tensor = about("dipole of the second half of P, the left atrium's")  # [b, 3]
+    p_other_mv: Tensor = about("dipole of the P of premature atrial beats")  # [b, 3]
+    p_s: Tensor = about("duration of P at 70/min")  # [b]
+    fibrillation_mv: Tensor = about("size of the f waves along each axis")  # [b, 3], not coordinated between the axes
+    fibrillation_hz: Tensor = about("rate of the f waves")  # [b]
+    flutter_mv: Tensor = about("dipole of the F waves")  # [b, 3]
     flutter_hz: Tensor  # [b]
-    spike_mv: Tensor  # [b, 3] of a pacemaker
-    escape_wide: Tensor  # [b] bool, escape beats look like ectopics
-    breathing: Tensor  # [b] by how much of itself the QRS is smaller breathed in, and larger breathed out
+    spike_mv: Tensor = about("dipole of a pacemaker's spike")  # [b, 3]
+    escape_wide: Tensor = about("1 escape beats are as wide as ectopics, 0 narrow")  # [b] bool
+    breathing: Tensor = about("by how much of itself the QRS is smaller breathed in, and larger breathed out")  # [b]
     breath_hz: Tensor  # [b] the patient's own
     breath_phase: Tensor  # [b] rad
-    recorder_gain: Tensor  # [b, l]; its sign is the polarity
-    wander_mv: Tensor  # [b, l]
-    muscle_mv: Tensor  # [b, l] noise that rises with frequency
-    tremor_mv: Tensor  # [b, l] noise below 20 Hz, where P and T waves live
-    electrode_mv: Tensor  # [b, l] bumps and steps of a moving electrode
-    mains_mv: Tensor  # [b, l]
-    mains_hz: Tensor  # [b]
-    step_mv: Tensor  # [b] of the digitiser
-    clip_at: Tensor  # [b, l] fraction of the largest value at which the amplifier saturates
-    connected: Tensor  # [b, l] bool, False where an electrode is off
+    recorder_gain: Tensor = about("gain of the recorder for each lead; a minus turns the lead round")  # [b, l]
+    wander_mv: Tensor = about("wandering of the baseline")  # [b, l]
+    muscle_mv: Tensor = about("noise of muscles, which rises with frequency")  # [b, l]
+    tremor_mv: Tensor = about("noise below 20 Hz, where P and T waves live")  # [b, l]
+    electrode_mv: Tensor = about("bumps and steps of a moving electrode")  # [b, l]
+    mains_mv: Tensor = about("hum of the mains")  # [b, l]
+    mains_hz: Tensor = about("frequency of the mains")  # [b]
+    step_mv: Tensor = about("step of the digitiser")  # [b]
+    clip_at: Tensor = about("share of the largest value at which the amplifier saturates")  # [b, l]
+    connected: Tensor = about("1 the electrode is on, 0 off")  # [b, l] bool
 
     @property
     def lead_names(self) -> tuple[tuple[str, ...], ...]:

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 
 from echopulse.phantom.priors import apply_pins, chance, check_prior, choice, log_normal, normal, uniform
 from echopulse.phantom.rhythm.intervals import flutter_rate_hz
-from echopulse.phantom.types import CONDUCTIONS, RHYTHMS, Batch, Patients
+from echopulse.phantom.types import CONDUCTIONS, RHYTHMS, Batch, Patients, about
 
 R = {name: index for index, name in enumerate(RHYTHMS)}
 PACED = CONDUCTIONS.index("paced")
@@ -31,31 +31,31 @@ class RhythmParameters(Batch):
     qrs_s: Tensor  # of a conducted beat
     breath_hz: Tensor
     breath_phase: Tensor  # rad
-    sinus_bpm: Tensor  # of the atria where the ventricles beat on their own
-    respiration_swing: Tensor  # relative RR amplitude of respiratory sinus arrhythmia
-    slow_swing: Tensor  # relative RR amplitude of the 0.1 Hz wave
-    slow_phase: Tensor  # rad
-    rr_jitter: Tensor  # relative beat-to-beat standard deviation; in fibrillation the coefficient of variation
-    phase: Tensor  # 0..1, where in a cycle the recording starts
-    pr_s: Tensor  # at 70/min; of the first beat of a Wenckebach group
-    pr_step_s: Tensor  # by which the second PR of a Wenckebach group is longer than the first
-    group: Tensor  # int64, P waves from one dropped beat to the next
-    qt_offset_s: Tensor  # this heart's QT minus what its rate predicts
-    t_peak_to_end_s: Tensor
-    ectopic_period: Tensor  # int64, every how many beats an ectopic comes; 0 = at random
-    ectopic_chance: Tensor  # per beat, where they come at random
-    ectopic_coupling: Tensor  # interval before an ectopic, relative to the mean RR
-    ectopic_pause: Tensor  # interval before plus after it, relative to the mean RR; 2 = fully compensatory
-    ectopic_qrs_s: Tensor  # of beats that spread from a ventricle
-    couplet_chance: Tensor  # that a second ventricular ectopic follows the first
-    flutter_hz: Tensor  # of the atria
-    flutter_variety: Tensor  # chance that a beat's conduction ratio is one more or one less than usual
-    run_beats: Tensor  # int64, beats in a run of ventricular tachycardia; 0 = it does not end
-    rest_s: Tensor  # between two runs
-    pause_s: Tensor  # sinus arrest, from the last P wave to the first after it
-    pause_at: Tensor  # 0..1, where it begins in the recording (in its first `pause_every_s`)
-    pause_every_s: Tensor
-    pause_escape: Tensor  # 0 or 1: a junctional escape beat ends it instead of the sinus node
+    sinus_bpm: Tensor = about("rate of the atria where the ventricles beat on their own")
+    respiration_swing: Tensor = about("respiratory sinus arrhythmia: amplitude relative to the mean RR interval")
+    slow_swing: Tensor = about("the slow wave of the RR intervals (0.1 Hz): amplitude relative to their mean")
+    slow_phase: Tensor = about("phase of the slow wave of the RR intervals, in radians")
+    rr_jitter: Tensor = about("standard deviation of the RR intervals from beat to beat, relative to their mean")
+    phase: Tensor = about("where in a cycle the recording starts")
+    pr_s: Tensor = about("PR interval at 70/min; in a Wenckebach group that of its first beat")
+    pr_step_s: Tensor = about("by how much the second PR of a Wenckebach group is longer than the first")
+    group: Tensor = about("P waves from one dropped beat to the next (Wenckebach, Mobitz)")  # int64
+    qt_offset_s: Tensor = about("this heart's QT less what its rate predicts")
+    t_peak_to_end_s: Tensor = about("from the peak of the T wave to its end")
+    ectopic_period: Tensor = about("an ectopic every so many beats; 0 at random")  # int64
+    ectopic_chance: Tensor = about("chance of an ectopic per beat, where they come at random")
+    ectopic_coupling: Tensor = about("interval before an ectopic, relative to the mean RR")
+    ectopic_pause: Tensor = about("intervals before and after an ectopic together, in mean RRs; 2 fully compensates")
+    ectopic_qrs_s: Tensor = about("QRS duration of beats that spread from a ventricle")
+    couplet_chance: Tensor = about("chance that a second ventricular ectopic follows the first")
+    flutter_hz: Tensor = about("flutter: rate of the atria")
+    flutter_variety: Tensor = about("flutter: chance that a beat's conduction ratio is one more or less than usual")
+    run_beats: Tensor = about("beats in a run of ventricular tachycardia; 0 does not end")  # int64
+    rest_s: Tensor = about("time between two runs of ventricular tachycardia")
+    pause_s: Tensor = about("length of a sinus arrest, from the last P wave to the first after it")
+    pause_at: Tensor = about("where a sinus arrest begins, as a share of the time from one to the next")
+    pause_every_s: Tensor = about("time from one sinus arrest to the next")
+    pause_escape: Tensor = about("1 a junctional escape beat ends a sinus arrest, 0 the sinus node does")
 
 
 def draw_rhythm(patients: Patients, generator: Generator, prior: str = "clinical", **pinned: Any) -> RhythmParameters:

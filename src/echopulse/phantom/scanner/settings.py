@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from echopulse.phantom.priors import apply_pins, chance, check_prior, normal, uniform
-from echopulse.phantom.types import Batch
+from echopulse.phantom.types import Batch, about
 
 
 @dataclass(frozen=True)
@@ -18,59 +18,59 @@ class ScannerParameters(Batch):
     """Settings and artefacts of b clips; every tensor is [b], float32. Levels are dB relative to white."""
 
     # What the picture shows
-    half_angle_rad: Tensor  # of the sector
-    skin_radius_cm: Tensor  # of the arc at which the sector begins
-    top: Tensor  # row of the sector's highest point, relative to the picture's height
-    bottom: Tensor  # row of the deepest arc
+    half_angle_rad: Tensor = about("half the angle of the sector")
+    skin_radius_cm: Tensor = about("radius of the arc at which the sector begins")
+    top: Tensor = about("row of the sector's highest point, relative to the picture's height")
+    bottom: Tensor = about("row of the deepest arc, relative to the picture's height")
     # The beam
-    frequency_mhz: Tensor  # received
-    harmonic: Tensor  # 0: fundamental; 1: second harmonic, narrower, cleaner near the skin, weaker far from it
-    aperture_cm: Tensor  # of the transducer: the wider, the narrower the beam
-    focus: Tensor  # depth of the transmit focus relative to the picture's depth
-    smoothing: Tensor  # what the machine adds to the pulse's length: width at half height, relative to the depth
-    side_lobe_db: Tensor  # relative to the main lobe
-    ghost_db: Tensor  # echo of an echo, relative to the first
-    ghost_cm: Tensor  # how much deeper it appears
-    tail_cm: Tensor  # ringing behind strong reflectors
+    frequency_mhz: Tensor = about("received frequency")
+    harmonic: Tensor = about("1 second harmonic: narrower, cleaner near the skin, weaker far from it; 0 fundamental")
+    aperture_cm: Tensor = about("width of the transducer: the wider, the narrower the beam")
+    focus: Tensor = about("depth of the transmit focus, relative to the picture's depth")
+    smoothing: Tensor = about("what the machine adds to the pulse's length: width at half height, relative to depth")
+    side_lobe_db: Tensor = about("side lobes, relative to the main lobe")
+    ghost_db: Tensor = about("echo of an echo, relative to the first")
+    ghost_cm: Tensor = about("how much deeper the echo of an echo appears")
+    tail_cm: Tensor = about("ringing behind strong reflectors")
     # What the machine does with the echoes
-    gain_db: Tensor
-    dynamic_range_db: Tensor
-    reject: Tensor  # grey value below which all is black, 0..1
-    curve: Tensor  # grey map: 0 straight; 1 a parabola, dark shades darker
-    contrast: Tensor  # grey map: how S-shaped, 0..1
-    speckle_weight: Tensor  # 1: the envelope of a single look; less: as compounding leaves it
-    persistence_s: Tensor  # time over which noise changes
+    gain_db: Tensor = about("gain")
+    dynamic_range_db: Tensor = about("dynamic range")
+    reject: Tensor = about("grey value below which all is black")
+    curve: Tensor = about("grey map: 0 straight, 1 a parabola that makes dark shades darker")
+    contrast: Tensor = about("grey map: how S-shaped")
+    speckle_weight: Tensor = about("1 the envelope of a single look; less as compounding leaves it")
+    persistence_s: Tensor = about("time over which noise changes")
     # Unevenness
-    swing_db: Tensor  # slow, in depth and angle
-    slope_db: Tensor  # what depth compensation left over, first to last sample
-    tgc_db: Tensor  # wrongly set sliders of the depth compensation
-    streak_db: Tensor  # from beam to beam
-    patch_db: Tensor  # of the echoes: from beam to beam and with depth, what lies in front weakens what lies behind
-    seam_db: Tensor  # step between the parts of a picture put together from several beats
+    swing_db: Tensor = about("slow unevenness of brightness in depth and angle")
+    slope_db: Tensor = about("what depth compensation left over, first to last sample")
+    tgc_db: Tensor = about("wrongly set sliders of the depth compensation")
+    streak_db: Tensor = about("unevenness from beam to beam")
+    patch_db: Tensor = about("unevenness of the echoes: what lies in front weakens what lies behind")
+    seam_db: Tensor = about("step between the parts of a picture put together from several beats")
     # Shadows: of ribs, lung, and at the sector's sides
-    steer_db: Tensor  # what a beam at the edge loses by being steered there
-    left_db: Tensor
-    right_db: Tensor
-    side_width: Tensor  # of the sides' shadows, relative to the half angle
-    rib_db: Tensor
-    rib_place: Tensor  # -1 left edge, 1 right edge
-    rib_width: Tensor
-    rib_edge: Tensor  # how soft its edge is, same unit
-    lung_db: Tensor  # a curtain of lung over one side
-    lung_place: Tensor  # its edge halfway through a breath; its sign is the side
-    lines_db: Tensor  # B-lines in it
+    steer_db: Tensor = about("what a beam at the edge loses by being steered there")
+    left_db: Tensor = about("shadow at the left side")
+    right_db: Tensor = about("shadow at the right side")
+    side_width: Tensor = about("width of the sides' shadows, relative to the half angle")
+    rib_db: Tensor = about("shadow of a rib")
+    rib_place: Tensor = about("place of a rib's shadow: -1 left edge, 1 right edge")
+    rib_width: Tensor = about("width of a rib's shadow, relative to the half angle")
+    rib_edge: Tensor = about("softness of that shadow's edge, relative to the half angle")
+    lung_db: Tensor = about("a curtain of lung over one side")
+    lung_place: Tensor = about("edge of the lung's curtain halfway through a breath; its sign is the side")
+    lines_db: Tensor = about("B-lines in the lung's curtain")
     # What stands still or drifts before the heart
-    clutter_db: Tensor  # near-field haze at the skin
-    clutter_cm: Tensor  # depth over which it fades
-    bands_db: Tensor  # reverberation of the chest wall: bright parallel bands
-    bands_cm: Tensor  # their distance
-    ring_db: Tensor  # ring-down at the transducer
-    ring_cm: Tensor  # its reach
-    haze_db: Tensor  # veil that moves with the heart beat
-    haze_cm: Tensor  # depth of its middle
-    haze_s: Tensor  # time over which its grain changes, and the speckle that flickers
-    flicker: Tensor  # speckle that does not stay with the tissue, relative to what does: scatterers pass the plane
-    noise_db: Tensor  # receiver noise at the deepest sample
+    clutter_db: Tensor = about("haze of the near field at the skin")
+    clutter_cm: Tensor = about("depth over which the near field's haze fades")
+    bands_db: Tensor = about("reverberation of the chest wall: bright parallel bands")
+    bands_cm: Tensor = about("distance of the bands")
+    ring_db: Tensor = about("ring-down at the transducer")
+    ring_cm: Tensor = about("reach of the ring-down")
+    haze_db: Tensor = about("veil that moves with the heart beat")
+    haze_cm: Tensor = about("depth of the veil's middle")
+    haze_s: Tensor = about("time over which the veil's grain changes, and speckle that flickers")
+    flicker: Tensor = about("speckle that does not stay with the tissue, relative to what does")
+    noise_db: Tensor = about("receiver noise at the deepest sample")
 
 
 def draw_scanner(n: int, generator: Generator, prior: str = "clinical", **pinned: Any) -> ScannerParameters:
