@@ -50,6 +50,30 @@ def test_by_default_it_begins_where_a_generated_clip_would(recording):
     assert follow(recording, 2.0).ecg.start_s == pytest.approx(-1.6)
 
 
+def test_a_flat_line_is_a_standing_heart_where_that_is_allowed_and_refused_elsewhere(tmp_path):
+    flat = write_recording(tmp_path / "flat.csv", beats=())
+    table = np.loadtxt(flat, delimiter=",", skiprows=1)
+    table[:, 1:] = 0.1
+    np.savetxt(flat, table, delimiter=",", header="time_s,I_mV,II_mV", comments="", fmt="%.5f")
+    with pytest.raises(InputError, match="a flat line .* or say --allow-flat"):
+        follow(flat, 1.0)
+    assert follow(flat, 1.0, allow_flat=True).options() == {"rhythm": "asystole"}
+    export(tmp_path / "out", 1, ecg=flat, allow_flat=True, seconds=0.2, size=16)
+    facts = json.loads((tmp_path / "out" / "00000.json").read_text())
+    assert facts["rhythm"] == "asystole" and facts["beats"] == [] and facts["ecg_source"]["recording"] == "flat.csv"
+    with pytest.raises(InputError, match="this format is for hearts that beat"):
+        export(tmp_path / "other", 1, form="camus", ecg=flat, allow_flat=True, seconds=0.2, size=16)
+
+
+def test_a_recording_without_a_rate_is_taken_at_the_rate_that_is_given(recording, tmp_path):
+    np.save(tmp_path / "bare.npy", read_ecg(recording).samples[0])
+    with pytest.raises(InputError, match="--rate"):
+        follow(tmp_path / "bare.npy", 2.0)
+    drive = follow(tmp_path / "bare.npy", 2.0, at_s=3.0, rate_hz=RATE)
+    assert np.allclose(drive.r_peaks_s[: len(BEATS)] + 3.0, BEATS, atol=0.02)
+    assert follow(tmp_path / "bare.npy", 2.0, at_s=3.0, rate_hz=2 * RATE).heart_rate_bpm == pytest.approx(150, abs=4)
+
+
 def test_no_p_waves_and_irregular_beats_are_fibrillation(tmp_path):
     beats = np.cumsum(np.random.default_rng(1).uniform(0.45, 1.1, 17))
     drive = follow(write_recording(tmp_path / "af.csv", beats[beats < 13.5], p_waves=False), 2.0)

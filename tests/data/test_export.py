@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from echopulse.data.export import FORMS, export
+from echopulse.data.export import FORMS, Exported, export
 from echopulse.errors import InputError
 
 SMALL = {"seconds": 0.2, "size": 32}
@@ -16,7 +16,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_clip_has_its_files_and_the_folder_says_what_it_holds(tmp_path, by_hand):
-    assert export(tmp_path, 2, seed=5, pins={"ef": 0.3}, **SMALL) == 2
+    assert export(tmp_path, 2, seed=5, pins={"ef": 0.3}, **SMALL).made == 2
     endings = ("atr", "csv", "dat", "hea", "json", "mp4", "npz")
     names = [f"0000{k}.{ending}" for k in range(2) for ending in endings]
     assert list(contents(tmp_path)) == [*names, "simulation.json"]
@@ -34,16 +34,17 @@ def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bytes(tmp_path, b
 
     with pytest.raises(KeyboardInterrupt):
         export(tmp_path / "parts", 4, form=form, on_step=stop, **SMALL)
-    assert export(tmp_path / "parts", 4, form=form, **SMALL) == 2
+    assert export(tmp_path / "parts", 4, form=form, **SMALL).made == 2
     assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
-    assert export(tmp_path / "parts", 4, form=form, **SMALL) == 0
+    assert export(tmp_path / "parts", 4, form=form, **SMALL).made == 0
 
 
 def test_a_longer_export_begins_with_the_shorter_ones_clips(tmp_path, by_hand):
     export(tmp_path, 1, **SMALL)
     before = contents(tmp_path)
     told: list[float] = []
-    assert export(tmp_path, 3, on_step=told.append, **SMALL) == 2 and told == [2 / 3, 1.0]
+    assert export(tmp_path, 3, on_step=told.append, **SMALL) == Exported(made=2, there=3) and told == [2 / 3, 1.0]
+    assert export(tmp_path, 1, **SMALL) == Exported(made=0, there=3)
     after = contents(tmp_path)
     assert all(after[name] == data for name, data in before.items() if name != "simulation.json")
 
@@ -56,11 +57,11 @@ def test_shards_tell_the_share_that_is_there_and_are_replaced_with_force(tmp_pat
 
     monkeypatch.setattr("echopulse.data.bank.simulate", shard)
     told: list[float] = []
-    assert export(tmp_path, 32, form="shards", on_step=told.append, **SMALL) == 32 and told == [1.0]
-    assert export(tmp_path, 96, form="shards", on_step=told.append, **SMALL) == 64 and told[1:] == [2 / 3, 1.0]
+    assert export(tmp_path, 32, form="shards", on_step=told.append, **SMALL).made == 32 and told == [1.0]
+    assert export(tmp_path, 96, form="shards", on_step=told.append, **SMALL).made == 64 and told[1:] == [2 / 3, 1.0]
     with pytest.raises(InputError, match="size 32, not 64"):
         export(tmp_path, 32, form="shards", **SMALL | {"size": 64})
-    assert export(tmp_path, 32, form="shards", force=True, **SMALL | {"size": 64}) == 32
+    assert export(tmp_path, 32, form="shards", force=True, **SMALL | {"size": 64}).made == 32
     assert list(contents(tmp_path)) == ["shard-000000-00000.safetensors"]
 
 
@@ -70,7 +71,7 @@ def test_what_a_killed_run_left_is_cleared_away_and_made_again(tmp_path, by_hand
     (tmp_path / "00001.npz").unlink()
     (tmp_path / ".partial-abc").mkdir()
     (tmp_path / ".partial-abc" / "00001.npz").write_bytes(b"half")
-    assert export(tmp_path, 2, **SMALL) == 1 and contents(tmp_path) == whole
+    assert export(tmp_path, 2, **SMALL).made == 1 and contents(tmp_path) == whole
 
 
 def test_a_second_run_into_the_same_folder_is_refused_and_leaves_the_first_ones_work_alone(tmp_path, by_hand):
@@ -83,13 +84,13 @@ def test_a_second_run_into_the_same_folder_is_refused_and_leaves_the_first_ones_
                 export(tmp_path, 4, force=force, **SMALL)
             refused.append((tmp_path / ".partial-mine").exists())
 
-    assert export(tmp_path, 2, on_step=start_another, **SMALL) == 2 and refused == [True] * 4
-    assert export(tmp_path, 2, **SMALL) == 0 and not list(tmp_path.glob(".*"))
+    assert export(tmp_path, 2, on_step=start_another, **SMALL).made == 2 and refused == [True] * 4
+    assert export(tmp_path, 2, **SMALL).made == 0 and not list(tmp_path.glob(".*"))
 
 
 def test_the_lock_of_a_killed_run_holds_nobody_up(tmp_path, by_hand):
     (tmp_path / ".lock").touch()
-    assert export(tmp_path, 1, **SMALL) == 1 and not (tmp_path / ".lock").exists()
+    assert export(tmp_path, 1, **SMALL).made == 1 and not (tmp_path / ".lock").exists()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,9 @@ def test_somebody_elses_file_is_not_overwritten_without_force(tmp_path, by_hand)
         ({"views": ["sideways"]}, "view 'sideways' is unknown"),
         ({"form": "echonet", "views": ["plax"]}, "--views plax: the echonet layout holds a4c, a2c, a3c only"),
         ({"form": "echonet", "displacement": True}, "--displacement: the echonet layout has no place"),
-        ({"at_s": 1.0}, "--at 1 needs --ecg"),
+        ({"at_s": 1.0}, "--at needs --ecg"),
+        ({"rate_hz": 500.0}, "--rate needs --ecg"),
+        ({"allow_flat": True}, "--allow-flat needs --ecg FILE; .* say --set rhythm=asystole"),
         ({"ecg": Path("nowhere.csv")}, "nowhere.csv: there is no such file"),
     ],
 )
@@ -173,6 +176,7 @@ def test_a_manifest_that_is_none_is_not_trusted(tmp_path, by_hand):
         ({"rhythm": "waltz"}, "rhythm 'waltz' is unknown; choose one of sinus, af"),
         ({"pathology": "grief"}, "pathology 'grief' is unknown"),
         ({"colour": 1.0}, "no parameter 'colour'"),
+        ({"rhythm": "bradycardia", "heart_rate_bpm": 150.0}, "contradict each other: a bradycardia has at most 60/min"),
     ],
 )
 def test_what_no_heart_or_scanner_can_do_is_refused(tmp_path, pins, words):

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from echopulse.cli.shared import NOTICE, Progress, add_verb, fail
+from echopulse.cli.shared import NOTICE, Progress, add_ecg_options, add_verb, fail
 from echopulse.errors import InputError
 
 
@@ -18,15 +18,13 @@ def add_generate(verbs) -> None:
     verb.add_argument("--view", default="a4c", help="a4c (default) or a2c")
     verb.add_argument("--ef", type=float, help="ejection fraction to aim at, 0.05 to 0.85")
     verb.add_argument("--seconds", type=float, default=3.0, help="length of the clip")
-    verb.add_argument("--at", type=float, help="where in the ECG the clip begins, in seconds")
     verb.add_argument("--fps", type=float, default=25.0, help="frames per second")
     verb.add_argument("--seed", type=int, default=0, help="same seed, same clip")
     verb.add_argument("--start", default="phantom", help="first picture if no --image: phantom (default) or generated")
     verb.add_argument("--steps", type=int, default=8, help="passes per window of 1.3 s")
     verb.add_argument("--guidance", type=float, default=3.0, help="how strongly ECG and EF steer; 1 is off")
-    verb.add_argument("--rate", type=float, help="sampling rate in Hz where the file does not say")
     verb.add_argument("--lead", help="which lead to use where there are several")
-    verb.add_argument("--allow-flat", action="store_true", help="accept a flat line (the heart then stands still)")
+    add_ecg_options(verb)
     verb.add_argument("--plain", action="store_true", help="the picture alone, without ECG strip and marks")
     verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
     verb.add_argument("--out", type=Path, help="NAME.mp4, .gif, .webm, .npz or .png; a folder for several ECGs")

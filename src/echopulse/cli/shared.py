@@ -30,13 +30,24 @@ def add_verb(verbs, name: str, run: Callable, help: str, example: str) -> argpar
     return verb
 
 
+def add_ecg_options(verb: argparse.ArgumentParser) -> None:
+    """How a recording is read: what the readers' own advice names."""
+    verb.add_argument("--at", type=float, help="where in the ECG the clip begins, in seconds")
+    verb.add_argument("--rate", type=float, help="the ECG's sampling rate in Hz where the file does not say")
+    verb.add_argument("--allow-flat", action="store_true", help="accept a flat line (the heart then stands still)")
+
+
 class Progress:
-    """A bar that appears after two seconds; entered, it gives a function that takes the share done, 0..1."""
+    """A bar that appears after two seconds; entered, it gives a function that takes the share done, 0..1.
+
+    Beside the share that function takes the name of a part that is complete, which gets a line of its own, also where
+    there is no terminal to draw a bar in.
+    """
 
     def __init__(self, label: str):
         self.label = label
 
-    def __enter__(self) -> Callable[[float], None]:
+    def __enter__(self) -> Callable[..., None]:
         self.bar = None
         try:
             from tqdm import tqdm
@@ -47,7 +58,10 @@ class Progress:
         self.bar = tqdm(total=100, desc=self.label, delay=2, leave=False, bar_format=form, disable=None)
         return self._to
 
-    def _to(self, share: float) -> None:
+    def _to(self, share: float, complete: str | None = None) -> None:
+        if complete is not None:
+            say = print if self.bar is None else self.bar.write
+            say(f"{self.label}: {complete} done, {100 * share:.0f} % of all", file=sys.stderr)
         if self.bar is not None:
             self.bar.update(max(0, round(100 * share) - self.bar.n))
 

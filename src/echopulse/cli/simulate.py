@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from echopulse.cli.shared import Progress, add_verb
+from echopulse.cli.shared import Progress, add_ecg_options, add_verb
 from echopulse.errors import InputError
 
 
@@ -17,6 +17,7 @@ def add_simulate(verbs) -> None:
     where.add_argument("--out", type=Path, help="folder to fill; a second run goes on where the first one stopped")
     where.add_argument("--bank", type=Path, help="folder for training shards: short for --format shards --out")
     where.add_argument("--check", action="store_true", help="measure the phantom itself: every figure with its bar")
+    where.add_argument("--parameters", action="store_true", help="list what --set can pin: meaning, unit and range")
     verb.add_argument("--clips", type=int, help="how many hearts; 10 by default, 500 for --check")
     verb.add_argument("--format", default="pairs", help="pairs (default), echonet, camus, dicom or shards")
     verb.add_argument("--workers", type=int, help="processes; as many as there are cores by default")
@@ -27,9 +28,9 @@ def add_simulate(verbs) -> None:
     verb.add_argument("--views", "--view", help="a4c,a2c,a3c,plax,psax_mitral,psax_papillary,psax_apical: some of them")
     verb.add_argument("--leads", help="of the ECG: how many, or which, as II,V5; 2 by default")
     verb.add_argument("--prior", default="clinical", help="easy, clinical (default) or uniform (even EF, for training)")
-    verb.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="pin a parameter of the phantom")
+    verb.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="pin one of the --parameters")
     verb.add_argument("--ecg", type=Path, metavar="FILE", help="a recording whose beats every heart follows")
-    verb.add_argument("--at", type=float, help="where in that recording the clips begin, in seconds")
+    add_ecg_options(verb)
     verb.add_argument("--displacement", action="store_true", help="pairs: add how far every pixel's tissue has moved")
     verb.add_argument("--device", default="cpu")
     verb.add_argument("--json", type=Path, help="with --check: write the figures here too")
@@ -37,35 +38,54 @@ def add_simulate(verbs) -> None:
 
 
 def run_simulate(options: argparse.Namespace) -> int:
-    """Fills a folder with simulated hearts, or measures the phantom; 1 where it misses a bar."""
+    """Fills a folder with simulated hearts, measures the phantom (1 where it misses a bar), or lists its parameters."""
     _refuse_what_would_be_ignored(options)
+    if options.parameters:
+        return _list_parameters()
     if options.check:
         return _check_phantom(options)
-    from echopulse.data.export import export
+    from echopulse.data.export import SHARD, export
     from echopulse.data.plan import parse_leads, parse_names, parse_pins
     from echopulse.jobs import usable_cores
 
-    folder = options.bank or options.out
+    folder, form = options.bank or options.out, "shards" if options.bank else options.format
+    clips = 10 if options.clips is None else options.clips
     with Progress("simulating") as on_step:
-        made = export(
-            folder, 10 if options.clips is None else options.clips,
-            form="shards" if options.bank else options.format, seed=options.seed, prior=options.prior,
+        hearts = export(
+            folder, clips, form=form, seed=options.seed, prior=options.prior,
             seconds=options.seconds, fps=options.fps, size=options.size,
             views=parse_names(options.views) if options.views else None,
             leads=parse_leads(options.leads) if options.leads else None, pins=parse_pins(options.set), ecg=options.ecg,
-            at_s=options.at, displacement=options.displacement, device=options.device, force=options.force,
+            at_s=options.at, rate_hz=options.rate, allow_flat=options.allow_flat, displacement=options.displacement,
+            device=options.device, force=options.force,
             workers=usable_cores() if options.workers is None else options.workers, on_step=on_step,
         )  # fmt: skip
-    hearts = "1 heart" if made == 1 else f"{made} hearts"
-    print(f"{folder}: {hearts} made now, with ECG and truth. Simulated; not for diagnosis.")
+    rounded = f" ({clips} asked for; every shard holds {SHARD})" if form == "shards" and clips % SHARD else ""
+    made = "1 heart" if hearts.made == 1 else f"{hearts.made} hearts"
+    print(f"{folder}: {made} made now, {hearts.there} there in all{rounded}, with ECG and truth. "
+          "Simulated; not for diagnosis.")  # fmt: skip
+    return 0
+
+
+def _list_parameters() -> int:
+    from echopulse.phantom.parameters import list_parameters
+
+    stage = None
+    for one in list_parameters():
+        if one.stage != stage:
+            stage = one.stage
+            print(f"{stage}:")
+        print(f"  {one.name:<22} {f'{one.values} {one.unit}':<18} {one.meaning}")
+    print("Levels in dB are relative to white, unless the line says to what.")
     return 0
 
 
 def _refuse_what_would_be_ignored(options: argparse.Namespace) -> None:
     if options.check:
         asked = {
-            "--set": options.set, "--ecg": options.ecg, "--at": options.at, "--views": options.views,
-            "--leads": options.leads, "--seconds": options.seconds, "--fps": options.fps, "--size": options.size,
+            "--set": options.set, "--ecg": options.ecg, "--at": options.at, "--rate": options.rate,
+            "--allow-flat": options.allow_flat, "--views": options.views, "--leads": options.leads,
+            "--seconds": options.seconds, "--fps": options.fps, "--size": options.size,
             "--displacement": options.displacement,
         }  # fmt: skip
         if ignored := [name for name, value in asked.items() if value not in (None, False, [])]:

@@ -235,6 +235,15 @@ def shards_there(folder: Path, seed: int, count: int) -> int:
     return sum(_shard_path(folder, seed, index).exists() for index in range(count))
 
 
+def clips_there(folder: Path) -> int:
+    """How many clips all shards in the folder hold, whatever their seeds."""
+    count = 0
+    for path in folder.glob("shard-*.safetensors"):
+        with safe_open(path, "pt") as file:
+            count += file.get_slice("frames").get_shape()[0]
+    return count
+
+
 def _difference(path: Path, asked: dict[str, Any], same_seed: bool) -> str:
     """The first setting in which a shard differs from what is asked for, in words; empty where it does not.
 

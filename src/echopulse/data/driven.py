@@ -38,6 +38,8 @@ class Drive:
 
     def options(self) -> dict[str, Any]:
         """What `simulate` takes."""
+        if not len(self.r_peaks_s):
+            return {"rhythm": self.rhythm}  # asystole
         p_onsets = None if self.p_onsets_s is None else torch.from_numpy(self.p_onsets_s).float()
         peaks = torch.from_numpy(self.r_peaks_s).float()
         pins = {"rhythm": self.rhythm, "heart_rate_bpm": float(np.clip(self.heart_rate_bpm, *LIMITS["heart_rate_bpm"]))}
@@ -59,17 +61,24 @@ class Drive:
 
 
 def follow(
-    path: Path, seconds: float, *, at_s: float | None = None, leads: int | tuple[str, ...] | None = None
+    path: Path,
+    seconds: float,
+    *,
+    at_s: float | None = None,
+    leads: int | tuple[str, ...] | None = None,
+    rate_hz: float | None = None,
+    allow_flat: bool = False,
 ) -> Drive:
     """What the recording at `path` gives to a clip of `seconds` that begins `at_s` into it.
 
     By default it begins where a generated clip would: 1.6 s after the electrodes have settled. `leads`: names of leads,
-    or how many of the first ones, to keep; all by default.
+    or how many of the first ones, to keep; all by default. `rate_hz` is needed where the file does not say it. A flat
+    line is refused unless `allow_flat`; hearts that follow one stand still.
     """
-    ecg = read_ecg(path)
+    ecg = read_ecg(path, rate_hz=rate_hz)
     begin = clip_start(ecg, seconds, at_s)
     around = stretch(ecg, begin - CONTEXT_S, begin + seconds + CONTEXT_S)
-    beats = find_beats(around)
+    beats = find_beats(around, allow_flat)
     judged = judge_origins(around, beats)
     own = np.isin(judged.beats, WITHOUT_P)
     # P waves may be there all the same, also where many early beats were taken for fibrillation

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from echopulse.data.bank import check_size, fill_bank, shards_there
+from echopulse.data.bank import check_size, clips_there, fill_bank, shards_there
 from echopulse.data.camus import CAMUS
 from echopulse.data.dicom import DICOM
 from echopulse.data.driven import follow
@@ -37,6 +37,14 @@ UNFINISHED = ".partial-"
 LOCK = ".lock"
 
 
+@dataclass(frozen=True)
+class Exported:
+    """How many hearts (in shards: clips) a call made, and how many the folder holds now."""
+
+    made: int
+    there: int
+
+
 def export(
     folder: Path,
     clips: int,
@@ -52,20 +60,22 @@ def export(
     pins: dict[str, Any] | None = None,
     ecg: Path | None = None,
     at_s: float | None = None,
+    rate_hz: float | None = None,
+    allow_flat: bool = False,
     displacement: bool = False,
     device: str = "cpu",
     workers: int = 1,
     force: bool = False,
     on_step: Callable[[float], None] | None = None,
-) -> int:
+) -> Exported:
     """`clips` simulated hearts (patients, in layouts with several views of each) as files in `folder`.
 
     form: one of FORMS, which says what stands for None, or "shards" for training (see `fill_bank`). ecg: a recording
-    that every heart follows, from `at_s` into it on. Returns how many were made now: hearts that the folder holds
-    already are kept, so that a second run goes on where the first one stopped, and a longer export begins with the
-    shorter one's hearts. The files are the same whatever the number of `workers` (processes; see `run_jobs`), and those
-    of a heart appear whole or not at all. InputError: a folder that holds anything else, unless `force` replaces it, or
-    that another run is writing to. `on_step` is told the share of all hearts asked for that is there, after each.
+    that every heart follows, from `at_s` into it on; `rate_hz` and `allow_flat` as in `follow`. Hearts that the folder
+    holds already are kept, so that a second run goes on where the first one stopped, and a longer export begins with
+    the shorter one's hearts. The files are the same whatever the number of `workers` (processes; see `run_jobs`), and
+    those of a heart appear whole or not at all. InputError: a folder that holds anything else, unless `force` replaces
+    it, or that another run is writing to. `on_step` is told the share of hearts asked for that is there, after each.
     """
     if clips < 1:
         raise InputError(f"--clips {clips}: at least one is expected.")
@@ -76,9 +86,12 @@ def export(
     if ecg is not None:
         if taken := {"rhythm", "heart_rate_bpm"} & set(plan.pins):
             raise InputError(f"--set {sorted(taken)[0]} beside --ecg: the recording says how the heart beats.")
-        plan = replace(plan, drive=follow(ecg, plan.seconds, at_s=at_s, leads=leads))
-    elif at_s is not None:
-        raise InputError(f"--at {at_s:g} needs --ecg FILE: it says where in that recording the clip begins.")
+        drive = follow(ecg, plan.seconds, at_s=at_s, leads=leads, rate_hz=rate_hz, allow_flat=allow_flat)
+        plan = replace(plan, drive=drive)
+    elif given := [name for name, value in (("--at", at_s), ("--rate", rate_hz)) if value is not None]:
+        raise InputError(f"{given[0]} needs --ecg FILE: it says something about that recording.")
+    elif allow_flat:
+        raise InputError("--allow-flat needs --ecg FILE; for a heart that stands still say --set rhythm=asystole.")
     plan.check()
     if layout is SHARDS:
         return _export_shards(folder, clips, plan, workers, force, on_step)
@@ -86,13 +99,14 @@ def export(
     with _alone_in(folder):
         _open(folder, plan, layout, clips, force)
         missing = [k for k in range(clips) if not _holds(folder, layout, plan, k)]
-        there = count(clips - len(missing) + 1)
-        tell = (lambda _: on_step(next(there) / clips)) if on_step else None
+        known = _recorded(folder).get("clips", clips)
+        done = count(clips - len(missing) + 1)
+        tell = (lambda _: on_step(next(done) / clips)) if on_step else None
         run_jobs(partial(make_heart, plan, folder), missing, workers=workers, on_done=tell)
+        there = [k for k in range(known) if _holds(folder, layout, plan, k)]
         if layout.finish:
-            known = _recorded(folder).get("clips", clips)
-            layout.finish(folder, [k for k in range(known) if _holds(folder, layout, plan, k)])
-    return len(missing)
+            layout.finish(folder, there)
+    return Exported(len(missing), len(there))
 
 
 def make_heart(plan: Plan, folder: Path, number: int) -> None:
@@ -110,8 +124,8 @@ def make_heart(plan: Plan, folder: Path, number: int) -> None:
 
 def _export_shards(
     folder: Path, clips: int, plan: Plan, workers: int, force: bool, on_step: Callable[[float], None] | None
-) -> int:
-    """Whole shards in `folder`; how many clips were made."""
+) -> Exported:
+    """Whole shards in `folder`."""
     if plan.drive is not None or plan.displacement:
         raise InputError("--ecg and --displacement are not for shards; use --format pairs.")
     frames = round(plan.seconds * plan.fps)
@@ -126,10 +140,11 @@ def _export_shards(
     _make_folder(folder)
     total = -(-clips // SHARD)
     tell = (lambda _: on_step(shards_there(folder, plan.seed, total) / total)) if on_step else None
-    return SHARD * fill_bank(
+    made = SHARD * fill_bank(
         folder, clips, seed=plan.seed, prior=plan.prior, shard=SHARD, device=plan.device, workers=workers, force=force,
         on_shard=tell, frames=frames, fps=plan.fps, size=plan.size, view=plan.views, leads=plan.leads, **plan.pins,
     )  # fmt: skip
+    return Exported(made, clips_there(folder))
 
 
 def _choose(name: str) -> Form:

@@ -67,7 +67,8 @@ class Plan:
 
     def check(self) -> None:
         """Raises InputError, before any work, for parameters that no heart or scanner can have."""
-        if self.beating and self.pins.get("rhythm") == "asystole":
+        driven = None if self.drive is None else self.drive.rhythm
+        if self.beating and self.pins.get("rhythm", driven) == "asystole":
             raise InputError("rhythm=asystole: this format is for hearts that beat; use --format pairs or dicom.")
         self.heart(0, frames=1, size=16)
 
@@ -79,6 +80,7 @@ class Plan:
             settings["ecg"] = hashlib.sha256(ecg.samples.tobytes()).hexdigest()[:16]
             settings["ecg_file"] = self.drive.source.file
             settings["ecg_start_s"] = round(ecg.start_s, 6)
+            settings["ecg_rate_hz"] = ecg.rate_hz
         return {"made_by": f"EchoPulse {__version__}", "format": self.form, **settings}
 
 

@@ -48,6 +48,14 @@ def test_the_plan_draws_every_heart_once_and_no_seed_twice():
     assert len(set(seeds)) == len(seeds)
 
 
+def test_a_part_is_told_complete_with_its_last_step():
+    told = []
+    steps = check._Steps(lambda share, complete: told.append((round(share, 2), complete)), {"events": 3, "even": 1})
+    for part in ("events", "even", "events", "events"):
+        steps.one(part)
+    assert told == [(0.25, None), (0.5, "even"), (0.75, None), (1.0, "events")]
+
+
 def test_too_few_clips_are_refused():
     with pytest.raises(InputError, match="at least 10"):
         check.check_phantom(3)

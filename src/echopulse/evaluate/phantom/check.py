@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +20,8 @@ AT_ONCE = 10  # clips of one job: a multiple of it gives the same clips whatever
 EXAMINATIONS_PER_CLIP = 5
 HEALTHY = {"pathology": "healthy", "conduction": "normal"}
 SPEED_WORKERS = 2
+INFORMATION = "information"
+SYSTEM = {"sameness": 1, "speed": 1, "GPU": 1}  # parts of one step each
 
 Sample = Callable[..., Arrays]
 Job = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -30,23 +31,25 @@ def check_phantom(
     clips: int = 500,
     *,
     seed: int = 0,
-    on_step: Callable[[float], None] | None = None,
+    on_step: Callable[[float, str | None], None] | None = None,
     workers: int | None = None,
 ) -> list[Row]:
     """Every acceptance figure of the phantom over `clips` drawn hearts, with its bar.
 
-    `on_step` is called with the share done, 0..1. The figures depend on `clips` and `seed`, not on `workers` (as many
+    `on_step` is called with the share done, 0..1, and with the name of a part when that is complete, else None. The
+    figures depend on `clips` and `seed`, not on `workers` (as many
     as there are cores by default); only speed does on the machine.
     """
     if clips < AT_ONCE:
         raise InputError(f"--clips {clips}: at least {AT_ONCE} are needed for a check; 500 make it worth its name.")
     workers = usable_cores() if workers is None else workers
     plan = _plan(clips, seed)
-    jobs = [job for sample in plan.values() for job in sample]
-    steps = _Steps(on_step or (lambda _: None), len(jobs) + 3 * FOLDS + 3)
-    results = iter(run_jobs(_call, jobs, workers=workers, on_done=steps.one))
+    parts = {name: len(sample) for name, sample in plan.items()} | {INFORMATION: 3 * FOLDS} | SYSTEM
+    steps = _Steps(on_step or (lambda share, complete: None), parts)
+    part_of = {job: name for name, sample in plan.items() for job in sample}
+    results = iter(run_jobs(_call, list(part_of), workers=workers, on_done=lambda job: steps.one(part_of[job])))
     found = {name: _join([next(results) for _ in sample]) for name, sample in plan.items()}
-    told = _tell(found["examinations"], seed, workers, steps.one)
+    told = _tell(found["examinations"], seed, workers, lambda _: steps.one(INFORMATION))
     rows = figures.volume_rows(found["study"], found["round"])
     rows += figures.event_rows(found["events"], found["steady"], found["ejection"])
     rows += figures.filling_rows(found["kick"], found["waves"], found["memory"])
@@ -123,7 +126,7 @@ def _tell(examinations: Arrays, seed: int, workers: int, on_done: Callable[[Any]
 
 
 def system_rows(
-    extreme: np.ndarray, usual: np.ndarray, seed: int, on_done: Callable[[Any], None] = lambda _: None
+    extreme: np.ndarray, usual: np.ndarray, seed: int, on_done: Callable[[str], None] = lambda part: None
 ) -> list[Row]:
     """Soundness, sameness and speed; figures that need a GPU are "not measured here" without one.
 
@@ -135,20 +138,20 @@ def system_rows(
     sheet.share("finite.usual", "ECG and truth are numbers; drawn apical clips", usual, low=100)
     here = [system.fingerprint_of(seed), system.fingerprint_of(seed)]
     there = [one for n in (2, 3) for one in run_jobs(system.fingerprint_of, [seed] * n, workers=n)]
-    on_done(None)
+    on_done("sameness")
     sheet.add("same.again", "same seed, same bytes, twice in one process (1 yes, 0 no)", len(set(here)) == 1, low=1)
     sheet.add("same.workers", "same bytes in two and in three worker processes", len(set(there)) == 1, low=1)
     sheet.add("same.threads", f"same bytes with {torch.get_num_threads()} threads and with one",
               len({*here, *there}) == 1)  # fmt: skip
     words = f"frames of 128 x 128 a second, ECG and truth included, {SPEED_WORKERS} single-thread processes"
     sheet.add("speed.cpu", words, system.speed_of_processes(SPEED_WORKERS, seed), "1/s", low=250)
-    on_done(None)
+    on_done("speed")
     speed, differ = (None, None)
     if torch.cuda.is_available():
         speed, differ = gpu_speed(seed), system.devices_differ(seed)
     sheet.add("speed.gpu", "the same on one GPU, 256 clips at a time", speed, "1/s", low=20_000)
     sheet.add("gpu.difference", "largest difference of a pixel between CPU and GPU, of 255", differ, high=2)
-    on_done(None)
+    on_done("GPU")
     return sheet.rows
 
 
@@ -158,11 +161,11 @@ def gpu_speed(seed: int, clips: int = 256, rounds: int = 4) -> float:
 
 
 class _Steps:
-    """Counts jobs and tells the share done."""
+    """Counts what is done of each part and tells the share of all, and which part is complete with that."""
 
-    def __init__(self, tell: Callable[[float], Any], total: int) -> None:
-        self.tell, self.total, self.done = tell, total, 0
+    def __init__(self, tell: Callable[[float, str | None], Any], parts: dict[str, int]) -> None:
+        self.tell, self.left, self.total = tell, dict(parts), sum(parts.values())
 
-    def one(self, _: Any) -> None:
-        self.done = min(self.done + 1, self.total)
-        self.tell(self.done / self.total if self.total else math.nan)
+    def one(self, part: str) -> None:
+        self.left[part] -= 1
+        self.tell(1 - sum(self.left.values()) / self.total, None if self.left[part] else part)
