@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from echopulse.phantom.anatomy.deformation import material_points
 from echopulse.phantom.anatomy.heart import AnatomyParameters
-from echopulse.phantom.anatomy.labels import chamber_map, displacement, label_picture
+from echopulse.phantom.anatomy.labels import chamber_map, displacement_picture, label_picture
 from echopulse.phantom.anatomy.planes import Plane, cut, heart_points, picture_depth_cm, reference_cut
 from echopulse.phantom.anatomy.slab import Slab, reference_slab, sample_slab, slab_points
 from echopulse.phantom.anatomy.tissue import paint_tissue
@@ -149,9 +149,8 @@ def _render(subject: _Subject, when: slice) -> tuple[Tensor, Tensor, Tensor | No
     labels = label_picture(anatomy, (motion, shape, plane), *pixels, subject.slab, subject.chambers)
     moved = None
     if subject.displacement:
-        points = heart_points(plane, *pixels)
         first = tuple(part.between(slice(0, 1)) for part in (subject.motion, subject.shape, subject.plane))
-        moved = displacement(anatomy, (motion, shape, plane), first, points)
+        moved = displacement_picture(anatomy, (motion, shape, plane), first, *pixels)
     return frames, labels, moved
 
 

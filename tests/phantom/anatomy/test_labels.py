@@ -11,6 +11,7 @@ from echopulse.phantom.anatomy.labels import (
     CHAMBERS,
     chamber_map,
     displacement,
+    displacement_picture,
     label_picture,
     label_points,
 )
@@ -137,6 +138,22 @@ def test_displacements_lead_back_to_the_same_tissue(hearts, view):
     labels = label_points(anatomy, shape, motion, *points)
     error = (then - now).norm(dim=0)[(labels == LV) | (labels == MYOCARDIUM)]
     assert float(error.max()) < 0.02 and float(moved.norm(dim=-1).max()) > 0.5
+
+
+@pytest.mark.parametrize(("size", "largest_cm"), [(64, 0.0), (400, 0.05)])
+def test_movement_in_a_large_picture_is_interpolated_to_half_a_millimetre_and_in_a_small_one_exact(
+    hearts, size, largest_cm
+):
+    anatomy, motion, patients = hearts(n=1, t=3, ef=torch.tensor([0.6]), edv_ml=130.0)
+    shape = heart_shape(anatomy, motion)
+    plane, points, spacing, _ = picture(anatomy, patients, 3, "plax", size)
+    first = tuple(part.between(slice(0, 1)) for part in (motion, shape, plane))
+    place = torch.arange(size) + 0.5
+    x = ((place - 0.5 * size) * spacing[:, None])[:, None, :].expand(1, size, size)
+    y = ((place - 0.03 * size) * spacing[:, None])[:, :, None].expand(1, size, size)
+    quick = displacement_picture(anatomy, (motion, shape, plane), first, x, y)
+    exact = displacement(anatomy, (motion, shape, plane), first, points)
+    assert float((quick - exact).abs().max()) <= largest_cm and float(exact.abs().max()) > 0.5
 
 
 @pytest.mark.parametrize(("view", "least"), [("a4c", 0.90), ("plax", 0.90), ("psax_papillary", 0.85)])
