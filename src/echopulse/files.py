@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from echopulse.errors import InputError
+
 
 def to_json(value: Any) -> Any:
     """Numpy values as JSON types, floats to six decimals; what is not a finite number becomes null."""
@@ -27,6 +29,17 @@ def open_to_others(path: Path) -> None:
     mask = os.umask(0)
     os.umask(mask)
     path.chmod(0o666 & ~mask)
+
+
+def read_text(path: Path, expected: str) -> str:
+    """A UTF-8 text file; the InputError for what is none says what was expected."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror.lower() if isinstance(error, OSError) and error.strerror else "no text in UTF-8"
+        raise InputError(f"{path}: cannot be read ({why}); give {expected}.") from error
 
 
 def write_text(text: str, path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from echopulse.errors import InputError
 from echopulse.evaluate.keys import KEYS, ORDER, Bar, documented, figure_of, figures, verdict
-from echopulse.evaluate.report import read_results, to_json, to_markdown
+from echopulse.evaluate.report import FORMAT, read_results, to_json, to_markdown
 from echopulse.evaluate.results import Results
 
 SCORES = {
@@ -89,10 +89,24 @@ def test_small_numbers_keep_their_figures_and_numpy_its_values():
     assert held["scores"] == {"a": 1.234567e-8, "b": 0.5, "c": 3} and held["columns"] == {}
 
 
-@pytest.mark.parametrize("text", ["no", "[1, 2]", '{"tokenizer.mse": 0.1}', '{"format": "else"}'])
+WHOLE = {"format": FORMAT, "about": {}, "scores": {"speed.import_s": 1.5}, "columns": {"speed.import_s": [1, None]}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no", "[1, 2]", '{"tokenizer.mse": 0.1}', '{"format": "else"}', json.dumps({"format": FORMAT}),
+        *(json.dumps(WHOLE | broken) for broken in (
+            {"about": 3}, {"scores": [1]}, {"scores": {"speed.import_s": [1]}}, {"columns": {"speed.import_s": 3}},
+            {"columns": {"speed.import_s": ["many"]}},
+        )),
+    ],
+)  # fmt: skip
 def test_files_that_no_evaluation_wrote_are_refused(tmp_path, text):
+    (tmp_path / "r.json").write_text(json.dumps(WHOLE))
+    assert read_results(tmp_path / "r.json").scores == {"speed.import_s": 1.5}
     (tmp_path / "r.json").write_text(text)
-    with pytest.raises(InputError, match="echopulse evaluate --json"):
+    with pytest.raises(InputError, match="r.json: .*echopulse evaluate --json"):
         read_results(tmp_path / "r.json")
 
 

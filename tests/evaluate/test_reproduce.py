@@ -98,3 +98,15 @@ def test_what_is_no_claim_is_refused_with_its_line(page, text, words):
 def test_a_page_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="there is no such file"):
         read_claims(tmp_path / "README.md")
+    with pytest.raises(InputError, match="cannot be read .*directory.*give a page in Markdown"):
+        read_claims(tmp_path)
+    (tmp_path / "photo.md").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(InputError, match="cannot be read .no text"):
+        read_claims(tmp_path / "photo.md")
+
+
+def test_an_example_in_a_block_of_code_claims_nothing(page):
+    claims = read_claims(page(
+        "```\n<!-- claim: tokenizer.mse ≤ 9 -->\n```\n<!-- claim: speed.import_s ≤ 2 -->\n~~~\n<!-- claim: no -->\n"
+    ))  # fmt: skip
+    assert [(claim.key, claim.line) for claim in claims] == [("speed.import_s", 4)]

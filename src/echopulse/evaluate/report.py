@@ -15,9 +15,11 @@ from echopulse.errors import InputError
 from echopulse.evaluate.intervals import interval_of
 from echopulse.evaluate.keys import BESIDE, aside, counts_for, figure_of, is_count, part_of, verdict
 from echopulse.evaluate.results import Results
+from echopulse.files import read_text
 
 NOTICE = "Simulated hearts and synthetic clips; the figures are proxies for obedience to the ECG. Not for diagnosis."
 FORMAT = "echopulse evaluation 1"
+WRITTEN = "what `echopulse evaluate --json` wrote"
 
 
 @dataclass(frozen=True)
@@ -88,18 +90,22 @@ def to_json(results: Results) -> str:
 
 def read_results(path: Path) -> Results:
     """What `to_json` wrote, null as NaN; sample loops stand on the page only. Other files are refused."""
+    text = read_text(path, WRITTEN)
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: no JSON in it ({error}); give what `echopulse evaluate --json` wrote.") from None
+        held = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: no JSON in it ({error}); give {WRITTEN}.") from None
     if not isinstance(held, dict) or held.get("format") != FORMAT:
         found = held.get("format", "no format") if isinstance(held, dict) else "a list or a value"
-        raise InputError(f"{path}: {found}, expected {FORMAT!r}; give what `echopulse evaluate --json` wrote.")
-    scores = {key: math.nan if value is None else value for key, value in held["scores"].items()}
-    columns = {key: [math.nan if value is None else value for value in row] for key, row in held["columns"].items()}
-    return Results(scores, columns, held["about"])
+        raise InputError(f"{path}: {found}, expected {FORMAT!r}; give {WRITTEN}.")
+    try:
+        scores = {key: _read(value, str) for key, value in held["scores"].items()}
+        columns = {key: [_read(value) for value in row] for key, row in held["columns"].items()}
+        return Results(scores, columns, dict(held["about"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: scores, columns and about are not those of an evaluation; give {WRITTEN}, as it was written."
+        ) from error
 
 
 def flattened(about: Mapping[str, Any], before: str = "") -> dict[str, Any]:
@@ -117,6 +123,15 @@ def number(value: float) -> str:
     if isinstance(value, int) or float(value).is_integer():
         return str(int(value))
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def _read(value: Any, *kinds: type) -> Any:
+    """A number, null as NaN, or one of `kinds`; TypeError for anything else."""
+    if value is None:
+        return math.nan
+    if not isinstance(value, (int, float, *kinds)):
+        raise TypeError(f"{value!r} is no number")
+    return value
 
 
 def _row(key: str, results: Results) -> Row:

@@ -22,7 +22,9 @@ from echopulse.errors import InputError
 from echopulse.evaluate.keys import figure_of, part_of
 from echopulse.evaluate.report import number
 from echopulse.evaluate.results import Results
+from echopulse.files import read_text
 
+FENCED = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1|\Z)", re.DOTALL | re.MULTILINE)
 COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 CLAIM = re.compile(rf"(?P<key>\S+)\s*(?P<sign>=|≤|≥|<=|>=)\s*(?P<value>{NUMBER})"
@@ -97,10 +99,7 @@ def reproduce(path: Path, evaluate: Evaluate) -> list[Check]:
 
 def read_claims(path: Path) -> list[Claim]:
     """The claims of a page in their order. Refuses a page without any, and what is no claim though it says so."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file.") from None
+    text = _without_code(read_text(path, "a page in Markdown"))
     claims, settings = [], {}
     for comment in COMMENT.finditer(text):
         kind, colon, said = comment[1].strip().partition(":")
@@ -110,7 +109,7 @@ def read_claims(path: Path) -> list[Claim]:
         elif colon and kind == "claim":
             claims.append(_claim(said, where, settings, _visible(text, comment)))
     if not claims:
-        raise InputError(f"{path}: no claims in it; a claim is a comment of the form <!-- {FORM} -->.")
+        raise InputError(f"{path}: no claims in it; a claim is a comment <!-- ... --> that holds {FORM}.")
     return claims
 
 
@@ -159,6 +158,11 @@ def _settings(said: str, where: str) -> dict[str, Any]:
         if not isinstance(found[name], SETTINGS[name]):
             raise InputError(f"{where}: {pair!r}: a number is expected.")
     return found
+
+
+def _without_code(text: str) -> str:
+    """The page with fenced code blanked, line for line: what stands there is shown to readers and claims nothing."""
+    return FENCED.sub(lambda block: "\n" * block[0].count("\n"), text)
 
 
 def _visible(text: str, comment: re.Match) -> str:
