@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from echopulse.cli import main
+from echopulse.cli.evaluate import DEFAULTS
 from echopulse.errors import InputError
-from echopulse.evaluate import candidates, runner
+from echopulse.evaluate import candidates, hearts, runner
 from echopulse.evaluate.report import read_results
 from echopulse.evaluate.results import Results
 
@@ -44,15 +45,15 @@ def test_every_option_reaches_the_evaluation(calls):
     Path("i.pt").touch()
     assert main([
         "evaluate", "a.csv", "b.csv", "--model", "x:y", "--clips", "9", "--seconds", "1.5", "--seed", "3", "--start",
-        "generated", "--only", "timing,controls", "--work", "w", "--features", "i3d=i.pt", "--as-published",
+        "generated", "--only", "files, quality,privacy", "--work", "w", "--features", "i3d=i.pt", "--as-published",
         "--train-data", "t", "--reject-copies", "r",
     ]) == 0  # fmt: skip
     asked = calls[0]
     asked.pop("on_step")
     assert asked == {
         "candidate": "<x:y>", "ecg_files": [Path("a.csv"), Path("b.csv")], "clips": 9, "seconds": 1.5, "seed": 3,
-        "start": "generated", "parts": ["timing", "controls"], "work": Path("w"), "features": {"i3d": Path("i.pt")},
-        "as_published": True, "train_data": Path("t"), "reject_copies": Path("r"),
+        "start": "generated", "parts": ["files", "quality", "privacy"], "work": Path("w"),
+        "features": {"i3d": Path("i.pt")}, "as_published": True, "train_data": Path("t"), "reject_copies": Path("r"),
     }  # fmt: skip
 
 
@@ -98,6 +99,30 @@ def test_claims_that_hold_give_0_and_others_1(calls, capsys):
     Path("README.md").write_text(f"29 ms <!-- claim: {KEY} = 29 ± 0.5 -->\n", encoding="utf-8")
     assert main(["evaluate", "--reproduce", "README.md"]) == 1
     assert "**differs**" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--reproduce", "README.md", "--json", "t.json", "--clips", "9"], "--clips, --json with --reproduce"),
+        (["--reproduce", "README.md", "watch.csv"], "ECG files with --reproduce"),
+        (["--export-tasks", "out", "--only", "timing"], "--only with --export-tasks"),
+        (["--export-tasks", "out", "--reproduce", "README.md"], "--reproduce with --export-tasks"),
+        (["--only", "timing", "watch.csv"], "ECG files with --only timing: only files would look"),
+        (["--only", "timing", "--as-published"], "--as-published with --only timing: only quality would look"),
+        (["--only", "timing,controls", "--start", "generated"], "only files and speed would look"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(calls, capsys, assert_one_sentence, arguments, says):
+    assert main(["evaluate", *arguments]) == 1
+    complaint = capsys.readouterr().err
+    assert_one_sentence(complaint)
+    assert says in complaint and not calls and not Path("out").exists()
+
+
+def test_the_usual_numbers_are_those_of_the_evaluation():
+    told = [DEFAULTS[name] for name in ("clips", "seconds", "seed")]
+    assert told == [hearts.CLIPS, hearts.SECONDS, hearts.SEED]
 
 
 def test_a_page_without_claims_is_refused_before_any_evaluation(calls, capsys, assert_one_sentence):

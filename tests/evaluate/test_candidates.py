@@ -98,10 +98,23 @@ def test_another_size_is_padded_to_a_square_and_resized():
     assert (made[:, :16] == 200).all() and (made[:, 16:] == 0).all()
 
 
-@pytest.mark.parametrize("answer", [None, "clip", np.zeros((5, 8, 8)), np.zeros((5, 8, 8, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "answer",
+    [None, "clip", np.zeros((5, 8, 8)), np.zeros((5, 8, 8, 3), np.uint8), np.zeros((5, 0, 0), np.uint8)],
+)
 def test_what_is_no_clip_is_refused(answer):
     with pytest.raises(InputError, match=r"a Clip or grey frames uint8 \[t, h, w\] are expected"):
         fitted(answer, 5, 25.0, 8, "x")
+
+
+def test_a_function_that_breaks_is_named_and_is_no_refusal(few):
+    def broken(ecg, **conditions):
+        raise ZeroDivisionError("by zero")
+
+    bench = bench_of(Called(broken, "broken"), lambda clip: clip, fps=25.0, size=32, rate_hz=200.0)
+    with pytest.raises(RuntimeError, match=r"broken: failed with ZeroDivisionError \(by zero\) on .* seed 0") as found:
+        bench.show(few[0], few[0].ecg)
+    assert not isinstance(found.value, InputError)
 
 
 def test_tasks_go_out_and_clips_come_back(few, tmp_path):

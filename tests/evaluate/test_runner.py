@@ -1,6 +1,7 @@
 """The whole evaluation runs on any candidate, keeps what is finished, and says what it was made of."""
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ def few_hearts(seed: int) -> list[Heart]:
 @pytest.fixture(autouse=True)
 def small_world(monkeypatch, tiny):
     """Four hearts per seed in pictures of 32 pixels, simulated once, and a tiny measurer for others' candidates."""
+
     def simulate(clips, *, seed, on_step=lambda _: None, **_):
         on_step(1.0)
         return few_hearts(seed)[:clips]
@@ -67,6 +69,7 @@ def test_timing_and_controls_of_an_untrained_model(tiny, tmp_path):
 
 def forbid(pulse: EchoPulse, asked: list) -> EchoPulse:
     """The same model, noting whatever it is asked to generate."""
+
     class Watched(EchoPulse):
         def generate_ids(self, *arguments, **conditions):
             asked.append(conditions["seed"])
@@ -122,9 +125,37 @@ def test_parts_are_chosen_by_what_the_candidate_is(tiny):
         parts_for(tiny, ("files",))
 
 
-def test_too_few_clips_for_a_part_are_refused_before_anything_is_made(tiny):
-    with pytest.raises(InputError, match="--clips 12: the part privacy needs 40 or more"):
-        evaluate(tiny, parts=("timing", "privacy"), clips=12)
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"parts": ("timing", "privacy"), "clips": 12}, "--clips 12: the part privacy needs 40 or more"),
+        ({"parts": ("timing",), "clips": 0}, "--clips 0: at least one"),
+        ({"parts": ("timing",), "start": "yesterday"}, "--start yesterday: expected phantom or generated"),
+        ({"parts": ("files",), "ecg_files": [Path("nowhere.csv")]}, "nowhere.csv: there is no such file"),
+        ({"parts": ("quality",), "features": {"i3d": Path(__file__)}}, "no TorchScript"),
+        ({"parts": ("quality",), "reject_copies": Path("nowhere")}, "nowhere: no copy filter"),
+        ({"parts": ("privacy",), "train_data": Path("nowhere")}, "nowhere: no folder"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_made(tiny, options, says):
+    asked = []
+    with pytest.raises(InputError, match=says):
+        evaluate(forbid(tiny, asked), **{"clips": 64} | options)
+    assert not asked
+
+
+def test_ecg_files_are_refused_where_they_would_be_left_out():
+    with pytest.raises(InputError, match="ECG files: only a model folder of ours"):
+        evaluate(Called(still, "still"), ecg_files=[Path(__file__)])
+
+
+def test_a_part_hangs_only_on_what_it_looks_at(tiny, tmp_path):
+    options = {"parts": ("tokenizer",), "clips": 2, "work": tmp_path}
+    evaluate(tiny, **options)
+    evaluate(tiny, **options, train_data=tmp_path, as_published=True)
+    assert len(list(tmp_path.glob("tokenizer-*.json"))) == 1
+    evaluate(tiny, **options | {"clips": 3})
+    assert len(list(tmp_path.glob("tokenizer-*.json"))) == 2
 
 
 def test_a_file_of_the_store_that_is_broken_is_named(tmp_path):

@@ -2,8 +2,22 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from echopulse.cli.shared import Progress, add_verb
+from echopulse.errors import InputError
+
+# What an option is unless it is given; options that make no sense with some others are told by it.
+DEFAULTS = {
+    "ecg": [], "model": None, "clips": 200, "seconds": 2.0, "seed": 990_000, "start": "phantom", "only": None,
+    "work": None, "features": None, "as_published": False, "train_data": None, "reject_copies": None, "markdown": None,
+    "json": None, "html": None, "export_tasks": None, "reproduce": None,
+}  # fmt: skip
+SUPPLIED = ("features", "as_published", "train_data", "reject_copies")
+ONLY_FOR = {
+    "ecg": ("files",), "start": ("files", "speed"), "features": ("quality",), "as_published": ("quality",),
+    "train_data": ("privacy",), "reject_copies": ("quality",),
+}  # fmt: skip
 
 
 def add_evaluate(verbs) -> None:
@@ -17,10 +31,10 @@ def add_evaluate(verbs) -> None:
     verb.add_argument("ecg", nargs="*", type=Path, help="ECG files to generate from and compare beats with")
     verb.add_argument("--model", metavar="SPEC", help="instead of the bundled weights: a model folder, "
                       "package.module:function, or a folder of clips made for --export-tasks")  # fmt: skip
-    verb.add_argument("--clips", type=int, default=200, help="held-out simulated clips")
-    verb.add_argument("--seconds", type=float, default=2.0, help="length of each")
-    verb.add_argument("--seed", type=int, default=990_000, help="seed of the held-out hearts")
-    verb.add_argument("--start", default="phantom", help="how clips from ECG files open: phantom or generated")
+    verb.add_argument("--clips", type=int, default=DEFAULTS["clips"], help="held-out simulated clips")
+    verb.add_argument("--seconds", type=float, default=DEFAULTS["seconds"], help="length of each")
+    verb.add_argument("--seed", type=int, default=DEFAULTS["seed"], help="seed of the held-out hearts")
+    verb.add_argument("--start", default=DEFAULTS["start"], help="how clips from ECG files open: phantom or generated")
     verb.add_argument("--only", metavar="PARTS", help="comma-separated: speed, tokenizer, measurer, timing, controls, "
                       "quality, privacy, usefulness, files (default: all that suit, but usefulness)")  # fmt: skip
     verb.add_argument("--work", type=Path, metavar="DIR", help="keep finished parts here, for a later run to go on")
@@ -43,6 +57,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     """Prints the table, and writes it where asked."""
     from echopulse.echo import check_output
 
+    _refuse_what_would_be_ignored(options)
     for path, ending in ((options.markdown, ".md"), (options.json, ".json"), (options.html, ".html")):
         if path:
             check_output(path, force=options.force, endings=(ending,))
@@ -61,20 +76,56 @@ def run_evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _refuse_what_would_be_ignored(options: argparse.Namespace) -> None:
+    if options.export_tasks or options.reproduce:
+        mode, used, why = (
+            ("export_tasks", ("clips", "seconds", "seed"), "tasks hang on --clips, --seconds and --seed alone")
+            if options.export_tasks
+            else ("reproduce", ("model", "work", *SUPPLIED), "the page says what is evaluated, its table is printed")
+        )
+        others = [name for name in DEFAULTS if name not in (mode, *used)]
+        if ignored := [name for name in others if getattr(options, name) != DEFAULTS[name]]:
+            raise InputError(f"{_named(ignored)} with {_named([mode])}: {why}.")
+    parts = _parts(options)
+    for name, needs in ONLY_FOR.items():
+        if parts and not set(needs) & set(parts) and getattr(options, name) != DEFAULTS[name]:
+            raise InputError(
+                f"{_named([name])} with --only {options.only}: only {' and '.join(needs)} would look at it; add the "
+                "part or leave it out."
+            )
+
+
+def _named(names: list[str]) -> str:
+    """Options as they are typed."""
+    return ", ".join("ECG files" if name == "ecg" else f"--{name.replace('_', '-')}" for name in names)
+
+
+def _parts(options: argparse.Namespace) -> list[str] | None:
+    """The parts asked for; None: all that suit."""
+    return None if options.only is None else [name.strip() for name in options.only.split(",")]
+
+
 def _evaluate(options: argparse.Namespace):
     """Results of what the options ask for."""
     from echopulse.evaluate.candidates import load_candidate
-    from echopulse.evaluate.given import feature_files
     from echopulse.evaluate.runner import evaluate
 
-    candidate, features = load_candidate(options.model), feature_files(options.features)
+    supplied, candidate = _supplied(options), load_candidate(options.model)
     with Progress("evaluating") as on_step:
         return evaluate(
-            candidate, parts=options.only.split(",") if options.only else None, clips=options.clips,
-            seconds=options.seconds, seed=options.seed, ecg_files=options.ecg, start=options.start, features=features,
-            as_published=options.as_published, train_data=options.train_data, reject_copies=options.reject_copies,
-            work=options.work, on_step=on_step,
+            candidate, parts=_parts(options), clips=options.clips, seconds=options.seconds, seed=options.seed,
+            ecg_files=options.ecg, start=options.start, on_step=on_step, **supplied,
         )  # fmt: skip
+
+
+def _supplied(options: argparse.Namespace) -> dict[str, Any]:
+    """What a user hands over beside the model, for an evaluation of any kind."""
+    from echopulse.evaluate.given import feature_files
+
+    return {
+        "features": feature_files(options.features), "as_published": options.as_published,
+        "train_data": options.train_data, "reject_copies": options.reject_copies, "work": options.work,
+    }  # fmt: skip
 
 
 def _export_tasks(options: argparse.Namespace) -> int:
@@ -96,9 +147,9 @@ def _reproduce(options: argparse.Namespace) -> int:
     def again(*, ecg: str | None = None, **settings):
         files = [options.reproduce.parent / ecg] if ecg else []
         with Progress("evaluating") as on_step:
-            return evaluate(candidate, ecg_files=files, work=options.work, on_step=on_step, **settings)
+            return evaluate(candidate, ecg_files=files, on_step=on_step, **supplied, **settings)
 
-    candidate = load_candidate(options.model)
+    supplied, candidate = _supplied(options), load_candidate(options.model)
     checks = reproduce(options.reproduce, again)
     print(to_markdown(checks))
     return 0 if all(check.holds for check in checks) else 1

@@ -138,10 +138,19 @@ def bench_of(
         if ecg is not None:
             leads = tuple(f"lead {number + 1}" for number in range(len(ecg)))
             recording = ECG(ecg.numpy(), rate_hz, leads, provenance={"path": "a held-out ECG"})
-        answer = candidate(
-            recording, seconds=frames / fps, fps=fps, image=None if first is None else first.numpy(), view=view, ef=ef,
-            seed=seed, at_s=begin_s,
-        )  # fmt: skip
+        conditions = {
+            "seconds": frames / fps, "fps": fps, "image": None if first is None else first.numpy(), "view": view,
+            "ef": ef, "seed": seed, "at_s": begin_s,
+        }  # fmt: skip
+        try:
+            answer = candidate(recording, **conditions)
+        except InputError:
+            raise
+        except Exception as error:  # whatever others' code may raise; no InputError, which would say that it refuses
+            raise RuntimeError(
+                f"{name}: failed with {type(error).__name__} ({error}) on the clip with seed {seed}; call it by itself "
+                "with these arguments, or see where with --verbose."
+            ) from error
         return fitted(answer, frames, fps, size, name)
 
     return Bench(generate, None, measure)
@@ -159,7 +168,7 @@ def fitted(answer: Any, frames: int, fps: float, size: int, name: str) -> np.nda
         answer = getattr(answer, "clip", answer)  # what our own models give holds its clip
     clip = answer if isinstance(answer, Clip) else None
     pictures = answer.frames if clip is not None else answer
-    if not isinstance(pictures, np.ndarray) or pictures.ndim != 3 or pictures.dtype != np.uint8 or not len(pictures):
+    if not isinstance(pictures, np.ndarray) or pictures.ndim != 3 or pictures.dtype != np.uint8 or not pictures.size:
         is_array = isinstance(pictures, np.ndarray)
         found = f"{pictures.dtype} {list(pictures.shape)}" if is_array else f"a {type(answer).__name__}"
         raise InputError(f"{name}: gave {found}; a Clip or grey frames uint8 [t, h, w] are expected.")

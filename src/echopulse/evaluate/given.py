@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,17 +14,61 @@ from echopulse.errors import InputError
 from echopulse.evaluate.hearts import FPS, SIZE
 from echopulse.pipeline import resample_frames
 
+if TYPE_CHECKING:
+    from echopulse.evaluate.features import EchoFeatures
+    from echopulse.evaluate.metrics.networks import Networks
+    from echopulse.evaluate.privacy import CopyFilter
+    from echopulse.measure.segmenter import Segmenter
+
 ENDINGS = (".mp4", ".avi", ".webm", ".mov", ".mkv", ".gif", ".npz", ".dcm")
 
 
-def read_training_clips(folder: Path, *, fps: float = FPS, size: int = SIZE) -> list[np.ndarray]:
-    """Every clip below a folder, in the order of the names, uint8 [t, size, size] at `fps`."""
+@dataclass(frozen=True)
+class Supplied:
+    """What a user handed over, as far as the parts to run need it.
+
+    Attributes:
+        features: the measurer's own frozen features; None where no part looks at them.
+        networks: published feature networks, None without any.
+        copies: a filter whose copies are left out, None without one.
+        training: the files of the model's training clips; none: simulated ones stand in.
+    """
+
+    features: EchoFeatures | None = None
+    networks: Networks | None = None
+    copies: CopyFilter | None = None
+    training: tuple[Path, ...] = ()
+
+    @classmethod
+    def read(
+        cls, parts: Sequence[str], measurer: Segmenter, networks: Mapping[str, Path], train_data: Path | None,
+        reject_copies: Path | None,
+    ) -> Supplied:  # fmt: skip
+        """Opens every file before anything is made, so that a wrong one is refused at once."""
+        quality, privacy = "quality" in parts, "privacy" in parts
+        if not (quality or privacy):
+            return cls()
+        from echopulse.evaluate.features import EchoFeatures
+        from echopulse.evaluate.metrics.networks import load_networks
+        from echopulse.evaluate.privacy import CopyFilter
+
+        features = EchoFeatures.bundled(measurer)
+        return cls(
+            features=features,
+            networks=load_networks(networks) if quality and networks else None,
+            copies=CopyFilter.load(reject_copies, features) if quality and reject_copies is not None else None,
+            training=tuple(training_files(train_data)) if privacy and train_data is not None else (),
+        )
+
+
+def training_files(folder: Path) -> list[Path]:
+    """Every clip below a folder, in the order of the names."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no folder; give the folder that holds the model's training clips.")
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in ENDINGS)
     if not paths:
         raise InputError(f"{folder}: no clip below it; files ending in {', '.join(ENDINGS)} are expected.")
-    return [_at_rate(path, fps, size) for path in paths]
+    return paths
 
 
 def feature_files(text: str | None) -> dict[str, Path]:
@@ -37,7 +84,8 @@ def feature_files(text: str | None) -> dict[str, Path]:
     return found
 
 
-def _at_rate(path: Path, fps: float, size: int) -> np.ndarray:
+def clip_at_rate(path: Path, fps: float = FPS, size: int = SIZE) -> np.ndarray:
+    """The clip of a file, uint8 [t, size, size] at `fps`."""
     clip = read_clip(path, size)
     if len(clip.frames) < 2:
         raise InputError(f"{path}: one picture; a training clip has two frames or more.")

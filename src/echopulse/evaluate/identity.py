@@ -55,6 +55,12 @@ def hash_of_files(paths: Sequence[Path]) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
+def hash_of_listing(folder: Path) -> str:
+    """The same over the names, sizes and times of change of all files below a folder, which may be large."""
+    found = sorted((path.relative_to(folder).as_posix(), path.stat()) for path in folder.rglob("*") if path.is_file())
+    return hash_of_settings({"files": [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]})
+
+
 def hash_of_hearts(hearts: Sequence[Heart]) -> str:
     """16 digits of the SHA-256 over pictures, ECGs and true volumes."""
     digest = hashlib.sha256()

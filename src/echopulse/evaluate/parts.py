@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from echopulse.evaluate.controls import control_scores
+from echopulse.evaluate.given import Supplied, clip_at_rate
 from echopulse.evaluate.hearts import ALONE, Heart
 from echopulse.evaluate.held_out import timing_scores
 from echopulse.evaluate.results import Results
@@ -45,17 +46,8 @@ class Job:
     measurer_clips: int
     workers: int
     paths: Sequence[Path]
-    features: Mapping[str, Path]
+    supplied: Supplied
     as_published: bool
-    train_data: Path | None
-    reject_copies: Path | None
-
-    @property
-    def echo_features(self) -> Any:
-        """The measurer's own frozen features."""
-        from echopulse.evaluate.features import EchoFeatures
-
-        return EchoFeatures.bundled(self.measurer.segmenter)
 
 
 def speed(job: Job, on_step: OnStep) -> Results:
@@ -109,19 +101,15 @@ def controls(job: Job, on_step: OnStep) -> Results:
 
 def quality(job: Job, on_step: OnStep) -> Results:
     """Generated against simulated clips, copies of training clips left out where a filter is given."""
-    from echopulse.evaluate.metrics.networks import load_networks
     from echopulse.evaluate.metrics.quality import quality_scores
 
-    real, generated = job.shared.pairs()
-    features, left_out = job.echo_features, {}
-    if job.reject_copies is not None:
-        from echopulse.evaluate.privacy import CopyFilter
-
-        kept = CopyFilter.load(job.reject_copies, features).judge(generated, job.fps).kept
+    (real, generated), left_out = job.shared.pairs(), {}
+    if job.supplied.copies is not None:
+        kept = job.supplied.copies.judge(generated, job.fps).kept
         left_out = {"copies_left_out": len(generated) - len(kept)}
         real, generated = [real[number] for number in kept], [generated[number] for number in kept]
     found = quality_scores(
-        real, generated, features, job.fps, networks=load_networks(job.features) if job.features else None,
+        real, generated, job.supplied.features, job.fps, networks=job.supplied.networks,
         as_published=job.as_published, seed=job.seed, on_step=on_step,
     ).under("quality")  # fmt: skip
     return found | Results({}, {}, left_out)
@@ -133,15 +121,13 @@ def privacy(job: Job, on_step: OnStep) -> Results:
 
     # not those that open with a held-out heart's own picture: they are near to that heart, and far from all others
     real, generated = [heart.frames.numpy() for heart in job.shared.hearts], list(job.shared.alone.values())
-    if job.train_data is not None:
-        from echopulse.evaluate.given import read_training_clips
-
-        training = read_training_clips(job.train_data, fps=job.fps, size=job.size)
+    if job.supplied.training:
+        training = [clip_at_rate(path, job.fps, job.size) for path in job.supplied.training]
     else:
         stand_ins = job.simulate(min(len(real), TRAINING_CLIPS), seed=TRAINING_SEED)
         training = [heart.frames.numpy() for heart in stand_ins]
-    found = privacy_scores(generated, training, real, job.echo_features, job.fps, seed=job.seed, on_step=on_step)
-    source = "given" if job.train_data else f"simulated from seed {TRAINING_SEED}, not the model's own"
+    found = privacy_scores(generated, training, real, job.supplied.features, job.fps, seed=job.seed, on_step=on_step)
+    source = "given" if job.supplied.training else f"simulated from seed {TRAINING_SEED}, not the model's own"
     return found.under("privacy") | Results({}, {}, {"training_clips": f"{len(training)}, {source}"})
 
 

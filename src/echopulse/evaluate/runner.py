@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from echopulse.errors import InputError
-from echopulse.evaluate.candidates import as_pulse, bench_of, describe
+from echopulse.evaluate.candidates import as_pulse, bench_of, describe, load_candidate
 from echopulse.evaluate.controls import HEARTS as CONTROL_HEARTS
+from echopulse.evaluate.given import Supplied
 from echopulse.evaluate.hearts import AT_ONCE, CLIPS, ECG_RATE_HZ, FPS, SECONDS, SEED, SIZE, held_out_hearts
 from echopulse.evaluate.identity import (
     hash_of_files,
     hash_of_hearts,
+    hash_of_listing,
     hash_of_package,
     hash_of_settings,
     machine,
@@ -32,6 +34,7 @@ from echopulse.evaluate.shared import Shared
 from echopulse.evaluate.speed import peak_memory_gb
 from echopulse.evaluate.store import Store
 from echopulse.jobs import usable_cores
+from echopulse.pipeline import STARTS, EchoPulse
 
 PARTS = ("speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "files")
 OPTIONAL = ("usefulness",)  # trains networks for minutes, so it is run when it is asked for
@@ -55,6 +58,11 @@ INCLUDES = {
     "usefulness": "simulating and generating what teaches, and every training of the regressor",
     "files": "generating from every file and measuring",
 }
+# What of the settings only some parts look at.
+ONLY_FOR = {
+    "features": ("quality",), "as_published": ("quality",), "reject_copies": ("quality",), "train_data": ("privacy",),
+    "start": ("speed", "files"), "measurer_clips": ("measurer",),
+}  # fmt: skip
 MEASURER_CLIPS = 48
 LEAST = {"quality": 8, "privacy": 40, "usefulness": 32}  # held-out clips; looked at before anything is made
 SAMPLES = 3  # hearts whose loops stand on the page
@@ -66,6 +74,8 @@ def parts_for(candidate: Any, parts: Sequence[str] | None = None, *, files: bool
     Without an ECG file (`files`) there is no part of that name.
     """
     ours = as_pulse(candidate) is not None
+    if parts is None and files and not ours:
+        raise InputError("ECG files: only a model folder of ours is tried on them; leave them out.")
     if parts is None:
         parts = [part for part in PARTS if part not in OPTIONAL and (ours or part not in OURS_ONLY)]
     if unknown := [part for part in parts if part not in PARTS]:
@@ -102,23 +112,17 @@ def evaluate(
 ) -> Results:
     """Every figure of the chosen parts, with the values behind them and what they were made of.
 
-    candidate: see `candidates`; None among `parts` means all that suit it but the optional. `clips` held-out hearts of
-    `seconds` are simulated from `seed`. Of `ecg_files` some may be folders; `start` is how clips from files open.
+    candidate: see `candidates.load_candidate`; no `parts` means all that suit it but the optional. `clips` held-out
+    hearts of `seconds` are simulated from `seed`. Of `ecg_files` some may be folders; `start` is how clips from files
+    open.
     `features` names files of published networks (i3d, inception, ...). `train_data` is a folder of the model's training
     clips, `reject_copies` that of a filter whose copies are left out of the quality figures. `work` keeps what is
     finished. `workers` clips are made at a time (None: one per core). `on_step` gets the share done, 0..1.
     """
-    from echopulse.ecg import list_ecg_files
-    from echopulse.pipeline import EchoPulse
-
-    paths = [found for path in ecg_files for found in (list_ecg_files(path) if path.is_dir() else [path])]
+    candidate = load_candidate(candidate)
+    paths = _ecg_paths(ecg_files)
     chosen = parts_for(candidate, parts, files=bool(paths))
-    for part in chosen:
-        if clips < LEAST.get(part, 1):
-            raise InputError(
-                f"--clips {clips}: the part {part} needs {LEAST[part]} or more; ask for more, or name other parts with "
-                "--only."
-            )
+    _check(chosen, clips, start)
     pulse = as_pulse(candidate)
     measurer = pulse or EchoPulse.from_pretrained()
     fps, size = (pulse.fps, pulse.tokenizer.config.size) if pulse else (FPS, SIZE)
@@ -138,40 +142,82 @@ def evaluate(
         "model": describe(candidate), "measurer": describe(measurer), "hearts": first, "code": hash_of_package(),
         "versions": versions(), **settings,
         "features": {name: hash_of_files([path]) for name, path in (features or {}).items()},
+        "train_data": train_data and hash_of_listing(train_data),
+        "reject_copies": reject_copies and hash_of_listing(reject_copies),
     }  # fmt: skip
     store = Store(work)
     done = {part: found for part in chosen if (found := store.results(part, _identity(part, identity, paths)))}
     left = [part for part in chosen if part not in done]
+    supplied = Supplied.read(left, measurer.segmenter, features or {}, train_data, reject_copies)
     steps = Steps(on_step or (lambda _: None), left)
     bench = bench_of(candidate, measurer.measure, fps=fps, size=size, rate_hz=rate_hz, workers=workers)
     of_clips = {key: identity[key] for key in ("model", "hearts", "code", "versions", "seed", "seconds")}
-    shared = Shared(
-        bench, functools.partial(simulate, seed=seed), store, of_clips, steps.of, clips, control_hearts
-    )  # fmt: skip
+    shared = Shared(bench, functools.partial(simulate, seed=seed), store, of_clips, steps.of, clips, control_hearts)
     job = Job(
-        pulse, measurer, shared, simulate, fps, size, rate_hz, seed, start, control_hearts, measurer_clips, workers,
-        paths, dict(features or {}), as_published, train_data, reject_copies,
+        pulse=pulse, measurer=measurer, shared=shared, simulate=simulate, supplied=supplied, paths=paths, fps=fps,
+        size=size, rate_hz=rate_hz, seed=seed, start=start, control_hearts=control_hearts,
+        measurer_clips=measurer_clips, workers=workers, as_published=as_published,
     )  # fmt: skip
     for part in left:
         done[part] = _timed(part, job, steps)
         store.keep_results(part, _identity(part, identity, paths), done[part])
         steps.finish(part)
-    about = {
-        "settings": settings | {"parts": list(chosen), "ecg_files": len(paths)},
-        "model": describe(candidate), "measurer": describe(measurer), "features": identity["features"],
-        "data": {"hash": hash_of_settings({key: identity[key] for key in ("hearts", "clips", "seconds", "seed")}),
-                 "what": "simulated hearts", "clips": clips, "seed": seed, "seconds": seconds},
-        "versions": versions(), "code": identity["code"], "device": machine(measurer.device, bench.workers),
+    about = _about(identity, settings | {"parts": list(chosen), "ecg_files": len(paths)})
+    about["device"] = machine(measurer.device, bench.workers)
+    return _gathered(done, chosen, shared, about)
+
+
+def _ecg_paths(given: Sequence[Path]) -> list[Path]:
+    """The ECG files given and those in folders given; refuses a path where nothing is."""
+    from echopulse.ecg import list_ecg_files
+    from echopulse.ecg.readers.wfdb import header_of
+
+    paths = [found for path in given for found in list_ecg_files(path)]
+    for path in paths:
+        if not path.exists() and header_of(path) is None:
+            raise InputError(f"{path}: there is no such file (and no WFDB record of this name); check the path.")
+    return paths
+
+
+def _check(chosen: Sequence[str], clips: int, start: str) -> None:
+    """Refuses before anything is made what a part would refuse later."""
+    if clips < 1:
+        raise InputError(f"--clips {clips}: at least one held-out clip is needed.")
+    if start not in STARTS:
+        raise InputError(f"--start {start}: expected {' or '.join(STARTS)}.")
+    for part in chosen:
+        if clips < LEAST.get(part, 1):
+            raise InputError(
+                f"--clips {clips}: the part {part} needs {LEAST[part]} or more; ask for more, or name other parts with "
+                "--only."
+            )
+
+
+def _about(identity: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the figures were made of, for whoever reads them."""
+    hearts = {key: identity[key] for key in ("hearts", "clips", "seconds", "seed")}
+    return {
+        "settings": dict(settings), "model": identity["model"], "measurer": identity["measurer"],
+        "features": identity["features"],
+        "data": {"hash": hash_of_settings(hearts), "what": "simulated hearts",
+                 **{key: identity[key] for key in ("clips", "seed", "seconds")}},
+        "versions": identity["versions"], "code": identity["code"],
     }  # fmt: skip
-    results = Results({}, {}, about)
+
+
+def _gathered(done: Mapping[str, Results], chosen: Sequence[str], shared: Shared, about: dict[str, Any]) -> Results:
+    """All parts in one, with what they took and sample loops."""
+    results = Results()
     for part in chosen:
         results |= Results(done[part].scores, done[part].columns)
-    took = shared.seconds | {part: done[part].about["seconds"] for part in chosen}
-    about["seconds"] = {name: round(value, 2) for name, value in took.items()}
-    about["includes"] = {name: INCLUDES[name] for name in took}
-    about["parts"] = {part: more for part in chosen if (more := done[part].about.get("more"))}
     loops = shared.loops(SAMPLES) if set(chosen) & set(OF_CLIPS) else ()
-    about["peak_memory_gb"] = round(peak_memory_gb(), 3)
+    took = shared.seconds | {part: done[part].about["seconds"] for part in chosen}
+    about |= {
+        "seconds": {name: round(value, 2) for name, value in took.items()},
+        "includes": {name: INCLUDES[name] for name in took},
+        "parts": {part: more for part in chosen if (more := done[part].about.get("more"))},
+        "peak_memory_gb": round(peak_memory_gb(), 3),
+    }
     return Results(results.scores, results.columns, about, loops)
 
 
@@ -184,8 +230,11 @@ def _timed(part: str, job: Job, steps: Steps) -> Results:
 
 
 def _identity(part: str, identity: Mapping[str, Any], paths: Sequence[Path]) -> dict[str, Any]:
-    """All that the figures of one part hang on."""
-    return {**identity, "part": part, "ecg": hash_of_files([p for p in paths if p.exists()]) if part == "files" else ""}
+    """All that the figures of one part hang on, and nothing that only other parts look at."""
+    identity = {key: value for key, value in identity.items() if part in ONLY_FOR.get(key, (part,))}
+    # of a WFDB record its signals count as well as its header
+    files = {file for path in paths for file in path.parent.glob(f"{path.stem}.*") if file.is_file()}
+    return {**identity, "part": part, "ecg": hash_of_files(sorted(files)) if part == "files" else ""}
 
 
 class Steps:
