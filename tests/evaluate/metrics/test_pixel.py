@@ -29,6 +29,7 @@ def test_errors_of_a_known_difference():
     assert mae(a, b) == pytest.approx(0.1)
     assert psnr(a, b) == pytest.approx(-10 * math.log10(0.02))
     assert psnr(a, a) == math.inf
+    assert math.isnan(psnr(a, torch.full_like(a, math.nan)))
 
 
 def test_a_sector_leaves_the_outside_out():
@@ -42,7 +43,8 @@ def test_a_sector_leaves_the_outside_out():
     assert psnr(a, b, sector) == pytest.approx(-10 * math.log10(0.125))
     assert mse(a, b, ~sector) == 0
     assert mse(a, b, sector[None].expand(3, 16, 16)) == pytest.approx(0.125)
-    assert math.isnan(mse(a, b, torch.zeros(16, 16, dtype=torch.bool)))
+    nowhere = torch.zeros(16, 16, dtype=torch.bool)
+    assert math.isnan(mse(a, b, nowhere)) and math.isnan(psnr(a, a, nowhere))
 
 
 def test_ssim_of_equal_clips_is_one_and_falls_with_noise():

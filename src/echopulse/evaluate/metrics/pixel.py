@@ -33,9 +33,12 @@ def mae(frames: torch.Tensor, reference: torch.Tensor, sector: torch.Tensor | No
 
 
 def psnr(frames: torch.Tensor, reference: torch.Tensor, sector: torch.Tensor | None = None) -> float:
-    """Peak signal-to-noise ratio in dB of the clip as a whole, -10 log10(MSE); infinite for equal clips."""
+    """Peak signal-to-noise ratio in dB of the clip as a whole, -10 log10(MSE).
+
+    Infinite for equal clips, NaN where no pixel counts.
+    """
     error = mse(frames, reference, sector)
-    return -10 * math.log10(error) if error > 0 else math.inf
+    return math.inf if error == 0 else -10 * math.log10(error)
 
 
 def ssim(frames: torch.Tensor, reference: torch.Tensor, sector: torch.Tensor | None = None) -> float:
