@@ -8,7 +8,6 @@ from echopulse.evaluate.measuring import (
     LOOKS,
     Examination,
     examine,
-    match_beats,
     summarize_examinations,
 )
 from echopulse.measure import measure_masks
@@ -25,13 +24,6 @@ def examination(**changes) -> Examination:
         "medians": (0.55, 0.65, 0.55), "ed_frames": [0.5, -1.5], "es_frames": [np.nan, 2.0],
     }  # fmt: skip
     return Examination(**{**values, **changes})
-
-
-def test_beats_are_matched_to_the_nearest_and_used_once():
-    true, found = np.array([0.1, 1.0, 2.0]), np.array([0.95, 1.3, 2.6])
-    assert match_beats(true, found, 0.4) == [(1, 0)]
-    assert match_beats(true, found, 0.65) == [(1, 0), (2, 2)]
-    assert match_beats(np.zeros(0), found, 0.4) == []
 
 
 def test_the_figures_of_two_clips_are_those_of_the_hand():

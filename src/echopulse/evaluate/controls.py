@@ -21,7 +21,8 @@ from echopulse.evaluate.beats import beat_figures
 from echopulse.evaluate.bench import Bench
 from echopulse.evaluate.control_figures import FIGURES, verdicts
 from echopulse.evaluate.hearts import Heart, donors
-from echopulse.evaluate.held_out import ES_LEVEL, Counted, chance_errors, median_of, phases
+from echopulse.evaluate.held_out import ES_LEVEL, chance_errors, median_of, phases
+from echopulse.evaluate.known import mean_known
 from echopulse.evaluate.obedience import (
     Given,
     best_lag,
@@ -34,7 +35,7 @@ from echopulse.evaluate.obedience import (
 )
 from echopulse.evaluate.results import Results
 from echopulse.evaluate.timing import curve_correlation, join, match_beats
-from echopulse.evaluate.together import OnStep
+from echopulse.evaluate.together import Counted, OnStep
 from echopulse.measure import Measurement, ejection_fraction_overall, find_cycles
 
 __all__ = ["FIGURES", "HEARTS", "control_scores", "plan"]
@@ -201,7 +202,7 @@ def _followed(found: Sequence[Answer], table: Mapping[str, np.ndarray]) -> Resul
     given, without = table["given"][:, 0], table["without"][:, 0]
     results |= _mean_of("explained", given) | _mean_of("explained_without", without)
     results |= _mean_of("gained", given - without)
-    low, high = over_hearts(_mean, given - without)
+    low, high = over_hearts(mean_known, given - without)
     return results | Results.of({"gained.low": low, "gained.high": high})
 
 
@@ -286,12 +287,7 @@ def _interval(name: str, statistic: Callable[..., float], *tables: np.ndarray) -
 
 def _mean_of(name: str, values: np.ndarray) -> Results:
     known = np.isfinite(values)
-    return Results.of({name: _mean(values), f"{name}.n": int(known.sum())}, {name: values})
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
+    return Results.of({name: mean_known(values), f"{name}.n": int(known.sum())}, {name: values})
 
 
 def overall(measurement: Measurement) -> float:

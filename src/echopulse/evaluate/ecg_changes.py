@@ -5,8 +5,6 @@ Where a change needs samples from beyond the recording, its outermost ones are h
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -53,9 +51,3 @@ def flat(samples: Tensor, draw: torch.Generator) -> Tensor:
 def zero(samples: Tensor) -> Tensor:
     """Nothing but zeros."""
     return torch.zeros_like(samples)
-
-
-def snr_db(clean: Tensor, noisy: Tensor) -> float:
-    """Ratio of the powers of an ECG (about its median) and of what was added to it, decibels, mean over the leads."""
-    power = (clean - clean.median(-1, keepdim=True).values).square().mean(-1)
-    return float((10 * torch.log10(power / (noisy - clean).square().mean(-1))).mean()) if len(power) else math.nan

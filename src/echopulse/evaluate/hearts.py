@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from echopulse.errors import InputError
+from echopulse.evaluate.known import finite
 from echopulse.evaluate.timing import cycles_between
 from echopulse.evaluate.together import OnStep, together
 from echopulse.model.config import VIEWS
@@ -121,8 +122,8 @@ def hearts_of(clips: PhantomClips, first: int = 0) -> list[Heart]:
             times_s=times,
             volume_ml=truth.volume_ml[i].double().cpu().numpy(),
             ef=_true_ef(truth, i, times),
-            r_peaks_s=_finite(truth.r_peaks_s[i]),
-            t_ends_s=_finite(truth.t_ends_s[i]),
+            r_peaks_s=finite(truth.r_peaks_s[i]),
+            t_ends_s=finite(truth.t_ends_s[i]),
             ecg=clips.ecg[i, :2].cpu(),
             ecg_start_s=float(clips.ecg_times_s[0]),
             view=truth.view[i],
@@ -158,8 +159,3 @@ def _true_ef(truth, i: int, times: np.ndarray) -> float:
     onsets, ends = truth.ed_times_s[i].double().cpu().numpy(), truth.es_times_s[i].double().cpu().numpy()
     whole = np.isfinite(fractions) & (onsets >= times[0]) & (ends <= times[-1])
     return float(np.median(fractions[whole])) if whole.any() else float(truth.ef[i])
-
-
-def _finite(times: Tensor) -> np.ndarray:
-    times = times.double().cpu().numpy()
-    return times[np.isfinite(times)]

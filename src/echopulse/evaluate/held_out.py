@@ -16,10 +16,11 @@ import numpy as np
 from echopulse.evaluate.beats import beat_figures
 from echopulse.evaluate.bench import Bench
 from echopulse.evaluate.hearts import Heart, donors, hearts_of, simulate_held_out
+from echopulse.evaluate.known import mean_known
 from echopulse.evaluate.results import Results
 from echopulse.evaluate.timing import TimingErrors, curve_correlation, join, summarize, timing_errors
-from echopulse.evaluate.together import OnStep
-from echopulse.measure import Measurement, ejection_fraction_overall, measure_masks
+from echopulse.evaluate.together import Counted, OnStep
+from echopulse.measure import Measurement, ejection_fraction_overall
 
 __all__ = ["Bench", "Heart", "hearts_of", "simulate_held_out", "timing_scores"]
 
@@ -29,27 +30,6 @@ HEARTS_TOLD, HEARTS_ASKED = 12, 8  # at most; each costs one more generation per
 CURVES = 4  # sample volume curves that are kept for the page
 
 Scores = dict[str, float]
-
-
-def measurer_scores(hearts: Sequence[Heart], real: Sequence[Measurement]) -> Scores:
-    """The measurer on the simulated clips themselves: overlap on every frame, EF and volumes against the truth."""
-    overlaps = np.concatenate([dice(m.masks, h.masks) for h, m in zip(hearts, real, strict=True)])
-    scores = {"dice": float(overlaps.mean()), "dice.n": len(overlaps), "dice.p5": float(np.percentile(overlaps, 5))}
-    pairs = [(h, m) for h, m in zip(hearts, real, strict=True) if h.moving]
-    scores |= ef_scores([h for h, _ in pairs], [m for _, m in pairs])
-    exact = [measure_masks(h.masks, h.times_s) for h, _ in pairs]
-    scores["ef_mae_true_outlines"] = ef_scores([h for h, _ in pairs], exact)["ef_mae"]
-    off = [m.volumes - h.volume_ml for h, m in zip(hearts, real, strict=True)]
-    share = np.concatenate([o / h.volume_ml for h, o in zip(hearts, off, strict=True)])
-    off = np.concatenate(off)
-    known = np.isfinite(off)
-    scores |= {
-        "volume_mae_ml": _mean(np.abs(off)), "volume_mae_ml.n": int(known.sum()),
-        "volume_mae_ml.missing": int((~known).sum()), "volume_bias_ml": _mean(off),
-        "volume_mae_share": _mean(np.abs(share)),
-    }  # fmt: skip
-    still = [ejection_fraction_overall(m.times_s, m.volumes) for h, m in zip(hearts, real, strict=True) if not h.moving]
-    return scores | median_of("standing_ef", still).scores
 
 
 def timing_scores(
@@ -128,8 +108,7 @@ def judge(hearts: Sequence[Heart], measured: Sequence[Measurement]) -> Results:
     results |= median_of("r", [curve_correlation(m.volumes, h.volume_ml) for h, m in pairs])
     results |= beat_scores([beat_figures(h.r_peaks_s, h.times_s, m.volumes) for h, m in pairs])
     lost = [float(np.mean(~np.isfinite(m.volumes))) for m in measured]
-    lost_frames = Results.of({"frames_without_ventricle": _mean(np.array(lost))}, {"frames_without_ventricle": lost})
-    return results | lost_frames
+    return results | Results.of({"frames_without_ventricle": mean_known(lost)}, {"frames_without_ventricle": lost})
 
 
 def phases(errors: TimingErrors) -> Results:
@@ -200,15 +179,10 @@ def ef_scores(hearts: Sequence[Heart], measured: Sequence[Measurement]) -> Score
     found = np.array([measured_ef(m) for m in measured])
     known = np.isfinite(found)
     return {
-        "ef_mae": _mean(np.abs(found - truth)), "ef_mae.n": int(known.sum()), "ef_mae.missing": int((~known).sum()),
-        "ef_bias": _mean(found - truth), "ef_r": curve_correlation(found, truth), "ef_mean": _mean(found),
+        "ef_mae": mean_known(np.abs(found - truth)),
+        "ef_mae.n": int(known.sum()), "ef_mae.missing": int((~known).sum()),
+        "ef_bias": mean_known(found - truth), "ef_r": curve_correlation(found, truth), "ef_mean": mean_known(found),
     }  # fmt: skip
-
-
-def dice(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Overlap 2|a∩b| / (|a| + |b|) of masks bool [t, h, w], float64 [t]; 1 where both are empty."""
-    both, sizes = (a & b).sum((1, 2)), a.sum((1, 2)) + b.sum((1, 2))
-    return np.where(sizes > 0, 2 * both / np.maximum(sizes, 1), 1.0)
 
 
 def median_of(name: str, values: Sequence[float]) -> Results:
@@ -216,20 +190,3 @@ def median_of(name: str, values: Sequence[float]) -> Results:
     summary = summarize(np.array(values, np.float64))
     scores = {name: summary["median"], f"{name}.n": summary["n"], f"{name}.missing": summary["missing"]}
     return Results.of(scores, {name: values})
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-class Counted:
-    """Passes every finished piece of work through and says what share is done."""
-
-    def __init__(self, on_step: OnStep, total: int):
-        self.on_step, self.total, self.done = on_step, max(total, 1), 0
-
-    def __call__(self, piece):
-        self.done += 1
-        self.on_step(self.done / self.total)
-        return piece

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from echopulse.evaluate.keys import Bar, Figure
+from echopulse.evaluate.known import finite, mean_known, median_known
 from echopulse.evaluate.results import Results
-from echopulse.evaluate.timing import cycles_between, timing_errors
+from echopulse.evaluate.timing import cycles_between, match_beats, timing_errors
 from echopulse.jobs import run_jobs
 from echopulse.measure.segmenter import LV
 from echopulse.phantom import simulate
@@ -120,11 +121,11 @@ def examine(simulated: PhantomClips, i: int, measure: Measure) -> Examination:
     if view not in APICAL_VIEWS:
         return begun
     times = truth.times_s.double().cpu().numpy()
-    r_peaks = _finite(truth.r_peaks_s[i])
+    r_peaks = finite(truth.r_peaks_s[i])
     volume = truth.volume_ml[i].double().cpu().numpy()
     errors = timing_errors(
         times, found.volumes, cycles_between(r_peaks, times[0], times[-1]), truth_volume=volume,
-        t_ends_s=_finite(truth.t_ends_s[i]), es_level=ES_LEVEL,
+        t_ends_s=finite(truth.t_ends_s[i]), es_level=ES_LEVEL,
     )  # fmt: skip
     in_frames = FPS / 1000
     return replace(
@@ -143,26 +144,13 @@ def _beats(simulated: PhantomClips, i: int, found: Measurement) -> dict:
     whole = np.isfinite(ef) & (ed >= 0) & (es <= last)
     calibrated = found.ef_per_beat_calibrated
     calibrated = np.full(len(found.ef_per_beat), np.nan) if calibrated is None else calibrated
-    pairs = match_beats(ed[whole], found.times_s[found.ed_frames], _half_cycle(_finite(truth.r_peaks_s[i])))
-    mine, theirs = [a for a, _ in pairs], [b for _, b in pairs]
+    match = match_beats(found.times_s[found.ed_frames], ed[whole], _half_cycle(finite(truth.r_peaks_s[i])))
+    mine, theirs = match.ecg_index, match.video_index
     return {
         "ef_true": ef[whole][mine].tolist(), "ef_found": found.ef_per_beat[theirs].tolist(),
-        "ef_calibrated": calibrated[theirs].tolist(), "beats_missed": int(whole.sum()) - len(pairs),
-        "medians": tuple(_median(values) for values in (ef[whole], found.ef_per_beat, calibrated)),
+        "ef_calibrated": calibrated[theirs].tolist(), "beats_missed": match.missed,
+        "medians": tuple(median_known(values) for values in (ef[whole], found.ef_per_beat, calibrated)),
     }  # fmt: skip
-
-
-def match_beats(true_s: np.ndarray, found_s: np.ndarray, within_s: float) -> list[tuple[int, int]]:
-    """Pairs (index of a true beat, index of the found beat nearest in time), each used once, nearest pairs first."""
-    apart = np.abs(np.asarray(true_s)[:, None] - np.asarray(found_s)[None])
-    pairs = []
-    for flat in np.argsort(apart, axis=None):
-        one, other = np.unravel_index(flat, apart.shape)
-        if apart[one, other] > within_s:
-            break
-        if all(one != a and other != b for a, b in pairs):
-            pairs.append((int(one), int(other)))
-    return sorted(pairs)
 
 
 def summarize_examinations(found: list[Examination]) -> Results:
@@ -188,20 +176,20 @@ def _scores(found: list[Examination]) -> tuple[dict[str, float], dict[str, list[
     for name in LABELS[1:]:
         overlaps = [value for one in found for value in one.dice.get(name, [])]
         if name == "lv" or overlaps:
-            scores |= {f"dice.{name}": _mean(overlaps), f"dice.{name}.n": int(np.isfinite(overlaps).sum())}
-    columns["dice.lv"] = [_mean(one.dice["lv"]) for one in found]
+            scores |= {f"dice.{name}": mean_known(overlaps), f"dice.{name}.n": int(np.isfinite(overlaps).sum())}
+    columns["dice.lv"] = [mean_known(one.dice["lv"]) for one in found]
     lv = [value for one in found for value in one.dice["lv"]]
     scores["dice.lv.p5"] = float(np.nanpercentile(lv, 5)) if np.isfinite(lv).any() else float("nan")
     guesses = [one for one in found if one.guessed]
     if guesses:
-        scores |= {"views_right": _mean([float(one.guessed == one.view) for one in guesses]),
+        scores |= {"views_right": mean_known([float(one.guessed == one.view) for one in guesses]),
                    "views_right.n": len(guesses)}  # fmt: skip
     beating = [one for one in found if one.ef_true or one.beats_missed]
     if not beating:
         return scores, columns
-    truth = [_median(one.ef_true) for one in beating]
+    truth = [median_known(one.ef_true) for one in beating]
     for name in ("ef_found", "ef_calibrated"):
-        measured = [_median(getattr(one, name)) for one in beating]
+        measured = [median_known(getattr(one, name)) for one in beating]
         title = {"ef_found": "ef_simpson", "ef_calibrated": "ef"}[name]
         if not np.isfinite(measured).any():
             continue
@@ -215,10 +203,10 @@ def _scores(found: list[Examination]) -> tuple[dict[str, float], dict[str, list[
     scores["beats_found"] = 1 - missed / max(1, missed + sum(len(one.ef_true) for one in beating))
     for phase in ("ed_frames", "es_frames"):
         errors = np.array([value for one in found for value in getattr(one, phase)])
-        known = errors[np.isfinite(errors)]
-        scores |= {f"{phase}.median_abs": _median(np.abs(known)), f"{phase}.n": len(known),
-                   f"{phase}.missing": len(errors) - len(known), f"{phase}.median": _median(known)}  # fmt: skip
-        columns[f"{phase}.median_abs"] = np.abs(known).tolist()
+        missing = int(np.isnan(errors).sum())
+        scores |= {f"{phase}.median_abs": median_known(np.abs(errors)), f"{phase}.n": len(errors) - missing,
+                   f"{phase}.missing": missing, f"{phase}.median": median_known(errors)}  # fmt: skip
+        columns[phase] = errors.tolist()
     return scores, columns
 
 
@@ -228,8 +216,8 @@ def _agreement(truth: np.ndarray, found: np.ndarray) -> tuple[dict[str, float], 
     error = (found - truth)[known]
     spread = truth[known].var() if known.any() else 0.0
     figures = {
-        "mae": _mean(np.abs(error)), "mae.n": int(known.sum()), "mae.missing": int((~known).sum()),
-        "bias": _mean(error), "error_sd": float(error.std()) if len(error) else float("nan"),
+        "mae": mean_known(np.abs(error)), "mae.n": int(known.sum()), "mae.missing": int((~known).sum()),
+        "bias": mean_known(error), "error_sd": float(error.std()) if len(error) else float("nan"),
         "r2": float(1 - np.square(error).mean() / spread) if spread > 0 else float("nan"),
         "true_sd": float(np.sqrt(spread)),
     }  # fmt: skip
@@ -241,10 +229,10 @@ def _calibration(found: list[Examination]) -> dict[str, float]:
     sure = np.array([value for one in found for value in one.confidence])
     true = np.array([value for one in found for value in one.dice["lv"]])
     sure, true = sure[np.isfinite(true)], true[np.isfinite(true)]
-    scores = {"confidence.error": _mean(np.abs(sure - true)), "confidence.bias": _mean(sure - true)}
+    scores = {"confidence.error": mean_known(np.abs(sure - true)), "confidence.bias": mean_known(sure - true)}
     for low, high in zip(SURE[:-1], SURE[1:], strict=True):
         inside = (sure >= low) & ((sure < high) | (high == SURE[-1]))
-        scores |= {f"confidence.dice_{round(100 * low)}": _mean(true[inside]),
+        scores |= {f"confidence.dice_{round(100 * low)}": mean_known(true[inside]),
                    f"confidence.dice_{round(100 * low)}.n": int(inside.sum())}  # fmt: skip
     return scores
 
@@ -259,25 +247,8 @@ def _half_cycle(r_peaks_s: np.ndarray) -> float:
     return float(np.median(np.diff(r_peaks_s))) / 2 if len(r_peaks_s) > 1 else 0.5
 
 
-def _finite(times: torch.Tensor) -> np.ndarray:
-    times = times.double().cpu().numpy()
-    return times[np.isfinite(times)]
-
-
 def _beneath(prefix: str, scores: dict[str, float]) -> dict[str, float]:
     return {f"{prefix}.{key}": value for key, value in scores.items()}
-
-
-def _mean(values) -> float:
-    values = np.asarray(values, np.float64)
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-def _median(values) -> float:
-    values = np.asarray(values, np.float64)
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else float("nan")
 
 
 def _figures() -> dict[str, Figure]:

@@ -12,6 +12,8 @@ import numpy as np
 
 from echopulse.measure.cycle import phase_times
 
+STILL = 1e-9  # of its largest value; a curve that varies less varies by rounding alone
+
 
 def curve_correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Pearson's r of two curves [t] over the frames where both are finite; NaN if either does not vary."""
@@ -19,17 +21,16 @@ def curve_correlation(a: np.ndarray, b: np.ndarray) -> float:
     if a.shape != b.shape:
         raise ValueError(f"curves must be equally long, got {a.shape} and {b.shape}")
     known = np.isfinite(a) & np.isfinite(b)
-    if known.sum() < 3:
+    a, b = a[known], b[known]
+    if len(a) < 3 or any(np.ptp(curve) <= STILL * np.abs(curve).max() for curve in (a, b)):
         return float("nan")
-    a, b = a[known] - a[known].mean(), b[known] - b[known].mean()
-    scale = np.sqrt((a @ a) * (b @ b))
-    still = np.sqrt(a @ a) <= 1e-9 * np.abs(a).max(initial=1e-12) or np.sqrt(b @ b) <= 1e-12
-    return float("nan") if still or scale == 0 else float(np.clip(a @ b / scale, -1, 1))
+    a, b = ((curve - curve.mean()) / np.ptp(curve) for curve in (a, b))
+    return float(np.clip(a @ b / np.sqrt((a @ a) * (b @ b)), -1, 1))
 
 
 @dataclass(frozen=True, eq=False)
 class BeatMatch:
-    """Beats of the video and of the ECG that belong together, at most one to one.
+    """Beats of the video and of the ECG (or the truth) that belong together, at most one to one.
 
     `video_index`, `ecg_index` int [k]; `lags_s` float64 [k], video minus ECG; counts of what found no partner.
     """
@@ -39,16 +40,6 @@ class BeatMatch:
     lags_s: np.ndarray
     missed: int
     extra: int
-
-    @property
-    def sensitivity(self) -> float:
-        """Share of the ECG's beats that the video shows; NaN without any."""
-        return _share(len(self.lags_s), self.missed)
-
-    @property
-    def precision(self) -> float:
-        """Share of the video's beats that the ECG has; NaN without any."""
-        return _share(len(self.lags_s), self.extra)
 
 
 def match_beats(video_times: np.ndarray, ecg_times: np.ndarray, tolerance_s: float) -> BeatMatch:
@@ -92,28 +83,36 @@ class TimingErrors:
 
     def summary(self) -> dict[str, float]:
         """Flat figures `ed_ms.median_abs`, `ed_ms.mean`, ... for each of the four, see `summarize`."""
-        columns = {"ed_ms": self.ed_ms, "es_ms": self.es_ms, "ed_minus_r_ms": self.ed_minus_r_ms,
-                   "es_minus_t_end_ms": self.es_minus_t_end_ms}
+        columns = {
+            "ed_ms": self.ed_ms,
+            "es_ms": self.es_ms,
+            "ed_minus_r_ms": self.ed_minus_r_ms,
+            "es_minus_t_end_ms": self.es_minus_t_end_ms,
+        }
         return {f"{name}.{key}": value for name, column in columns.items() for key, value in summarize(column).items()}
 
 
-def timing_errors(times_s: np.ndarray, volume: np.ndarray, cycles: Sequence[tuple[float, float]], *,
-                  truth_times_s: np.ndarray | None = None, truth_volume: np.ndarray | None = None,
-                  t_ends_s: np.ndarray | None = None, es_level: float = 0.0) -> TimingErrors:
+def timing_errors(
+    times_s: np.ndarray,
+    volume: np.ndarray,
+    cycles: Sequence[tuple[float, float]],
+    *,
+    truth_volume: np.ndarray | None = None,
+    t_ends_s: np.ndarray | None = None,
+    es_level: float = 0.0,
+) -> TimingErrors:
     """Hold a video's volume curve [t] at times [t] against the true curve and the ECG, cycle by cycle.
 
     Both curves are read by `phase_times` in the same windows and with the same `es_level`. Cycles run from R peak to R
-    peak; their starts are the R peaks. A curve that moves but ignores the ECG scores at chance (`chance_error_ms`); one
-    that does not move at all has no ED and ES and gives NaN, which `summarize` counts as missing rather than leaving it
-    out of sight.
+    peak; their starts are the R peaks. A curve that moves but ignores the ECG scores at chance; one that does not move
+    at all has no ED and ES and gives NaN, which `summarize` counts as missing rather than leaving it out of sight.
     """
     ed, es = phase_times(times_s, volume, cycles, es_level=es_level)
     r_peaks = np.array([start for start, _ in cycles], np.float64)
     t_ends = np.array([_first_within(t_ends_s, start, stop) for start, stop in cycles], np.float64)
     true_ed = true_es = np.full(len(cycles), np.nan)
     if truth_volume is not None:
-        truth_times_s = times_s if truth_times_s is None else truth_times_s
-        true_ed, true_es = phase_times(truth_times_s, truth_volume, cycles, es_level=es_level)
+        true_ed, true_es = phase_times(times_s, truth_volume, cycles, es_level=es_level)
     return TimingErrors(1e3 * (ed - true_ed), 1e3 * (es - true_es), 1e3 * (ed - r_peaks), 1e3 * (es - t_ends))
 
 
@@ -134,20 +133,11 @@ def summarize(errors: np.ndarray) -> dict[str, float]:
 
 def join(parts: Sequence[TimingErrors]) -> TimingErrors:
     """The cycles of many clips in one."""
+
     def together(name: str) -> np.ndarray:
         return np.concatenate([getattr(part, name) for part in parts]) if parts else np.zeros(0)
 
     return TimingErrors(*(together(name) for name in ("ed_ms", "es_ms", "ed_minus_r_ms", "es_minus_t_end_ms")))
-
-
-def chance_error_ms(true_times_s: np.ndarray, cycles: Sequence[tuple[float, float]]) -> float:
-    """Median absolute error (ms) of a time drawn evenly from each cycle; NaN without cycles.
-
-    What knowing the beats but not the phase gives: a yardstick for ES, whose search window is the cycle.
-    """
-    errors = [np.abs(np.linspace(start, stop, 201) - time) for time, (start, stop) in
-              zip(np.asarray(true_times_s, np.float64), cycles, strict=True) if np.isfinite(time)]
-    return float(1e3 * np.median(np.concatenate(errors))) if errors else float("nan")
 
 
 def interval_correlation(video_times: np.ndarray, ecg_times: np.ndarray, tolerance_s: float) -> tuple[float, int]:
@@ -169,7 +159,3 @@ def _first_within(times: np.ndarray | None, start: float, stop: float) -> float:
     times = np.asarray(times, np.float64)
     inside = times[(times > start) & (times < stop)]
     return float(inside.min()) if len(inside) else float("nan")
-
-
-def _share(hits: int, others: int) -> float:
-    return hits / (hits + others) if hits + others else float("nan")

@@ -1,4 +1,4 @@
-"""Several clips at a time, in threads that compute with one core each."""
+"""Several clips at a time, in threads that compute with one core each; and how much of the work is done."""
 
 from __future__ import annotations
 
@@ -37,3 +37,15 @@ def together(
 def _told(result: Done, on_done: Callable[[Any], None]) -> Done:
     on_done(result)
     return result
+
+
+class Counted:
+    """Passes every finished piece of work through and says what share of all is done, 0..1."""
+
+    def __init__(self, on_step: OnStep, total: int):
+        self.on_step, self.total, self.done = on_step, max(total, 1), 0
+
+    def __call__(self, piece: Done = None, steps: int = 1) -> Done:
+        self.done += steps
+        self.on_step(min(self.done / self.total, 1.0))
+        return piece

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from echopulse.errors import InputError
-from echopulse.evaluate.metrics.resampling import interval, over_seeds, paired_difference, unpaired_difference
+from echopulse.evaluate.metrics.resampling import interval, paired_difference, unpaired_difference
 
 
 def test_the_interval_of_a_normal_mean_is_about_students():
@@ -40,14 +40,6 @@ def test_missing_values_are_counted_and_one_value_has_no_interval():
     assert math.isnan(interval([]).value)
     same = interval([3.0] * 10)
     assert (same.low, same.high) == (3, 3)
-
-
-def test_over_seeds_is_the_mean_of_the_seeds_not_the_best():
-    found = over_seeds([[1, 1, 1, 1], [2], [3, np.nan]])
-    assert found.value == pytest.approx(2) and found.n == 3
-    assert 1 <= found.low < 2 < found.high <= 3
-    with pytest.raises(InputError, match="no seeds"):
-        over_seeds([])
 
 
 def test_a_paired_difference_sees_what_an_unpaired_one_cannot():

@@ -92,12 +92,6 @@ def agreement(found: np.ndarray, true: np.ndarray) -> Agreement:
     )  # fmt: skip
 
 
-def bland_altman_points(found: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means and differences (found minus true) [k] of the pairs that are whole, for the plot."""
-    found, true, _ = _pairs(found, true)
-    return (found + true) / 2, found - true
-
-
 def _pairs(found: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     """The whole pairs as float64, and how many are not whole."""
     found, true = np.asarray(found, np.float64), np.asarray(true, np.float64)

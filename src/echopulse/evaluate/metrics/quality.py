@@ -7,7 +7,7 @@ and its like stand on the project's own features and bear that name; the bare na
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from echopulse.evaluate.metrics.distributions import FewSamples, coverage, frech
 from echopulse.evaluate.metrics.networks import FVD_FRAMES, Networks
 from echopulse.evaluate.metrics.perceptual import lpips
 from echopulse.evaluate.results import Results
+from echopulse.evaluate.together import Counted, OnStep
 
 LEAST_CLIPS = 8
 SPARSE, FID_SPARSE = 8, 4  # neighbouring frames tell little more: SSIM, LPIPS and block matching; the user's FID
@@ -85,7 +86,7 @@ def quality_scores(
     networks: Networks | None = None,
     as_published: bool = False,
     seed: int = 0,
-    on_step: Callable[[float], None] | None = None,
+    on_step: OnStep = lambda _: None,
 ) -> Results:
     """Every figure of `FIGURES` that the clips and networks allow, keys without "quality."; columns hold one per clip.
 
@@ -94,7 +95,7 @@ def quality_scores(
     """
     networks = networks or Networks()
     _check(real, generated, paired or as_published)
-    step = _Steps(on_step, (2 + paired) * (len(real) + len(generated)))
+    step = Counted(on_step, (2 + paired) * (len(real) + len(generated)))
     sectors = {name: [_sector(clip) for clip in clips] for name, clips in (("real", real), ("generated", generated))}
     scores: dict[str, float | str] = {}
     columns: dict[str, list[float]] = {}
@@ -121,7 +122,7 @@ def quality_scores(
         "features": {"network": "echo", "hash": features.hash, **(networks.hashes or {})},
         "remarks": sorted({str(one.message) for one in caught if issubclass(one.category, FewSamples)}),
     }
-    step.finish()
+    on_step(1.0)
     return Results(scores, columns, about)
 
 
@@ -144,7 +145,7 @@ def _check(real: Sequence[np.ndarray], generated: Sequence[np.ndarray], paired: 
                              "expected, cut and resize them or say paired=False.")  # fmt: skip
 
 
-def _echo(clip: np.ndarray, features: EchoFeatures, fps: float, step: _Steps) -> tuple[np.ndarray, np.ndarray]:
+def _echo(clip: np.ndarray, features: EchoFeatures, fps: float, step: Counted) -> tuple[np.ndarray, np.ndarray]:
     """Frame features [t, d] on the grid of 25/s and window features [k, d'] of a clip."""
     kept, back = np.unique(on_grid(len(clip), fps), return_inverse=True)
     if len(back) < WINDOW:
@@ -170,7 +171,7 @@ def _echo_scores(real: list, generated: list, seed: int) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _pair_columns(real, generated, sectors, networks: Networks, step: _Steps) -> dict[str, list[float]]:
+def _pair_columns(real, generated, sectors, networks: Networks, step: Counted) -> dict[str, list[float]]:
     side = min(real[0].shape[1:])
     scales = max((n for n in range(2, 6) if pixel.smallest_side(n) <= side), default=0)
     found: dict[str, list[float]] = {}
@@ -187,11 +188,11 @@ def _pair_columns(real, generated, sectors, networks: Networks, step: _Steps) ->
             values["lpips"] = lpips(networks.lpips, y, x)
         for key, value in values.items():
             found.setdefault(key, []).append(value)
-        step(2)
+        step(steps=2)
     return found
 
 
-def _temporal_columns(clips, sectors, fps: float, step: _Steps) -> tuple[dict[str, list[float]], list]:
+def _temporal_columns(clips, sectors, fps: float, step: Counted) -> tuple[dict[str, list[float]], list]:
     """Columns of the clips, and their spectra; without flicker where frames come too slowly to show it."""
     found: dict[str, list[float]] = {}
     spectra = []
@@ -245,18 +246,3 @@ def _sector(clip: np.ndarray) -> np.ndarray | None:
     from echopulse.echo.sector import find_sector
 
     return find_sector(clip)
-
-
-class _Steps:
-    """Tells `on_step` the share of `total` steps done, 0..1."""
-
-    def __init__(self, on_step: Callable[[float], None] | None, total: int):
-        self.on_step, self.total, self.done = on_step or (lambda _: None), total, 0
-
-    def __call__(self, steps: int = 1) -> None:
-        self.done += steps
-        self.on_step(min(self.done / self.total, 1.0))
-
-    def finish(self) -> None:
-        """All is done."""
-        self.on_step(1.0)

@@ -1,4 +1,4 @@
-"""How sure a figure is: bootstrap intervals over hearts, clips or seeds. The mean over seeds, not the best of them."""
+"""How sure a figure is: bootstrap intervals over hearts, clips or seeds."""
 
 from __future__ import annotations
 
@@ -64,16 +64,6 @@ def interval(
     return Interval(value, low, high, len(known), missing, method)
 
 
-def over_seeds(columns: Sequence[Sequence[float]], **options) -> Interval:
-    """Mean over seeds with its interval, from one list of values per seed.
-
-    Each seed counts once, with the mean of its values: what varies from training to training is what is resampled.
-    """
-    if not len(columns):
-        raise InputError("no seeds: at least one run is needed.")
-    return interval([_mean(column) for column in columns], "mean", **options)
-
-
 def paired_difference(a: Sequence[float], b: Sequence[float], statistic: str = "mean", **options) -> Interval:
     """Mean (or median) of b - a over pairs, with its interval: heart by heart, so that what hearts share drops out.
 
@@ -122,9 +112,3 @@ def _bootstrap(data, statistic, method: str, level: float, resamples: int, seed:
             batch=max(1, NUMBERS_AT_ONCE // max(len(part) for part in data)), rng=np.random.default_rng(seed),
         ).confidence_interval  # fmt: skip
     return float(found.low), float(found.high)
-
-
-def _mean(column: Sequence[float]) -> float:
-    known = np.asarray(column, np.float64)
-    known = known[np.isfinite(known)]
-    return float(known.mean()) if len(known) else np.nan

@@ -64,12 +64,12 @@ def brightness_spectrum(frames: np.ndarray, fps: float, sector: np.ndarray | Non
 
 def flicker(frames: np.ndarray, fps: float, sector: np.ndarray | None = None) -> float:
     """Share of the power of the sector's mean grey above 8 Hz, 0..1: the whole picture's brightness trembles."""
-    return brightness_spectrum(frames, _fast_enough(fps), sector).share_above(FLICKER_ABOVE_HZ)
-
-
-def pixel_flicker(frames: np.ndarray, fps: float, sector: np.ndarray | None = None) -> float:
-    """Share of the pixels' power above 8 Hz, 0..1: grain that is drawn anew in every frame."""
-    return pixel_spectrum(frames, _fast_enough(fps), sector).share_above(FLICKER_ABOVE_HZ)
+    if not fps > 2 * FLICKER_ABOVE_HZ:
+        raise InputError(
+            f"{fps:g} frames/s: flicker above {FLICKER_ABOVE_HZ:g} Hz shows only beyond {2 * FLICKER_ABOVE_HZ:g} "
+            "frames/s; give clips with more frames a second."
+        )
+    return brightness_spectrum(frames, fps, sector).share_above(FLICKER_ABOVE_HZ)
 
 
 def spectrum_distance(a: Spectrum, b: Spectrum) -> float:
@@ -152,15 +152,6 @@ def _spectrum(series: np.ndarray, fps: float) -> Spectrum:
     power = np.abs(np.fft.rfft((series - mean) * window, axis=0)) ** 2
     power[1 : (len(series) + 1) // 2] *= 2  # all but 0 and half the frame rate stand for two
     return Spectrum(np.fft.rfftfreq(len(series), 1 / fps), power.mean(1) / (window**2).sum() / len(series))
-
-
-def _fast_enough(fps: float) -> float:
-    if not fps > 2 * FLICKER_ABOVE_HZ:
-        raise InputError(
-            f"{fps:g} frames/s: flicker above {FLICKER_ABOVE_HZ:g} Hz shows only beyond {2 * FLICKER_ABOVE_HZ:g} "
-            "frames/s; give clips with more frames a second."
-        )
-    return fps
 
 
 def _unit(frames: np.ndarray) -> np.ndarray:
