@@ -5,7 +5,7 @@ read → clean → find beats → encode ECG → fill in video tokens → decode
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +20,13 @@ from echopulse.echo import Clip, read_frame
 from echopulse.errors import InputError
 from echopulse.generation import Generation
 from echopulse.measure import Measurement, Segmenter, SegmenterConfig, measure_clip
+from echopulse.model.adapter_files import AdapterSpec, attach, named_with
 from echopulse.model.checkpoint import load_config, load_weights
-from echopulse.model.config import GeneratorConfig, TokenizerConfig, config_from_dict
+from echopulse.model.config import config_from_dict
 from echopulse.model.ecg_encoder import Memory
 from echopulse.model.generator import EF_RANGE, Conditions, Generator
+from echopulse.model.lora import Adapters
+from echopulse.model.networks import NETWORKS, load_network
 from echopulse.model.precision import mixed_precision
 from echopulse.model.sampling import denoiser, fill_in
 from echopulse.model.tokenizer import Tokenizer
@@ -59,27 +62,39 @@ class EchoPulse:
     >>> clip.save("clip.mp4")
     """
 
-    def __init__(self, tokenizer: Tokenizer, generator: Generator, segmenter: Segmenter, *, name: str = "unnamed"):
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        generator: Generator,
+        segmenter: Segmenter,
+        *,
+        name: str = "unnamed",
+        adapters: dict[str, Adapters] | None = None,
+    ):
         self.tokenizer, self.generator, self.segmenter = tokenizer.eval(), generator.eval(), segmenter.eval()
-        self.name = name
+        self.name, self.adapters = name, adapters or {}
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path | None = None, *, device: str = "cpu") -> "EchoPulse":
-        """The bundled weights, or those in a folder that training has written.
+    def from_pretrained(
+        cls, folder: str | Path | None = None, *, adapters: Sequence[AdapterSpec] = (), device: str = "cpu"
+    ) -> "EchoPulse":
+        """The bundled weights, or those in a folder that training has written; with adapters merged into them.
 
-        Raises InputError when the folder lacks config.json or a network's weights.
+        An adapter is a folder, or (folder, weight) to have more or less of it. `adapters` of the result holds them by
+        network: `with pulse.adapters["tokenizer"].off(): ...` works without them. Raises InputError when the folder
+        lacks config.json or a network's weights, and for an adapter that was made for another model.
         """
         folder = Path(folder) if folder else BUNDLED
         config = load_config(folder)
         whole = ("tokenizer", "generator", "measurer")
         if missing := [part for part in whole if part not in config]:
             raise InputError(f"{folder}/config.json: no {', '.join(missing)}; a whole model has {', '.join(whole)}.")
-        tokenizer = Tokenizer(config_from_dict(TokenizerConfig, config["tokenizer"]))
-        generator = Generator(config_from_dict(GeneratorConfig, config["generator"]))
+        networks = {name: load_network(folder, name).to(device) for name in NETWORKS}
         segmenter = Segmenter(config_from_dict(SegmenterConfig, config["measurer"]))
-        for network, name in ((tokenizer, "tokenizer"), (generator, "generator"), (segmenter, "measurer")):
-            load_weights(network, folder / name).to(device)
-        return cls(tokenizer, generator, segmenter, name=config.get("name", folder.name))
+        load_weights(segmenter, folder / "measurer").to(device)
+        attached = attach(networks, adapters)
+        name = named_with(config.get("name", folder.name), adapters)
+        return cls(**networks, segmenter=segmenter, name=name, adapters=attached)
 
     def measure(self, clip: Clip) -> Measurement:
         """Outline, volumes, EF and rate of any apical clip."""

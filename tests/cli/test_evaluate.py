@@ -27,7 +27,7 @@ def calls(monkeypatch, tmp_path):
         return FOUND
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(candidates, "load_candidate", lambda spec: f"<{spec}>")
+    monkeypatch.setattr(candidates, "load_candidate", lambda spec, adapters: f"<{spec}>")
     monkeypatch.setattr(runner, "evaluate", evaluate)
     return asked
 

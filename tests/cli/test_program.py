@@ -16,7 +16,7 @@ def test_wrong_use_ends_with_two_and_says_how_to_do_it(arguments, capsys):
     assert end.value.code == 2 and "usage: echopulse" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["generate", "simulate", "measure", "train", "evaluate"])
+@pytest.mark.parametrize("verb", ["generate", "simulate", "measure", "train", "adapt", "evaluate"])
 def test_every_command_explains_itself_with_an_example(verb, capsys):
     with pytest.raises(SystemExit) as end:
         main([verb, "--help"])

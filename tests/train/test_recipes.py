@@ -69,6 +69,9 @@ def test_a_run_may_begin_with_the_weights_of_another(bank_folder, tmp_path):
     assert not (tmp_path / "again" / "ecg").exists()  # its ECG encoder came with it
     with pytest.raises(InputError, match="no such weights"):
         recipes.train("measurer", run=tmp_path / "m", start_from=model, **shared)
+    with pytest.raises(InputError, match="none: no config.json here"):
+        recipes.train("tokenizer", preset="tiny", run=tmp_path / "n", start_from=tmp_path / "none")
+    assert not (tmp_path / "n").exists()
 
 
 def test_a_generator_without_a_tokenizer_is_refused(bank_folder, tmp_path):

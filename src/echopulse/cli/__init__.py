@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from echopulse import __version__
+from echopulse.cli.adapt import add_adapt
 from echopulse.cli.compare import add_compare
 from echopulse.cli.evaluate import add_evaluate
 from echopulse.cli.generate import add_generate
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_simulate(verbs)
     add_measure(verbs)
     add_train(verbs)
+    add_adapt(verbs)
     add_evaluate(verbs)
     add_compare(verbs)
     return parser

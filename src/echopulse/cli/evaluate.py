@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from echopulse.cli.shared import Progress, add_verb
+from echopulse.cli.shared import Progress, add_adapter_option, add_verb
 from echopulse.errors import InputError
 
 # What an option is unless it is given; options that make no sense with some others are told by it.
@@ -31,6 +31,7 @@ def add_evaluate(verbs) -> None:
     verb.add_argument("ecg", nargs="*", type=Path, help="ECG files to generate from and compare beats with")
     verb.add_argument("--model", metavar="SPEC", help="instead of the bundled weights: a model folder, "
                       "package.module:function, or a folder of clips made for --export-tasks")  # fmt: skip
+    add_adapter_option(verb)
     verb.add_argument("--clips", type=int, default=DEFAULTS["clips"], help="held-out simulated clips")
     verb.add_argument("--seconds", type=float, default=DEFAULTS["seconds"], help="length of each")
     verb.add_argument("--seed", type=int, default=DEFAULTS["seed"], help="seed of the held-out hearts")
@@ -107,10 +108,9 @@ def _parts(options: argparse.Namespace) -> list[str] | None:
 
 def _evaluate(options: argparse.Namespace):
     """Results of what the options ask for."""
-    from echopulse.evaluate.candidates import load_candidate
     from echopulse.evaluate.runner import evaluate
 
-    supplied, candidate = _supplied(options), load_candidate(options.model)
+    supplied, candidate = _supplied(options), _candidate(options)
     with Progress("evaluating") as on_step:
         return evaluate(
             candidate, parts=_parts(options), clips=options.clips, seconds=options.seconds, seed=options.seed,
@@ -128,6 +128,14 @@ def _supplied(options: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _candidate(options: argparse.Namespace):
+    """Whose clips are judged."""
+    from echopulse.evaluate.candidates import load_candidate
+    from echopulse.model.adapter_files import parse_spec
+
+    return load_candidate(options.model, adapters=[parse_spec(text) for text in options.adapter])
+
+
 def _export_tasks(options: argparse.Namespace) -> int:
     from echopulse.evaluate.candidates import export_tasks
 
@@ -140,7 +148,6 @@ def _export_tasks(options: argparse.Namespace) -> int:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from echopulse.evaluate.candidates import load_candidate
     from echopulse.evaluate.reproduce import reproduce, to_markdown
     from echopulse.evaluate.runner import evaluate
 
@@ -149,7 +156,7 @@ def _reproduce(options: argparse.Namespace) -> int:
         with Progress("evaluating") as on_step:
             return evaluate(candidate, ecg_files=files, on_step=on_step, **supplied, **settings)
 
-    supplied, candidate = _supplied(options), load_candidate(options.model)
+    supplied, candidate = _supplied(options), _candidate(options)
     checks = reproduce(options.reproduce, again)
     print(to_markdown(checks))
     return 0 if all(check.holds for check in checks) else 1

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from echopulse.cli.shared import NOTICE, Progress, add_ecg_options, add_verb, fail
+from echopulse.cli.shared import NOTICE, Progress, add_adapter_option, add_ecg_options, add_verb, fail
 from echopulse.errors import InputError
 
 
@@ -27,6 +27,7 @@ def add_generate(verbs) -> None:
     add_ecg_options(verb)
     verb.add_argument("--plain", action="store_true", help="the picture alone, without ECG strip and marks")
     verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
+    add_adapter_option(verb)
     verb.add_argument("--out", type=Path, help="NAME.mp4, .gif, .webm, .npz or .png; a folder for several ECGs")
     verb.add_argument("--force", action="store_true", help="replace files that exist")
 
@@ -45,9 +46,10 @@ def run_generate(options: argparse.Namespace) -> int:
             refused += fail(error, options.verbose)
     several = len(files) > 1 or len(options.ecg) > 1 or options.ecg[0].is_dir()
     jobs = _name_outputs(files, options.out, several)
+    from echopulse.model.adapter_files import parse_spec
     from echopulse.pipeline import EchoPulse
 
-    pulse = EchoPulse.from_pretrained(options.model)
+    pulse = EchoPulse.from_pretrained(options.model, adapters=[parse_spec(text) for text in options.adapter])
     _check_outputs([out for _, out in jobs], options.force, several)
     for path, out in jobs:
         try:

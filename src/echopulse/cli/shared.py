@@ -37,6 +37,12 @@ def add_ecg_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--allow-flat", action="store_true", help="accept a flat line (the heart then stands still)")
 
 
+def add_adapter_option(verb: argparse.ArgumentParser) -> None:
+    """`--adapter`, for commands that load a model."""
+    verb.add_argument("--adapter", action="append", default=[], metavar="FOLDER[:WEIGHT]", help="an adapter from "
+                      "`adapt`, by default with weight 1; give it again for another one")  # fmt: skip
+
+
 class Progress:
     """A bar that appears after two seconds; entered, it gives a function that takes the share done, 0..1.
 

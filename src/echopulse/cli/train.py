@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from echopulse.cli.shared import Progress, add_verb
+from echopulse.errors import InputError
 
 
 def add_train(verbs) -> None:
@@ -18,6 +19,8 @@ def add_train(verbs) -> None:
     verb.add_argument("--preset", default="small", help="tiny, small (default) or base")
     verb.add_argument("--run", type=Path, help="folder of the run; runs/out/WHAT by default")
     verb.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    verb.add_argument("--from", type=Path, dest="start_from", metavar="MODEL", help="begin with the weights of this "
+                      "model folder, of the same preset, instead of chance")  # fmt: skip
     verb.add_argument("--tokenizer", type=Path, help="generator: model folder with the tokenizer's weights")
     verb.add_argument("--out", type=Path, help="model folder for the averaged weights; RUN/model by default")
     verb.add_argument("--steps", type=int, help="steps in all")
@@ -31,15 +34,17 @@ def add_train(verbs) -> None:
 
 def run_train(options: argparse.Namespace) -> int:
     """Trains one of the three models, or goes on with it."""
+    if options.start_from and options.resume:
+        raise InputError("--from with --resume: a run goes on with its own weights; leave one of them out.")
     from echopulse.train.recipes import train
 
     with Progress(f"training the {options.what}") as on_step:
         scores, model = train(
             options.what, data=options.data, clips=options.clips, preset=options.preset,
             run=options.resume or options.run or Path("runs/out") / options.what, resume=options.resume is not None,
-            tokenizer_folder=options.tokenizer, out=options.out, steps=options.steps, minutes=options.minutes,
-            batch=options.batch, learning_rate=options.learning_rate, device=options.device, seed=options.seed,
-            tensorboard=options.tensorboard, on_progress=on_step,
+            tokenizer_folder=options.tokenizer, start_from=options.start_from, out=options.out, steps=options.steps,
+            minutes=options.minutes, batch=options.batch, learning_rate=options.learning_rate, device=options.device,
+            seed=options.seed, tensorboard=options.tensorboard, on_progress=on_step,
         )  # fmt: skip
     print(f"{model}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
     return 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +24,7 @@ from echopulse.errors import InputError
 from echopulse.evaluate.bench import Bench
 from echopulse.evaluate.hearts import ALONE, CLIPS, ECG_RATE_HZ, FPS, SECONDS, SEED, held_out_hearts
 from echopulse.evaluate.identity import hash_of_files, hash_of_pulse
+from echopulse.model.adapter_files import AdapterSpec
 
 if TYPE_CHECKING:
     from echopulse.pipeline import EchoPulse
@@ -44,12 +45,21 @@ class Called:
         return self.function(ecg, **conditions)
 
 
-def load_candidate(spec: str | Path | Callable[..., Any] | None = None) -> Any:
-    """The candidate that `spec` names; None is the bundled model. InputError where it names none."""
+def load_candidate(
+    spec: str | Path | Callable[..., Any] | None = None, *, adapters: Sequence[AdapterSpec] = ()
+) -> Any:
+    """The candidate that `spec` names; None is the bundled model. InputError where it names none.
+
+    `adapters` are for models of ours, as in `EchoPulse.from_pretrained`.
+    """
     from echopulse.pipeline import EchoPulse
 
     if spec is None:
-        return EchoPulse.from_pretrained()
+        return EchoPulse.from_pretrained(adapters=adapters)
+    if not callable(spec) and (Path(spec) / "config.json").exists() and not (Path(spec) / "tasks.csv").exists():
+        return EchoPulse.from_pretrained(spec, adapters=adapters)
+    if adapters:
+        raise InputError(f"{spec}: adapters are for model folders (config.json) alone; leave --adapter out.")
     if callable(spec):
         return spec if hasattr(spec, "name") else Called(_checked(spec), getattr(spec, "__qualname__", repr(spec)))
     folder = Path(spec)
@@ -58,8 +68,6 @@ def load_candidate(spec: str | Path | Callable[..., Any] | None = None) -> Any:
             from echopulse.evaluate.tasks import FolderCandidate
 
             return FolderCandidate.load(folder)
-        if (folder / "config.json").exists():
-            return EchoPulse.from_pretrained(folder)
         raise InputError(f"{folder}: holds neither config.json nor tasks.csv; {FORMS}.")
     module, colon, name = str(spec).partition(":")
     if not colon:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,34 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from echopulse.evaluate.hearts import Heart
+from echopulse.model.checkpoint import DIGITS, hash_of_networks
 
 if TYPE_CHECKING:
     from echopulse.pipeline import EchoPulse
 
-DIGITS = 16
-
-
-def hash_of_networks(networks: Iterable[nn.Module]) -> str:
-    """16 hexadecimal digits of the SHA-256 over names and values of all weights."""
-    digest = hashlib.sha256()
-    for network in networks:
-        for name, value in sorted(network.state_dict().items()):
-            digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
-            digest.update(_bytes(value))
-    return digest.hexdigest()[:DIGITS]
-
-
-def _bytes(value: torch.Tensor) -> bytes:
-    """The values in their own type, whatever lies between them in memory."""
-    flat = value.detach().cpu().flatten().clone(memory_format=torch.contiguous_format)
-    return flat.view(torch.uint8).numpy().tobytes()
-
 
 def hash_of_pulse(pulse: EchoPulse) -> str:
-    """The same for a whole model of ours."""
+    """16 hexadecimal digits of the SHA-256 over all weights of a model of ours."""
     return hash_of_networks((pulse.tokenizer, pulse.generator, pulse.segmenter))
 
 

@@ -1,6 +1,8 @@
 """Weights on disk: safetensors beside a config.json, and nothing else."""
 
+import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from torch import nn
 
 from echopulse.errors import InputError
 from echopulse.files import open_to_others
+
+DIGITS = 16  # of a hash
 
 
 def save_weights(model: nn.Module, path: Path, dtype: torch.dtype = torch.bfloat16) -> None:
@@ -63,3 +67,19 @@ def load_config(folder: Path) -> dict:
         return json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not JSON ({error}).") from error
+
+
+def hash_of_networks(networks: Iterable[nn.Module]) -> str:
+    """16 hexadecimal digits of the SHA-256 over names and values of all weights."""
+    digest = hashlib.sha256()
+    for network in networks:
+        for name, value in sorted(network.state_dict().items()):
+            digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+            digest.update(_bytes(value))
+    return digest.hexdigest()[:DIGITS]
+
+
+def _bytes(value: torch.Tensor) -> bytes:
+    """The values in their own type, whatever lies between them in memory."""
+    flat = value.detach().cpu().flatten().clone(memory_format=torch.contiguous_format)
+    return flat.view(torch.uint8).numpy().tobytes()

@@ -12,7 +12,8 @@ from echopulse.jobs import usable_cores
 from echopulse.measure.calibration import LEAST_EXAMPLES
 from echopulse.measure.segmenter import SegmenterConfig
 from echopulse.model.checkpoint import load_config, load_weights, save_config, save_weights
-from echopulse.model.config import PRESETS, VIEWS, TokenizerConfig, config_from_dict
+from echopulse.model.config import PRESETS, VIEWS
+from echopulse.model.networks import load_network
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.phantom.types import APICAL_VIEWS, LABELS
 from echopulse.phantom.types import VIEWS as ALL_VIEWS
@@ -72,6 +73,8 @@ def train(
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
     if resume and not (run / "checkpoint.safetensors").exists() and not (run / "ecg").exists():
         raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
+    if start_from:
+        load_config(start_from)  # what is no model folder is refused before anything is simulated
     sizes = PRESETS[preset]
     tokenizer = _load_tokenizer(tokenizer_folder) if what == "generator" else None
     frame_size = tokenizer.config.size if tokenizer else sizes["tokenizer"].size
@@ -187,10 +190,7 @@ def _workers(device: str) -> int:
 def _load_tokenizer(folder: Path | None) -> Tokenizer:
     if folder is None:
         raise InputError("train generator: --tokenizer FOLDER is needed, which `train tokenizer` has written.")
-    config = load_config(folder)
-    if "tokenizer" not in config:
-        raise InputError(f"{folder}/config.json: no tokenizer; give the folder that `train tokenizer` wrote.")
-    return load_weights(Tokenizer(config_from_dict(TokenizerConfig, config["tokenizer"])), folder / "tokenizer")
+    return load_network(folder, "tokenizer")
 
 
 def _tensorboard(run: Path):

@@ -16,7 +16,10 @@ WEIGHTS = {"l1": 1.0, "mse": 2.0, "commitment": 0.01, "entropy": 0.01}
 
 
 class TokenizerTask:
-    """Crops of `frames` pictures from a bank; the error weighs up to three times as much where the picture moves."""
+    """Crops of `frames` pictures from a bank; the error weighs up to three times as much where the picture moves.
+
+    `model` is a tokenizer that has learned already, of the same configuration; without it one begins by chance.
+    """
 
     name = "tokenizer"
 
@@ -30,10 +33,11 @@ class TokenizerTask:
         frames: int = 13,
         device: str = "cpu",
         seed: int = 0,
+        model: Tokenizer | None = None,
     ):
         torch.manual_seed(seed)
         self.config = config
-        self.model = Tokenizer(config).to(device)
+        self.model = (model or Tokenizer(config)).to(device)
         self.bank, self.held_out = bank, held_out
         self.batch, self.frames, self.device = batch, frames, device
         if config.grain:

@@ -1,0 +1,135 @@
+"""A trained network learns another domain through a LoRA adapter of its own: its recipe, in the same loop."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from echopulse.data import Bank
+from echopulse.errors import InputError
+from echopulse.model.adapter_files import WEIGHTS, AdapterSpec, attach, named_with, save_adapter
+from echopulse.model.checkpoint import load_config, save_config, save_weights
+from echopulse.model.lora import ALL, Adapters, Lora
+from echopulse.model.networks import NETWORKS, load_network
+from echopulse.model.precision import mixed_precision
+from echopulse.train.loop import Run, Settings, Task
+from echopulse.train.recipes import BATCH, load_bank
+from echopulse.train.tokenizer import TokenizerTask
+
+ADAPTER = Settings(steps=400, learning_rate=2e-3, warmup=20, ema=0.99, evaluate_every=100)
+HELD_OUT_PART, HELD_OUT_AT_MOST = 8, 64  # the last eighth of the bank, and no more than this
+
+
+class AdapterTask:
+    """Another task, whose network stays what it is while the loop trains an adapter of it."""
+
+    def __init__(self, task: Task, lora: Lora):
+        Adapters(task.model).add(lora)
+        about = f"{len(lora.layers)} layers, rank {lora.rank}, alpha {lora.alpha:g}, of weights {lora.base}"
+        self.name = f"{task.name} adapter ({about})"
+        self.task, self.model = task, lora
+
+    def on_progress(self, progress: float, step: int) -> None:
+        self.task.on_progress(progress, step)
+
+    def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
+        return self.task.loss(seed)
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        return self.task.evaluate(self.task.model)
+
+    def pictures(self, model: nn.Module) -> Tensor | None:
+        return self.task.pictures(self.task.model)
+
+
+def adapt_tokenizer(
+    model_folder: Path,
+    *,
+    data: str = "phantom",
+    clips: int = 256,
+    rank: int = 8,
+    alpha: float = 16.0,
+    layers: str = ALL,
+    run: Path,
+    resume: bool = False,
+    out: Path | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    on_progress: Callable[[float], None] | None = None,
+) -> tuple[dict[str, float], Path]:
+    """Trains an adapter of a model folder's tokenizer and writes it; the last scores and the adapter's folder.
+
+    `data` is a bank's folder or "phantom", which makes `clips` inside the run first; an eighth of the clips is held
+    out. The scores hold the held-out MSE before (`mse_before`) and after (`mse`). Raises InputError before any work
+    for a model without a tokenizer, a rank below 1, layers that no name matches, and an adapter that is there already.
+    """
+    if resume and not (run / "checkpoint.safetensors").exists():
+        raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
+    folder = out or run / "adapter"
+    if not resume and (folder / WEIGHTS).exists():
+        raise InputError(f"{folder} holds an adapter already; name another folder.")
+    tokenizer = load_network(model_folder, "tokenizer").to(device)
+    draw = torch.Generator().manual_seed(seed)
+    lora = Lora.fresh(tokenizer, generator=draw, rank=rank, alpha=alpha, layers=layers)
+    given = {"steps": steps, "minutes": minutes, "learning_rate": learning_rate}
+    settings = replace(ADAPTER, seed=seed, **{name: value for name, value in given.items() if value is not None})
+    bank, held_out = split_bank(load_bank(data, run, clips, seed, tokenizer.config.size, device))
+    task = TokenizerTask(
+        tokenizer.config, bank, held_out, batch=batch or BATCH["tokenizer"], device=device, seed=seed, model=tokenizer
+    )
+    if bank.frames.shape[1] < task.frames or bank.frames.shape[2] != tokenizer.config.size:
+        raise InputError(
+            f"{data}: clips of {list(bank.frames.shape[1:])}; at least {task.frames} frames of "
+            f"{tokenizer.config.size}×{tokenizer.config.size} are needed."
+        )
+    with mixed_precision(device):
+        before = task.evaluate(tokenizer)["mse"]
+    training = Run(AdapterTask(task, lora), settings, run, resume=resume)
+    scores = training.train((lambda step, progress, scalars: on_progress(progress)) if on_progress else None)
+    name = load_config(model_folder).get("name", model_folder.name)
+    save_adapter(training.averaged_model(), folder, network="tokenizer", base_name=name)
+    return {"mse_before": before} | scores, folder
+
+
+def split_bank(bank: Bank) -> tuple[Bank, Bank]:
+    """The clips to learn from and the last eighth (64 at most), which is held out.
+
+    Clips of one heart lie side by side, so no more than one heart can be in both. What arrives in the folder later is
+    left alone. InputError for a single clip.
+    """
+    held = min(HELD_OUT_AT_MOST, -(-len(bank) // HELD_OUT_PART))
+    if held == len(bank):
+        raise InputError(f"{bank.folder}: one clip; at least two are needed, one to learn from and one held out.")
+    parts = slice(None, -held), slice(-held, None)
+    return tuple(
+        replace(bank, tensors={name: value[rows] for name, value in bank.tensors.items()}, folder=None)
+        for rows in parts
+    )
+
+
+def merge_adapters(model_folder: Path, specs: Sequence[AdapterSpec], out: Path) -> Path:
+    """A model folder with the adapters merged into its weights; networks that none is for are copied.
+
+    Merged weights are kept in float32, since in bfloat16 part of what the adapter learned would be rounded away.
+    Raises InputError where `out` holds a model already, and for an adapter of another model.
+    """
+    if (out / "config.json").exists():
+        raise InputError(f"{out} holds a model already; name another folder.")
+    config = load_config(model_folder)
+    networks = {name: load_network(model_folder, name) for name in NETWORKS if name in config}
+    attached = attach(networks, specs)
+    out.mkdir(parents=True, exist_ok=True)
+    for path in sorted(model_folder.glob("*.safetensors")):
+        if path.stem not in attached:
+            shutil.copyfile(path, out / path.name)
+    for name in attached:
+        save_weights(networks[name], out / name, torch.float32)
+    save_config(out, **config | {"name": named_with(config.get("name", model_folder.name), specs)})
+    return out

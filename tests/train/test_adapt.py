@@ -1,0 +1,149 @@
+"""Adapters trained for real, one iteration at a time, and what the other look's benchmark prints."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from echopulse.data import Bank
+from echopulse.errors import InputError
+from echopulse.model.checkpoint import load_config
+from echopulse.model.config import PRESETS
+from echopulse.model.lora import Lora
+from echopulse.model.networks import load_network
+from echopulse.model.tokenizer import Tokenizer
+from echopulse.pipeline import EchoPulse
+from echopulse.train import transfer
+from echopulse.train.adapt import AdapterTask, adapt_tokenizer, merge_adapters, split_bank
+from echopulse.train.loop import Run, Settings, read_log
+from echopulse.train.tokenizer import TokenizerTask
+
+CONFIG = PRESETS["tiny"]["tokenizer"]
+
+
+@pytest.fixture
+def bank_folder(toy_bank, tmp_path):
+    folder = tmp_path / "bank"
+    folder.mkdir()
+    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
+    save_file(toy_bank.tensors, folder / "shard-000000-00000.safetensors", metadata=about)
+    return folder
+
+
+def adapt(model, bank_folder, run, **options):
+    quick = {"data": str(bank_folder), "steps": 2, "batch": 2, "rank": 2, "learning_rate": 0.01}
+    return adapt_tokenizer(model, run=run, **quick | options)
+
+
+def test_an_adapter_is_trained_logged_and_written_and_the_model_is_left_alone(tiny_model, bank_folder, tmp_path):
+    before = (tiny_model / "tokenizer.safetensors").read_bytes()
+    told: list[float] = []
+    scores, folder = adapt(tiny_model, bank_folder, tmp_path / "run", on_progress=told.append, steps=10)
+    assert folder == tmp_path / "run" / "adapter" and told[-1] == 1.0
+    assert {"mse_before", "mse", "psnr"} <= set(scores) and scores["mse"] != scores["mse_before"]
+    assert (tiny_model / "tokenizer.safetensors").read_bytes() == before
+    run = tmp_path / "run"
+    assert {"log.jsonl", "checkpoint.safetensors", "samples"} <= {path.name for path in run.iterdir()}
+    assert read_log(run)[0]["step"] == 10
+    kept = {name.split(".")[1] for name in load_file(run / "checkpoint.safetensors") if name.startswith("model.")}
+    assert kept == {"parts"}  # the adapter alone
+    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == "tiny"
+
+
+def test_the_pipeline_takes_the_adapter_and_can_leave_it_out(tiny_model, bank_folder, tmp_path):
+    _, folder = adapt(tiny_model, bank_folder, tmp_path / "run", out=tmp_path / "look")
+    bare, pulse = EchoPulse.from_pretrained(tiny_model), EchoPulse.from_pretrained(tiny_model, adapters=[folder])
+    assert pulse.name == "tiny + look" and not pulse.tokenizer.training
+    weight = pulse.tokenizer.encoder_in.weight
+    assert not torch.equal(weight, bare.tokenizer.encoder_in.weight)
+    with pulse.adapters["tokenizer"].off():
+        assert torch.equal(weight, bare.tokenizer.encoder_in.weight)
+    assert torch.equal(pulse.generator.head.weight, bare.generator.head.weight)
+
+
+def test_a_merged_folder_gives_what_model_and_adapter_give(tiny_model, bank_folder, tmp_path):
+    _, folder = adapt(tiny_model, bank_folder, tmp_path / "run", out=tmp_path / "look")
+    merged = merge_adapters(tiny_model, [(folder, 0.5)], tmp_path / "merged")
+    one = EchoPulse.from_pretrained(tiny_model, adapters=[(folder, 0.5)]).tokenizer.state_dict()
+    again = EchoPulse.from_pretrained(merged)
+    assert all(torch.equal(value, one[name]) for name, value in again.tokenizer.state_dict().items())
+    assert again.name == "tiny + look:0.5" and load_config(merged)["generator"] == load_config(tiny_model)["generator"]
+    for name in ("generator", "measurer"):
+        assert (merged / f"{name}.safetensors").read_bytes() == (tiny_model / f"{name}.safetensors").read_bytes()
+    with pytest.raises(InputError, match="holds a model already"):
+        merge_adapters(tiny_model, [folder], merged)
+    with pytest.raises(InputError, match="made for weights with the hash"):
+        merge_adapters(merged, [folder], tmp_path / "twice")
+    assert not (tmp_path / "twice").exists()
+
+
+def test_what_could_not_be_trained_is_refused_before_any_work(tiny_model, bank_folder, tmp_path):
+    def refused(words, **options):
+        with pytest.raises(InputError, match=words):
+            adapt(tiny_model, bank_folder, tmp_path / "run", **options)
+        assert not (tmp_path / "run").exists()
+
+    refused("rank 0", rank=0)
+    refused("layers 'nowhere'", layers="nowhere")
+    refused("no checkpoint.safetensors here to resume from", resume=True)
+    refused("no shard-", data=str(tmp_path / "none"))
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "adapter_model.safetensors").touch()
+    refused("there holds an adapter already", out=tmp_path / "there")
+    with pytest.raises(InputError, match="no config.json here"):
+        adapt(tmp_path, bank_folder, tmp_path / "run")
+
+
+def test_a_run_goes_on_with_the_same_adapter_and_no_other(tiny_model, bank_folder, tmp_path):
+    run = tmp_path / "run"
+    _, folder = adapt(tiny_model, bank_folder, run)
+    first = load_file(folder / "adapter_model.safetensors")
+    adapt(tiny_model, bank_folder, run, resume=True)  # it has ended: the same adapter is written again
+    again = load_file(folder / "adapter_model.safetensors")
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    with pytest.raises(InputError, match="rank 2, .* not of tokenizer adapter .*rank 3"):
+        adapt(tiny_model, bank_folder, run, resume=True, rank=3)
+
+
+def test_training_an_adapter_leaves_the_network_where_it_was(toy_bank, tmp_path):
+    torch.manual_seed(1)
+    model = Tokenizer(CONFIG).eval()
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    lora = Lora.fresh(model, generator=torch.Generator().manual_seed(0), rank=2, layers="decoder*")
+    task = AdapterTask(TokenizerTask(CONFIG, toy_bank, toy_bank, batch=2, model=model), lora)
+    Run(task, Settings(steps=3, warmup=1, learning_rate=0.01), tmp_path).train()
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert all(float(part.up.detach().abs().sum()) > 0 for part in lora.parts)
+
+
+def test_the_last_eighth_of_a_bank_is_held_out(toy_bank):
+    many = Bank({"frames": torch.arange(17)[:, None]}, 25.0, 200.0, -1.6)
+    learn, held = split_bank(many)
+    assert learn.frames[:, 0].tolist() == list(range(14)) and held.frames[:, 0].tolist() == [14, 15, 16]
+    assert [len(part) for part in split_bank(Bank({"frames": torch.zeros(1000, 1)}, 25.0, 200.0, -1.6))] == [936, 64]
+    with pytest.raises(InputError, match="at least two"):
+        split_bank(Bank({"frames": torch.zeros(1, 1)}, 25.0, 200.0, -1.6))
+
+
+def test_another_look_is_learned_three_ways_and_told_as_a_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "usable_cores", lambda: 1)
+    told: list[float] = []
+    quick = {"config": CONFIG, "clips": 2, "held_out": 2, "first_steps": 2, "steps": 1, "batch": 1, "rank": 1}
+    rows = transfer.domain_transfer(tmp_path, on_progress=told.append, **quick)
+    nothing, adapter, everything = rows
+    assert (nothing.trained, everything.trained) == (0.0, 1.0) and 0 < adapter.trained < 0.2
+    assert adapter.fall == pytest.approx(1 - adapter.mse_b / nothing.mse_b) and nothing.fall == 0
+    assert len({row.mse_b for row in rows}) == 3 and told == sorted(told) and told[-1] == 1.0
+    table = transfer.to_table(rows).splitlines()
+    assert len(table) == 5 and table[3].startswith("| adapter of rank 1 |")
+    again = transfer.domain_transfer(tmp_path, **quick)  # it goes on where it stopped: at the end
+    assert [(row.way, row.mse_b, row.mse_a) for row in again] == [(row.way, row.mse_b, row.mse_a) for row in rows]
+
+
+def test_a_look_may_be_learned_by_a_tokenizer_that_is_there_already(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(transfer, "usable_cores", lambda: 1)
+    start = load_network(tiny_model, "tokenizer")
+    quick = {"clips": 2, "held_out": 2, "steps": 1, "batch": 1, "rank": 1}
+    rows = transfer.domain_transfer(tmp_path, start=start, **quick)
+    assert len(rows) == 3 and not (tmp_path / "first").exists()
