@@ -90,6 +90,12 @@ class EchoPulse:
         if missing := [part for part in whole if part not in config]:
             raise InputError(f"{folder}/config.json: no {', '.join(missing)}; a whole model has {', '.join(whole)}.")
         networks = {name: load_network(folder, name).to(device) for name in NETWORKS}
+        read, given = networks["generator"].config, networks["tokenizer"].config
+        if (2**read.bits, read.grid) != (given.codebook_size, given.grid):
+            raise InputError(
+                f"{folder}/config.json: the generator reads {2**read.bits} codes on a grid of {read.grid}², the "
+                f"tokenizer gives {given.codebook_size} on {given.grid}²; give two that were trained together."
+            )
         segmenter = Segmenter(config_from_dict(SegmenterConfig, config["measurer"]))
         load_weights(segmenter, folder / "measurer").to(device)
         attached = attach(networks, adapters)

@@ -1,6 +1,7 @@
 """Weights on disk come back as they were, or are refused in a sentence that names the file."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -101,3 +102,24 @@ def test_a_key_of_a_newer_version_is_refused():
     values = json.loads(json.dumps({"size": 32, "colour": True}))
     with pytest.raises(InputError, match=r"unknown keys \['colour'\] for TokenizerConfig"):
         config_from_dict(TokenizerConfig, values)
+
+
+def test_a_tokenizer_from_before_other_quantizers_is_read_as_it_was():
+    values = {"size": 32, "frames_per_latent": 4, "bits": 12, "widths": [8, 12, 16], "depths": [1, 1, 1], "fps": 25.0}
+    config = config_from_dict(TokenizerConfig, values)
+    assert (config.quantizer, config.codebook_size, config.code_channels) == ("lfq", 2**12, 12)
+    names = {name for name in Tokenizer(config).state_dict() if name.startswith("quantizer.")}
+    assert names == {"quantizer.norm.running_mean", "quantizer.norm.running_var", "quantizer.norm.num_batches_tracked"}
+
+
+@pytest.mark.parametrize("choice", [{"quantizer": "fsq", "levels": (8, 5, 4)}, {"quantizer": "vq", "codes": 100}])
+def test_other_quantizers_come_back_with_the_same_tokens(tmp_path, choice):
+    torch.manual_seed(0)
+    config = replace(PRESETS["tiny"]["tokenizer"], **choice)
+    made = Tokenizer(config).eval()
+    save_weights(made, tmp_path / "tokenizer", torch.float32)
+    save_config(tmp_path, tokenizer=config)
+    again = Tokenizer(config_from_dict(TokenizerConfig, load_config(tmp_path)["tokenizer"]))
+    load_weights(again, tmp_path / "tokenizer")
+    clip = torch.rand(1, 5, 32, 32)
+    assert torch.equal(made.encode(clip), again.encode(clip))

@@ -1,5 +1,7 @@
 """The tokenizer's promises, on a tiny network with random weights: strictly causal, 1 + 4k, nothing else."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -86,8 +88,59 @@ def test_clips_of_a_batch_do_not_see_each_other(tokenizer):
     assert torch.equal(tokenizer.encode(two)[1], tokenizer.encode(two[1:])[0])
 
 
-def test_training_gradients_reach_the_first_layer_through_the_bits(tokenizer):
+def test_training_gradients_reach_the_first_layer_through_the_codes(tokenizer):
     quantized = tokenizer.quantize(pictures(5))
-    tokenizer.decode_bits(quantized.bits).mean().backward()
+    tokenizer.decode_codes(quantized.codes).mean().backward()
     assert float(tokenizer.encoder_in.weight.grad.abs().sum()) > 0
     tokenizer.zero_grad()
+
+
+# --- piece by piece ---
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (2, 2), (1, 3), (3, 1), (4,)])
+def test_decoding_in_chunks_is_decoding_the_whole(tokenizer, sizes):
+    ids = torch.randint(2**CONFIG.bits, (2, 4, CONFIG.grid, CONFIG.grid), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        chunks = list(tokenizer.decode_chunks(ids.split(sizes, 1)))
+        assert [chunk.shape[1] for chunk in chunks] == [4 * size - 3 * (not index) for index, size in enumerate(sizes)]
+        assert torch.allclose(torch.cat(chunks, 1), tokenizer.decode(ids), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("sizes", [(1, 4, 4, 4), (5, 8), (2, 2, 9), (13,), (3, 1, 1, 1, 7)])
+def test_encoding_in_chunks_is_encoding_the_whole_whatever_their_lengths(tokenizer, sizes):
+    clip = pictures(13)
+    with torch.inference_mode():
+        assert torch.equal(torch.cat(list(tokenizer.encode_chunks(clip.split(sizes, 1))), 1), tokenizer.encode(clip))
+
+
+def test_encoding_in_chunks_gives_each_latent_frame_as_soon_as_its_pictures_are_in(tokenizer):
+    given = []
+
+    def arriving():
+        for picture in pictures(9).split(1, 1):
+            given.append(picture)
+            yield picture
+
+    with torch.inference_mode():
+        assert [len(given) for _ in tokenizer.encode_chunks(arriving())] == [1, 5, 9]
+
+
+def test_a_stream_that_breaks_off_within_a_latent_frame_or_changes_its_size_is_refused(tokenizer):
+    with pytest.raises(InputError, match=r"1 \+ 4k pictures of 32×32; got 7 of 32×32"):
+        list(tokenizer.encode_chunks(pictures(7).split(3, 1)))
+    with pytest.raises(InputError, match="64×64"):
+        list(tokenizer.encode_chunks([pictures(5), torch.zeros(1, 4, 64, 64)]))
+
+
+@pytest.mark.parametrize("choice", [{"quantizer": "fsq", "levels": (8, 5, 4)}, {"quantizer": "vq", "codes": 100}])
+def test_other_quantizers_make_the_same_tokenizer(choice):
+    torch.manual_seed(0)
+    config = replace(CONFIG, **choice)
+    network = Tokenizer(config)
+    quantized = network.quantize(pictures(5))
+    network.decode_codes(quantized.codes).mean().backward()
+    assert float(network.encoder_in.weight.grad.abs().sum()) > 0
+    ids = network.eval().encode(pictures(9))
+    assert ids.shape == (1, 3, CONFIG.grid, CONFIG.grid) and int(ids.max()) < config.codebook_size
+    assert network.decode(ids).shape == (1, 9, CONFIG.size, CONFIG.size)

@@ -1,6 +1,7 @@
 """`echopulse train`: the tokenizer, the generator or the measurer."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from echopulse.cli.shared import Progress, add_verb
@@ -11,12 +12,16 @@ def add_train(verbs) -> None:
     """The options of `train`."""
     verb = add_verb(
         verbs, "train", run_train, "train the tokenizer, the generator or the measurer",
-        "echopulse train tokenizer --data bank --run runs/out/tokenizer --minutes 30",
+        "echopulse train tokenizer --data bank --run runs/out/tokenizer --minutes 30\n"
+        "  echopulse train tokenizer --data my_videos --quantizer fsq:8,8,8,8,4",
     )  # fmt: skip
     verb.add_argument("what", choices=("tokenizer", "generator", "measurer"))
-    verb.add_argument("--data", default="phantom", help="a bank from `simulate --bank`, or phantom: one is made first")
+    verb.add_argument("--data", default="phantom", help="a bank from `simulate --bank`, or phantom: one is made first; "
+                      "tokenizer: also a folder of videos or of .tar shards of them")  # fmt: skip
     verb.add_argument("--clips", type=int, default=1024, help="clips to simulate with --data phantom")
     verb.add_argument("--preset", default="small", help="tiny, small (default) or base")
+    verb.add_argument("--quantizer", metavar="KIND:SIZE", help="tokenizer: lfq:14 (bits), fsq:8,8,8,8,4 (levels) or "
+                      "vq:16384 (codes); the generator takes 2^n codes")  # fmt: skip
     verb.add_argument("--run", type=Path, help="folder of the run; runs/out/WHAT by default")
     verb.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     verb.add_argument("--from", type=Path, dest="start_from", metavar="MODEL", help="begin with the weights of this "
@@ -38,13 +43,16 @@ def run_train(options: argparse.Namespace) -> int:
         raise InputError("--from with --resume: a run goes on with its own weights; leave one of them out.")
     from echopulse.train.recipes import train
 
+    def say_skipped(name: str, reason: str) -> None:
+        print(f"echopulse: {name}: {reason}; skipped.", file=sys.stderr)
+
     with Progress(f"training the {options.what}") as on_step:
         scores, model = train(
-            options.what, data=options.data, clips=options.clips, preset=options.preset,
+            options.what, data=options.data, clips=options.clips, preset=options.preset, quantizer=options.quantizer,
             run=options.resume or options.run or Path("runs/out") / options.what, resume=options.resume is not None,
             tokenizer_folder=options.tokenizer, start_from=options.start_from, out=options.out, steps=options.steps,
             minutes=options.minutes, batch=options.batch, learning_rate=options.learning_rate, device=options.device,
-            seed=options.seed, tensorboard=options.tensorboard, on_progress=on_step,
+            seed=options.seed, tensorboard=options.tensorboard, on_progress=on_step, on_skip=say_skipped,
         )  # fmt: skip
     print(f"{model}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
     return 0

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -68,6 +68,8 @@ class Bank:
 
     def refresh(self) -> int:
         """Takes in the shards that have arrived since; returns how many clips came."""
+        if self.folder is None:
+            return 0
         new = [path for path in sorted(self.folder.glob("shard-*.safetensors")) if path.name not in self.shards]
         if not new:
             return 0
@@ -88,6 +90,31 @@ class Bank:
         self.tensors = {key: torch.cat([part[key] for part in (*old, *parts)]) for key in parts[0]}
         self.shards = (*self.shards, *(path.name for path in new))
         return len(self) - before
+
+    def draw(self, count: int, frames: int, generator: torch.Generator) -> Tensor:
+        """uint8 [count, frames, h, w]: stretches of clips, drawn at random."""
+        rows, index = self._stretches(count, frames, generator)
+        return self.frames[rows, index]
+
+    def draw_moving(self, count: int, frames: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """The same, and how the tissue in them moves, float16 [count, frames, h/4, w/4, 2].
+
+        Raises InputError where the bank was made without.
+        """
+        if "motion" not in self.tensors:
+            raise InputError(f"{self.folder}: these shards do not say how tissue moves; make some with motion=True.")
+        rows, index = self._stretches(count, frames, generator)
+        return self.frames[rows, index], self.motion[rows, index]
+
+    def _stretches(self, count: int, frames: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        rows = torch.randint(len(self), (count,), generator=generator)
+        starts = torch.randint(self.frames.shape[1] - frames + 1, (count,), generator=generator)
+        return rows[:, None], starts[:, None] + torch.arange(frames)
+
+    def first(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The first clips, whole: uint8 [t, h, w], each with its sector bool [h, w]."""
+        for row in range(min(count, len(self))):
+            yield self.frames[row], self.sectors(torch.tensor([row]))[0]
 
     def masks(self, rows: Tensor, frames: Tensor) -> Tensor:
         """bool [k, h, w]: the ventricle in frame `frames[i]` of clip `rows[i]`."""

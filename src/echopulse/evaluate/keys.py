@@ -109,6 +109,7 @@ KEYS: dict[str, Figure] = {
     "tokenizer.psnr_sector": Figure("dB", "peak signal-to-noise ratio inside the sector"),
     "tokenizer.ssim_sector": Figure("", "structural similarity inside the sector (11 x 11 Gaussian window)"),
     "tokenizer.live_bits": Figure("", "bits whose rarer value is in over 5 % of the tokens", at_least(12)),
+    "tokenizer.perplexity": Figure("", "equally frequent codes that would have the entropy of those in use"),
     **{key: one for name, (what, bars) in CONDITIONS.items() for key, one in _condition(name, what, *bars).items()},
     **_ejection("timing.first_image.ef_given", "first image, ECG and true EF given"),
     **_lags("timing.ed_minus_r_ms", "ED after the R peak, first image and ECG"),

@@ -1,11 +1,15 @@
 """What a model is made of: one frozen dataclass per network, written beside its weights as `config.json`."""
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from echopulse.errors import InputError
 
 VIEWS = ("a4c", "a2c")
+QUANTIZERS = ("lfq", "fsq", "vq")
+MOST_BITS = 18  # of a token: more codes than a training run sees tokens
+GROUP_BITS = (4, 9)  # the generator predicts each group of bits as one of 16 to 512 choices
 
 
 @dataclass(frozen=True)
@@ -14,6 +18,9 @@ class TokenizerConfig:
 
     `widths` are the channels at 1/4, 1/8 and 1/16 of the picture's size; `depths` the residual blocks there. With
     `grain` the decoder also says how to draw the speckle that the tokens cannot hold (see `grain`).
+
+    `quantizer` is "lfq" (2^`bits` codes; `entropy_group` bits are held jointly in its entropy), "fsq" (the product of
+    `levels`) or "vq" (`codes` directions in `code_width` channels); the sizes of the others are ignored.
     """
 
     size: int = 128
@@ -23,6 +30,45 @@ class TokenizerConfig:
     depths: tuple[int, ...] = (2, 2, 3)
     fps: float = 25.0
     grain: bool = False
+    quantizer: str = "lfq"
+    entropy_group: int = 1
+    levels: tuple[int, ...] = (8, 8, 8, 8, 4)
+    codes: int = 16384
+    code_width: int = 8
+
+    def __post_init__(self) -> None:
+        if self.quantizer not in QUANTIZERS:
+            raise InputError(f"quantizer {self.quantizer!r}: expected one of {', '.join(QUANTIZERS)}.")
+        if self.quantizer == "lfq" and (not 1 <= self.bits <= MOST_BITS or self.bits % self.entropy_group):
+            raise InputError(
+                f"lfq with {self.bits} bits, {self.entropy_group} of them jointly: at most {MOST_BITS} bits that "
+                "divide into such groups are expected."
+            )
+        if self.quantizer == "fsq" and (not self.levels or min(self.levels) < 3 or self.codebook_size > 2**MOST_BITS):
+            raise InputError(
+                f"fsq with levels {','.join(map(str, self.levels))}: each at least 3 and a product of at most "
+                f"{2**MOST_BITS} are expected, as in 8,8,8,8,4."
+            )
+        if self.quantizer == "vq" and not (2 <= self.codes <= 2**MOST_BITS and self.code_width >= 2):
+            raise InputError(
+                f"vq with {self.codes} codes in {self.code_width} channels: 2 to {2**MOST_BITS} codes in at least 2 "
+                "channels are expected."
+            )
+
+    @property
+    def codebook_size(self) -> int:
+        """How many codes a token may be."""
+        return {"lfq": 2**self.bits, "fsq": math.prod(self.levels), "vq": self.codes}[self.quantizer]
+
+    @property
+    def code_channels(self) -> int:
+        """Channels between encoder and decoder."""
+        return {"lfq": self.bits, "fsq": len(self.levels), "vq": self.code_width}[self.quantizer]
+
+    @property
+    def id_bits(self) -> int:
+        """Binary digits of the largest id."""
+        return (self.codebook_size - 1).bit_length()
 
     @property
     def grid(self) -> int:
@@ -71,6 +117,41 @@ class GeneratorConfig:
     def bits(self) -> int:
         """Bits of one token."""
         return self.groups * self.group_bits
+
+
+def parse_quantizer(text: str, config: TokenizerConfig) -> TokenizerConfig:
+    """The configuration with the quantizer that `text` names: lfq:14, fsq:8,8,8,8,4, vq:16384, or a name alone.
+
+    Raises InputError where it is none, or of a size that cannot be.
+    """
+    name, _, size = text.partition(":")
+    try:
+        numbers = tuple(int(number) for number in size.split(",")) if size else ()
+    except ValueError:
+        numbers = (0, 0)
+    if name not in QUANTIZERS or (name != "fsq" and len(numbers) > 1):
+        raise InputError(f"--quantizer {text}: lfq:BITS, fsq:LEVEL,LEVEL,... or vq:CODES is expected, as in lfq:14.")
+    if not numbers:
+        return replace(config, quantizer=name)
+    sizes = {"lfq": {"bits": numbers[0]}, "fsq": {"levels": numbers}, "vq": {"codes": numbers[0]}}
+    return replace(config, quantizer=name, **sizes[name])
+
+
+def fit_generator(config: GeneratorConfig, tokenizer: TokenizerConfig) -> GeneratorConfig:
+    """The generator's configuration for the tokens of `tokenizer`: its grid, and groups that hold all bits of an id.
+
+    The generator reads ids as equal groups of bits, so it takes codebooks of 2^n codes where n divides into groups of
+    4 to 9 bits: as few groups as that allows. Raises InputError for every other codebook.
+    """
+    size, bits = tokenizer.codebook_size, tokenizer.id_bits
+    few, most = GROUP_BITS
+    groups = [count for count in range(config.groups, bits + 1) if bits % count == 0 and few <= bits // count <= most]
+    if size != 2**bits or not groups:
+        raise InputError(
+            f"a tokenizer of {size} codes: the generator reads ids as equal groups of {few} to {most} bits, so it "
+            f"needs 2^n codes with n = 8, 10, 12, 14, 15, 16 or 18 (fsq: levels that are powers of two)."
+        )
+    return replace(config, grid=tokenizer.grid, groups=groups[0], group_bits=bits // groups[0])
 
 
 # One dial: the widths follow from the name, the learning rate and the batch from the training recipe.

@@ -61,7 +61,8 @@ class Grain:
 class GrainHead(nn.Module):
     """The decoder's finest features [b * t', c, g, g] -> `Grain` of b clips of 1 + 4(t' - 1) frames.
 
-    Beam and correlation are read off the first latent frame alone, so that they stay the same however the clip goes on.
+    Beam and correlation are read off the first latent frame alone; whoever draws keeps those of the clip's beginning,
+    so that they stay the same however it goes on.
     """
 
     def __init__(self, channels: int, frames_per_latent: int, hidden: int = 48):
@@ -76,10 +77,12 @@ class GrainHead(nn.Module):
             nn.init.zeros_(layer.bias)
         self.register_buffer("spreads", torch.ones(len(SIGMAS), len(SIGMAS)))  # see `measure_beams`
 
-    def forward(self, features: Tensor, latent_frames: int) -> Grain:
+    def forward(self, features: Tensor, latent_frames: int, *, begins: bool = True) -> Grain:
+        """Of a whole clip, or where it does not `begins` here, of latent frames that go on with one."""
+        lead = self.frames_per_latent - 1 if begins else 0  # the first latent frame of a clip holds one picture
         per = self.frames_per_latent
         said = self.local(features).float().unflatten(0, (-1, latent_frames)).unflatten(2, (per, 3))
-        said = said.flatten(1, 2)[:, per - 1 :]  # [b, t, 3, g, g]; the first latent frame holds one picture
+        said = said.flatten(1, 2)[:, lead:]  # [b, t, 3, g, g]
         first = features.unflatten(0, (-1, latent_frames))[:, 0].float().flatten(2)
         with torch.autocast(features.device.type, enabled=False):
             whole = self.whole(torch.cat([first.mean(2), first.std(2)], 1))
@@ -101,11 +104,13 @@ class GrainPainter:
         self.size, self.device = size, device
         self.scatterers = self._white()
         self.shift: Tensor | None = None  # [b, 2, g, g], where tissue lies from where it began
+        self.begun: dict[str, Tensor] = {}  # beam, gain and keep of the first block
 
     def __call__(self, grain: Grain) -> Tensor:
         """Grain of the next frames, float32 [b, t, size, size], zero in the mean."""
+        self.begun = self.begun or {name: getattr(grain, name) for name in ("beam", "gain", "keep")}
         with torch.autocast(torch.device(self.device).type, enabled=False):
-            return self._draw(grain)
+            return self._draw(replace(grain, **self.begun))
 
     def _draw(self, grain: Grain) -> Tensor:
         points, pixels = (place.to(self.device) for place in polar_grid(self.size))

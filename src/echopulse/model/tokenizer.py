@@ -2,7 +2,12 @@
 
 The first picture stands alone and every four later ones share a latent frame (1 + 4k). Time is folded into
 channels at the input, so that the costly convolutions run once per latent frame at a quarter of the size.
+
+What is causal can be done piece by piece: the blocks that mix time need two latent frames of the past, which the
+chunked forms hand on from chunk to chunk, so that the result is that of the whole clip.
 """
+
+from collections.abc import Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -10,11 +15,11 @@ from torch import Tensor, nn
 
 from echopulse.errors import InputError
 from echopulse.model.config import TokenizerConfig
-from echopulse.model.grain import Grain, GrainHead, GrainPainter, add_grain
-from echopulse.model.quantizer import LookupFreeQuantizer, Quantized
-from echopulse.model.types import bits_to_ids, ids_to_bits
+from echopulse.model.grain import GrainHead, GrainPainter, add_grain
+from echopulse.model.quantizer import Quantized, make_quantizer
 
 PATCH = 4
+Past = list[Tensor | None]  # for each layer what it needs of the past: [b, 2, c, h, w] where it mixes time
 
 
 class ChannelNorm(nn.Module):
@@ -40,26 +45,32 @@ class CausalBlock(nn.Module):
         nn.init.zeros_(self.time.bias)
         self.in_time = in_time
 
-    def forward(self, x: Tensor, latent_frames: int) -> Tensor:  # x [b·t, c, h, w]
+    def forward(self, x: Tensor, latent_frames: int, past: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """x [b·t, c, h, w] and the last two frames of the chunk before → the same of this chunk."""
         inner = F.silu(self.space(F.silu(self.norm(x))))
         if self.in_time:
-            inner = _with_past(inner, latent_frames)
-        return x + self.time(inner)
+            inner, past = _with_past(inner, latent_frames, past)
+        return x + self.time(inner), past
 
 
-def _with_past(x: Tensor, latent_frames: int) -> Tensor:
-    """[b·t, c, h, w] → [b·t, 3c, h, w]: each frame beside the two before it, the first repeated into the past."""
+def _with_past(x: Tensor, latent_frames: int, past: Tensor | None) -> tuple[Tensor, Tensor]:
+    """[b·t, c, h, w] → [b·t, 3c, h, w], each frame beside the two before it, and the last two frames [b, 2, c, h, w].
+
+    Where a clip begins, its first frame is repeated into the past.
+    """
     frames = x.unflatten(0, (-1, latent_frames))
-    first = frames[:, :1]
-    before = torch.cat([first, frames[:, :-1]], 1)
-    earlier = torch.cat([first, before[:, :-1]], 1)
-    return torch.cat([frames, before, earlier], 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    past = frames[:, :1].expand(-1, 2, -1, -1, -1) if past is None else past
+    every = torch.cat([past, frames], 1)
+    beside = torch.cat([frames, every[:, 1:-1], every[:, :-2]], 2).flatten(0, 1)
+    last = every[:, -2:].clone()  # a view would keep all frames in memory
+    return beside.contiguous(memory_format=torch.channels_last), last
 
 
 class Tokenizer(nn.Module):
-    """Encoder, lookup-free quantizer and decoder.
+    """Encoder, quantizer and decoder.
 
-    Pictures are float [b, t, h, w] in 0..1 with t = 1 + 4k; bits are float [b, k + 1, h/16, w/16, bits] of ±1.
+    Pictures are float [b, t, h, w] in 0..1 with t = 1 + 4k; ids are int64 [b, k + 1, h/16, w/16], and the codes that
+    the decoder reads in their place float [b, k + 1, h/16, w/16, channels].
     """
 
     def __init__(self, config: TokenizerConfig):
@@ -76,9 +87,9 @@ class Tokenizer(nn.Module):
             + [nn.Conv2d(w2, w3, 2, stride=2)]
             + [CausalBlock(w3, True) for _ in range(d3)]
         )
-        self.encoder_out = nn.Conv2d(w3, config.bits, 1)
-        self.quantizer = LookupFreeQuantizer(config.bits)
-        self.decoder_in = nn.Conv2d(config.bits, w3, 3, padding=1)
+        self.encoder_out = nn.Conv2d(w3, config.code_channels, 1)
+        self.quantizer = make_quantizer(config)
+        self.decoder_in = nn.Conv2d(config.code_channels, w3, 3, padding=1)
         self.decoder = nn.ModuleList(
             [CausalBlock(w3, True) for _ in range(d3)]
             + [nn.Sequential(nn.Conv2d(w3, 4 * w2, 1), nn.PixelShuffle(2))]
@@ -91,64 +102,93 @@ class Tokenizer(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def features(self, pictures: Tensor) -> Tensor:
-        """float [b, 1 + 4k, h, w] in 0..1 → float [b, k + 1, h/16, w/16, bits] before quantization."""
-        b, t, h, w = pictures.shape
-        per = self.config.frames_per_latent
-        if (t - 1) % per or h != self.config.size or w != self.config.size:
-            raise InputError(
-                f"The tokenizer takes 1 + {per}k pictures of {self.config.size}×{self.config.size}; got {t} of {h}×{w}."
-            )
-        padded = torch.cat([pictures[:, :1].expand(-1, per - 1, -1, -1), pictures], 1)
-        latent_frames = padded.shape[1] // per
-        x = padded.reshape(b * latent_frames, per, h, w) * 2 - 1
-        x = F.pixel_unshuffle(x, PATCH).contiguous(memory_format=torch.channels_last)
-        x = _run(self.encoder, self.encoder_in(x), latent_frames)
-        return self.encoder_out(x).unflatten(0, (b, latent_frames)).permute(0, 1, 3, 4, 2)
+        """float [b, 1 + 4k, h, w] in 0..1 → float [b, k + 1, h/16, w/16, channels] before quantization."""
+        self._check(pictures.shape[1], pictures)
+        return self._features(self._with_lead(pictures), None)[0]
 
     def quantize(self, pictures: Tensor) -> Quantized:
-        """Pictures → bits with their losses, for training."""
+        """Pictures → codes, ids and losses, for training."""
         return self.quantizer(self.features(pictures))
 
     def encode(self, pictures: Tensor) -> Tensor:
         """float [b, 1 + 4k, h, w] in 0..1 → ids int64 [b, k + 1, h/16, w/16]."""
-        return bits_to_ids(self.quantizer.normalise(self.features(pictures)))
+        return self.quantizer.to_ids(self.features(pictures))
 
-    def ascend(self, bits: Tensor) -> Tensor:
-        """Bits [b, t', h', w', bits] → the decoder's finest features [b · t', c, h / 4, w / 4]."""
-        x = bits.flatten(0, 1).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-        return _run(self.decoder, self.decoder_in(x), bits.shape[1])
+    def encode_chunks(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Pictures float [b, any number, h, w] in order → their ids, each latent frame as soon as its pictures are in.
 
-    def picture(self, features: Tensor, latent_frames: int) -> Tensor:
-        """What `ascend` gives → pictures float [b, 1 + 4(t' - 1), h, w], not clamped, without grain."""
+        Together what `encode` makes of all pictures. InputError where these were not 1 + 4k.
+        """
+        per, past, waiting, count = self.config.frames_per_latent, None, None, 0
+        for pictures in chunks:
+            self._check(1, pictures)  # how many they are shows at the end
+            count += pictures.shape[1]
+            pictures = self._with_lead(pictures) if waiting is None else torch.cat([waiting, pictures], 1)
+            whole = pictures.shape[1] // per * per
+            waiting = pictures[:, whole:]
+            if whole:
+                features, past = self._features(pictures[:, :whole], past)
+                yield self.quantizer.to_ids(features)
+        if waiting is not None:
+            self._check(count, waiting)
+
+    def decode_codes(self, codes: Tensor) -> Tensor:
+        """Codes [b, t', h', w', channels] → pictures float [b, 1 + 4(t' - 1), h, w], not clamped, without grain."""
+        return self.picture(self.ascend(codes)[0], codes.shape[1])
+
+    def ascend(self, codes: Tensor, past: Past | None = None) -> tuple[Tensor, Past]:
+        """Codes → the decoder's finest features [b · t', c, h / 4, w / 4], and what the next chunk needs to know."""
+        x = codes.flatten(0, 1).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+        return _run(self.decoder, self.decoder_in(x), codes.shape[1], past)
+
+    def picture(self, features: Tensor, latent_frames: int, *, begins: bool = True) -> Tensor:
+        """What `ascend` gives → pictures, not clamped, without grain; where a clip `begins` without the lead."""
         x = F.pixel_shuffle(self.decoder_out(F.silu(features)), PATCH).float() * 0.5 + 0.5
-        x = x.unflatten(0, (-1, latent_frames)).flatten(1, 2)
-        return x[:, self.config.frames_per_latent - 1 :]
-
-    def decode_bits(self, bits: Tensor) -> Tensor:
-        """Bits [b, t', h', w', bits] → pictures float [b, 1 + 4(t' - 1), h, w], not clamped, without grain."""
-        return self.picture(self.ascend(bits), bits.shape[1])
+        lead = self.config.frames_per_latent - 1 if begins else 0
+        return x.unflatten(0, (-1, latent_frames)).flatten(1, 2)[:, lead:]
 
     def decode(self, ids: Tensor, grain_seed: int | None = None) -> Tensor:
         """ids int64 [b, t', h', w'] → pictures float [b, 1 + 4(t' - 1), h, w] in 0..1.
 
         Without a seed, or if the weights know no grain, the picture in the mean: nearest to what was encoded.
         """
-        bits = ids_to_bits(ids, self.config.bits)
-        features = self.ascend(bits)
-        pictures = self.picture(features, bits.shape[1]).clamp(0, 1)
-        if grain_seed is None or self.grain_head is None:
-            return pictures
-        painter = GrainPainter(len(ids), self.config.size, seed=grain_seed, device=pictures.device)
-        return add_grain(pictures, painter(self.grain(features, bits.shape[1])))
+        return next(self.decode_chunks([ids], grain_seed))
 
-    def grain(self, features: Tensor, latent_frames: int) -> Grain:
-        """What `ascend` gives → the grain to be drawn. ValueError where the weights know none."""
-        if self.grain_head is None:
-            raise ValueError("these weights know no grain")
-        return self.grain_head(features, latent_frames)
+    def decode_chunks(self, chunks: Iterable[Tensor], grain_seed: int | None = None) -> Iterator[Tensor]:
+        """ids int64 [b, any number, h', w'] in order → their pictures; together what `decode` makes of all ids."""
+        past, painter = None, None
+        for ids in chunks:
+            begins, latent_frames = past is None, ids.shape[1]
+            features, past = self.ascend(self.quantizer.to_codes(ids), past)
+            pictures = self.picture(features, latent_frames, begins=begins).clamp(0, 1)
+            if grain_seed is not None and self.grain_head is not None:
+                if painter is None:
+                    painter = GrainPainter(len(ids), self.config.size, seed=grain_seed, device=pictures.device)
+                pictures = add_grain(pictures, painter(self.grain_head(features, latent_frames, begins=begins)))
+            yield pictures
+
+    def _check(self, count: int, pictures: Tensor) -> None:
+        per, size, (h, w) = self.config.frames_per_latent, self.config.size, pictures.shape[-2:]
+        if (count - 1) % per or h != size or w != size:
+            raise InputError(f"The tokenizer takes 1 + {per}k pictures of {size}×{size}; got {count} of {h}×{w}.")
+
+    def _with_lead(self, pictures: Tensor) -> Tensor:
+        """The clip with its first picture repeated in front, so that a latent frame has its full number."""
+        return torch.cat([pictures[:, :1].expand(-1, self.config.frames_per_latent - 1, -1, -1), pictures], 1)
+
+    def _features(self, pictures: Tensor, past: Past | None) -> tuple[Tensor, Past]:
+        """Pictures [b, 4k, h, w] → features [b, k, h', w', channels], and what the next chunk needs to know."""
+        b, t, h, w = pictures.shape
+        per = self.config.frames_per_latent
+        x = pictures.reshape(b * t // per, per, h, w) * 2 - 1
+        x = F.pixel_unshuffle(x, PATCH).contiguous(memory_format=torch.channels_last)
+        x, past = _run(self.encoder, self.encoder_in(x), t // per, past)
+        return self.encoder_out(x).unflatten(0, (b, t // per)).permute(0, 1, 3, 4, 2), past
 
 
-def _run(layers: nn.ModuleList, x: Tensor, latent_frames: int) -> Tensor:
-    for layer in layers:
-        x = layer(x, latent_frames) if isinstance(layer, CausalBlock) else layer(x)
-    return x
+def _run(layers: nn.ModuleList, x: Tensor, latent_frames: int, past: Past | None) -> tuple[Tensor, Past]:
+    following: Past = []
+    for layer, before in zip(layers, past or [None] * len(layers), strict=True):
+        x, last = layer(x, latent_frames, before) if isinstance(layer, CausalBlock) else (layer(x), None)
+        following.append(last)
+    return x, following

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from echopulse.data.bank import Bank
-from echopulse.errors import InputError
 from echopulse.model.config import GeneratorConfig
 from echopulse.model.ecg_encoder import EcgEncoder
 from echopulse.model.generator import Conditions, Generator
@@ -140,14 +139,12 @@ def ecg_windows(
 
 
 class TokenCache:
-    """Every clip of a bank as ids int16 [clips, versions, t', h', w'], encoded once; later versions are shifted."""
+    """Every clip of a bank as ids [clips, versions, t', h', w'], encoded once; later versions are shifted."""
 
     def __init__(self, tokenizer: Tokenizer, bank: Bank, *, versions: int = 2, device: str = "cpu", seed: int = 0):
-        if tokenizer.config.bits > 15:
-            raise InputError(f"A token of {tokenizer.config.bits} bits does not fit the cache's int16; 15 at most.")
         self.tokenizer, self.bank, self.versions, self.device = tokenizer.eval(), bank, versions, device
         self.draw = torch.Generator().manual_seed(seed)
-        self.ids = torch.empty(0)
+        self.ids = torch.empty(0, dtype=torch.int16 if tokenizer.config.id_bits < 16 else torch.int32)
         self.extend()
 
     @torch.no_grad()
@@ -161,7 +158,7 @@ class TokenCache:
             for version in range(self.versions):
                 with mixed_precision(self.device):
                     coded.append(self.tokenizer.encode(self._vary(frames) if version else frames))
-            parts.append(torch.stack(coded, 1).to(torch.int16).cpu())
+            parts.append(torch.stack(coded, 1).to(self.ids.dtype).cpu())
         self.ids = torch.cat(parts)
 
     def _vary(self, frames: Tensor) -> Tensor:

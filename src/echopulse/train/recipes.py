@@ -7,12 +7,14 @@ from pathlib import Path
 from torch import nn
 
 from echopulse.data import Bank, fill_bank
+from echopulse.data.videos import load_videos
 from echopulse.errors import InputError
+from echopulse.files import write_json
 from echopulse.jobs import usable_cores
 from echopulse.measure.calibration import LEAST_EXAMPLES
 from echopulse.measure.segmenter import SegmenterConfig
 from echopulse.model.checkpoint import load_config, load_weights, save_config, save_weights
-from echopulse.model.config import PRESETS, VIEWS
+from echopulse.model.config import PRESETS, VIEWS, fit_generator, parse_quantizer
 from echopulse.model.networks import load_network
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.phantom.types import APICAL_VIEWS, LABELS
@@ -49,6 +51,7 @@ def train(
     data: str = "phantom",
     clips: int = 1024,
     preset: str = "small",
+    quantizer: str | None = None,
     run: Path,
     resume: bool = False,
     tokenizer_folder: Path | None = None,
@@ -62,10 +65,13 @@ def train(
     seed: int = 0,
     tensorboard: bool = False,
     on_progress: Callable[[float], None] | None = None,
+    on_skip: Callable[[str, str], None] | None = None,
 ) -> tuple[dict[str, float], Path]:
     """Trains one network and writes its averaged weights; returns the last scores and the model folder.
 
-    `data` is a bank's folder or "phantom", which makes a bank of `clips` inside the run first. `start_from` is a model
+    `data` is a bank's folder, "phantom", which makes a bank of `clips` inside the run first, or for the tokenizer a
+    folder of videos; those that cannot be read are told to `on_skip` by name and reason, and stand in the run's
+    skipped.json. `quantizer` (lfq:14, fsq:8,8,8,8,4, vq:16384) takes the place of the preset's. `start_from` is a model
     folder whose weights the run begins with instead of chance. Raises InputError for an unknown preset, a run that
     exists without `resume`, a generator without a tokenizer, or weights of another architecture than the preset's.
     """
@@ -75,24 +81,32 @@ def train(
         raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
     if start_from:
         load_config(start_from)  # what is no model folder is refused before anything is simulated
-    sizes = PRESETS[preset]
+    sizes = dict(PRESETS[preset])
+    if quantizer:
+        if what != "tokenizer":
+            raise InputError(f"--quantizer {quantizer}: the {what} has none; the tokenizer's training chooses it.")
+        sizes["tokenizer"] = parse_quantizer(quantizer, sizes["tokenizer"])
     tokenizer = _load_tokenizer(tokenizer_folder) if what == "generator" else None
+    if tokenizer:
+        sizes["generator"] = fit_generator(sizes["generator"], tokenizer.config)
     frame_size = tokenizer.config.size if tokenizer else sizes["tokenizer"].size
-    single_frames = what == "measurer"
-    load = load_measurer_bank if single_frames else load_bank
-    bank = load(data, run, clips, seed, frame_size, device)
-    window = 1 if single_frames else 1 + 4 * (sizes["generator"].window - 1)
-    if bank.frames.shape[1] < window or bank.frames.shape[2] != frame_size:
-        raise InputError(
-            f"{data}: clips of {list(bank.frames.shape[1:])}; at least {window} frames of {frame_size}×{frame_size} "
-            "are needed (simulate --bank ... --seconds 2.6)."
-        )
-    labelled = single_frames and "label_pairs" in bank.tensors
-    beside = run if data == "phantom" else Path(data)
-    if labelled:
-        held_out = load_held_out(beside, frame_size, device, prior="clinical", view=ALL_VIEWS, **MEASURER_CLIPS)
+    skipped: dict[str, str] = {}
+
+    def skip(name: str, reason: str) -> None:
+        skipped[name] = reason
+        run.mkdir(parents=True, exist_ok=True)
+        write_json(skipped, run / "skipped.json")
+        if on_skip:
+            on_skip(name, reason)
+
+    labelled = False
+    if what == "tokenizer" and data != "phantom" and not list(Path(data).glob("shard-*.safetensors")):
+        workers = usable_cores()
+        fps = sizes["tokenizer"].fps
+        bank, held_out = load_videos(Path(data), size=frame_size, fps=fps, workers=workers, on_skip=skip)
     else:
-        held_out = load_held_out(beside, frame_size, device)
+        window = 1 if what == "measurer" else 1 + 4 * (sizes["generator"].window - 1)
+        bank, held_out, labelled = load_simulated(what, data, run, clips, seed, frame_size, window, device)
     given = {"steps": steps, "minutes": minutes, "learning_rate": learning_rate}
     settings = replace(SETTINGS[what], seed=seed, **{name: value for name, value in given.items() if value is not None})
     shared = {"device": device, "seed": seed, "batch": batch or BATCH[what]}
@@ -134,7 +148,7 @@ def train(
             config = {"measurer": model.config}
     save_weights(model, model_folder / what)
     save_config(model_folder, name=f"echopulse-{preset}", **config)
-    return scores, model_folder
+    return scores | ({"skipped": len(skipped)} if skipped else {}), model_folder
 
 
 def train_ecg_encoder(config, bank: Bank, held_out: Bank, run: Path, *, device: str, seed: int) -> nn.Module:
@@ -143,6 +157,26 @@ def train_ecg_encoder(config, bank: Bank, held_out: Bank, run: Path, *, device: 
     training = Run(task, replace(SETTINGS["ecg"], seed=seed), run, resume=True)
     training.train()
     return training.averaged_model()
+
+
+def load_simulated(
+    what: str, data: str, run: Path, clips: int, seed: int, size: int, window: int, device: str
+) -> tuple[Bank, Bank, bool]:
+    """Banks of simulated clips to train on and to judge by, and whether every pixel of theirs has a label.
+
+    Raises InputError where clips are shorter than `window` frames or of another size.
+    """
+    load = load_measurer_bank if what == "measurer" else load_bank
+    bank = load(data, run, clips, seed, size, device)
+    if bank.frames.shape[1] < window or bank.frames.shape[2] != size:
+        raise InputError(
+            f"{data}: clips of {list(bank.frames.shape[1:])}; at least {window} frames of {size}×{size} "
+            "are needed (simulate --bank ... --seconds 2.6)."
+        )
+    labelled = what == "measurer" and "label_pairs" in bank.tensors
+    beside = run if data == "phantom" else Path(data)
+    options = {"prior": "clinical", "view": ALL_VIEWS, **MEASURER_CLIPS} if labelled else {}
+    return bank, load_held_out(beside, size, device, **options), labelled
 
 
 def load_bank(data: str, run: Path, clips: int, seed: int, size: int, device: str) -> Bank:

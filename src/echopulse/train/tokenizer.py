@@ -1,22 +1,39 @@
 """The tokenizer's recipe: say the picture again, most of all where it moves."""
 
+from collections.abc import Iterator
+from typing import Protocol
+
 import torch
 from torch import Tensor
 
-from echopulse.data import Bank
-from echopulse.evaluate.reconstruction import tokenizer_scores
+from echopulse.evaluate.reconstruction import reconstruction_scores
 from echopulse.model.config import TokenizerConfig
 from echopulse.model.grain import measure_beams
-from echopulse.model.quantizer import live_bits
+from echopulse.model.quantizer import codebook_use, live_bits
 from echopulse.model.tokenizer import Tokenizer
+from echopulse.model.types import ids_to_bits
 from echopulse.train.grain import WEIGHTS as GRAIN_WEIGHTS
 from echopulse.train.grain import grain_losses
 
-WEIGHTS = {"l1": 1.0, "mse": 2.0, "commitment": 0.01, "entropy": 0.01}
+WEIGHTS = {"l1": 1.0, "mse": 2.0}
+QUANTIZER_WEIGHTS = {"lfq": {"commitment": 0.01, "entropy": 0.01}, "fsq": {}, "vq": {"commitment": 0.25}}
+
+
+class Clips(Protocol):
+    """Where batches come from: a bank of simulated clips, or anybody's videos."""
+
+    def draw(self, count: int, frames: int, generator: torch.Generator) -> Tensor:
+        """uint8 [count, frames, h, w], of the tokenizer's size and drawn by the generator alone."""
+
+    def first(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same clips every time, at most `count`: uint8 [t, h, w], each with the part that counts, bool [h, w]."""
+
+    def refresh(self) -> int:
+        """Takes in what has arrived since; returns how many clips came."""
 
 
 class TokenizerTask:
-    """Crops of `frames` pictures from a bank; the error weighs up to three times as much where the picture moves.
+    """Stretches of `frames` pictures; the error weighs up to three times as much where the picture moves.
 
     `model` is a tokenizer that has learned already, of the same configuration; without it one begins by chance.
     """
@@ -26,8 +43,8 @@ class TokenizerTask:
     def __init__(
         self,
         config: TokenizerConfig,
-        bank: Bank,
-        held_out: Bank,
+        bank: Clips,
+        held_out: Clips,
         *,
         batch: int = 6,
         frames: int = 13,
@@ -41,16 +58,15 @@ class TokenizerTask:
         self.bank, self.held_out = bank, held_out
         self.batch, self.frames, self.device = batch, frames, device
         if config.grain:
-            beams = measure_beams(config.size)
-            self.beams = beams
-            self.model.grain_head.spreads.copy_(beams.spreads)
+            self.beams = measure_beams(config.size)
+            self.model.grain_head.spreads.copy_(self.beams.spreads)
 
     def on_progress(self, progress: float, step: int) -> None:
-        """Takes in new shards now and then; holds the quantizer's statistics still for the last tenth."""
-        if self.bank.folder and step % 200 == 199:
+        """Takes in new clips now and then; holds the quantizer's statistics still for the last tenth."""
+        if step % 200 == 199:
             self.bank.refresh()
         if progress > 0.9:
-            self.model.quantizer.norm.eval()
+            self.model.quantizer.eval()
 
     def pictures_of(self, seed: int) -> tuple[Tensor, Tensor | None]:
         """float [batch, frames, h, w] in 0..1: the batch that `seed` names, each clip with a gain of its own.
@@ -58,48 +74,51 @@ class TokenizerTask:
         And the motion of the tissue in it, float [batch, frames, g, g, 2], where the tokenizer is to know grain.
         """
         draw = torch.Generator().manual_seed(seed)
-        rows = torch.randint(len(self.bank), (self.batch,), generator=draw)
-        starts = torch.randint(self.bank.frames.shape[1] - self.frames + 1, (self.batch,), generator=draw)
-        index = starts[:, None] + torch.arange(self.frames)
+        motion = None
+        if self.config.grain:
+            frames, motion = self.bank.draw_moving(self.batch, self.frames, draw)
+            motion = motion.to(self.device).float()
+        else:
+            frames = self.bank.draw(self.batch, self.frames, draw)
+        frames = frames.to(self.device).float() / 255
         gain = 0.85 + 0.3 * torch.rand(self.batch, 1, 1, 1, generator=draw)
-        frames = self.bank.frames[rows[:, None], index].to(self.device).float() / 255
-        motion = self.bank.motion[rows[:, None], index].to(self.device).float() if self.config.grain else None
         return (frames * gain.to(self.device)).clamp(0, 1), motion
 
     def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
         pictures, motion = self.pictures_of(seed)
         quantized = self.model.quantize(pictures)
-        features = self.model.ascend(quantized.bits)
-        again = self.model.picture(features, quantized.bits.shape[1])
+        features, _ = self.model.ascend(quantized.codes)
+        again = self.model.picture(features, quantized.codes.shape[1])
         error = again - pictures
         moving = (pictures - pictures.mean(1, keepdim=True)).abs()
         weight = 1 + 2 * (moving / 0.15).clamp(max=1)
         terms = {
             "l1": (error.abs() * weight).mean(),
             "mse": (error.square() * weight).mean(),
-            "commitment": quantized.commitment,
-            "entropy": quantized.entropy,
+            **quantized.losses,
         }
+        weights = WEIGHTS | QUANTIZER_WEIGHTS[self.config.quantizer]
         if motion is not None:
-            grain = self.model.grain(features, quantized.bits.shape[1])
+            grain = self.model.grain_head(features, quantized.codes.shape[1])
             terms |= grain_losses(grain, pictures, again, motion, self.beams)
+            weights |= GRAIN_WEIGHTS
         scalars = {name: float(value.detach()) for name, value in terms.items()}
-        scalars["live_bits"] = float(live_bits(quantized.bits.detach()))
-        return sum((WEIGHTS | GRAIN_WEIGHTS)[name] * value for name, value in terms.items()), scalars
+        scalars["live_bits"] = float(live_bits(ids_to_bits(quantized.ids, self.config.id_bits)))
+        scalars["perplexity"] = codebook_use(quantized.ids, self.config.codebook_size).perplexity
+        return sum(weights[name] * value for name, value in terms.items()), scalars
 
     def evaluate(self, model: Tokenizer, clips: int = 16) -> dict[str, float]:
-        return tokenizer_scores(model, self.held_out, clips, self.device)
+        return reconstruction_scores(model, self.held_out.first(clips), self.device).scores
 
     def pictures(self, model: Tokenizer) -> Tensor:
         """Three held-out clips, each above what became of it, every fourth frame; below that, if known, with grain."""
-        rows = min(3, len(self.held_out))
-        frames = self.held_out.frames[:rows, : self._span()].to(self.device).float() / 255
-        ids = model.encode(frames)
-        shown = [frames, model.decode(ids)] + ([model.decode(ids, grain_seed=0)] if self.config.grain else [])
-        return strips([x for same in zip(*shown, strict=True) for x in same])
-
-    def _span(self) -> int:
-        return 1 + (self.held_out.frames.shape[1] - 1) // 4 * 4
+        rows = []
+        for clip, _ in self.held_out.first(3):
+            span = 1 + (len(clip) - 1) // self.config.frames_per_latent * self.config.frames_per_latent
+            frames = clip[:span].to(self.device).float() / 255
+            ids = model.encode(frames[None])
+            rows += [frames, model.decode(ids)[0]] + ([model.decode(ids, 0)[0]] if self.config.grain else [])
+        return strips(rows)
 
 
 def strips(clips: list[Tensor], every: int = 4, most: int = 10) -> Tensor:
