@@ -28,6 +28,7 @@ FLOORS = {
     "measure": 2,
     "generation": 3,
     "pipeline": 3,
+    "tokenized": 3,
     "train": 3,
     "evaluate": 3,
     "__init__": 4,

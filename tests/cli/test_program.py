@@ -8,7 +8,8 @@ from echopulse.cli import main
 @pytest.mark.parametrize(
     "arguments",
     [[], ["fly"], ["generate"], ["generate", "x.csv", "--ef", "half"], ["train", "poet"], ["simulate"],
-     ["simulate", "--out", "a", "--bank", "b"], ["measure"]],
+     ["simulate", "--out", "a", "--bank", "b"], ["measure"], ["tokenize", "x.mp4"], ["decode", "x.npz"],
+     ["bench", "--only", "speed"]],
 )  # fmt: skip
 def test_wrong_use_ends_with_two_and_says_how_to_do_it(arguments, capsys):
     with pytest.raises(SystemExit) as end:
@@ -16,7 +17,9 @@ def test_wrong_use_ends_with_two_and_says_how_to_do_it(arguments, capsys):
     assert end.value.code == 2 and "usage: echopulse" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["generate", "simulate", "measure", "train", "adapt", "evaluate"])
+@pytest.mark.parametrize(
+    "verb", ["generate", "simulate", "measure", "tokenize", "decode", "train", "adapt", "evaluate", "compare", "bench"]
+)
 def test_every_command_explains_itself_with_an_example(verb, capsys):
     with pytest.raises(SystemExit) as end:
         main([verb, "--help"])

@@ -198,7 +198,8 @@ def test_the_configuration_chooses_and_refuses_in_a_sentence():
     for config in CHOICES.values():
         assert make_quantizer(config).size == config.codebook_size and 2**config.id_bits >= config.codebook_size
     for wrong in ({"quantizer": "pq"}, {"bits": 0}, {"bits": 30}, {"entropy_group": 4},
-                  {"quantizer": "fsq", "levels": ()}, {"quantizer": "fsq", "levels": (2, 8)}, {"quantizer": "vq", "codes": 1}):  # fmt: skip
+                  {"quantizer": "fsq", "levels": ()}, {"quantizer": "fsq", "levels": (2, 8)},
+                  {"quantizer": "vq", "codes": 1}):  # fmt: skip
         with pytest.raises(InputError, match="expected"):
             TokenizerConfig(**wrong)
 

@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from echopulse.errors import InputError
+from echopulse.model.networks import load_network
 from echopulse.pipeline import EchoPulse
 from echopulse.train import recipes
 
@@ -93,3 +95,52 @@ def test_an_unknown_preset_and_a_run_that_is_not_there_are_refused_before_any_wo
 def test_a_bank_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="no shard-.*simulate --bank"):
         recipes.train("tokenizer", data=str(tmp_path / "none"), preset="tiny", run=tmp_path / "run")
+
+
+@pytest.fixture
+def films(tmp_path):
+    """Three clips of noise and one file that is none."""
+    av = pytest.importorskip("av")
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for number in range(3):
+        noise = np.random.default_rng(number).integers(0, 255, (8, 40, 48, 3), np.uint8)
+        with av.open(str(folder / f"{number}.mp4"), "w") as container:
+            stream = container.add_stream("libx264", rate=20)
+            stream.width, stream.height, stream.pix_fmt = 48, 40, "yuv420p"
+            for picture in noise:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+    (folder / "broken.webm").write_text("no video")
+    return folder
+
+
+@pytest.mark.parametrize("quantizer", ["lfq:12", "fsq:8,5,4", "vq:64"])
+def test_a_tokenizer_learns_from_videos_with_any_quantizer_and_names_what_it_skipped(films, tmp_path, quantizer):
+    told = []
+    scores, model = recipes.train(
+        "tokenizer", data=str(films), preset="tiny", quantizer=quantizer, steps=6, run=tmp_path / "t",
+        on_skip=lambda name, reason: told.append(name),
+    )  # fmt: skip
+    assert told == ["broken.webm"] and scores["skipped"] == 1 and scores["perplexity"] >= 1
+    assert "cannot be decoded" in json.loads((tmp_path / "t" / "skipped.json").read_text())["broken.webm"]
+    assert load_network(model, "tokenizer").config.quantizer == quantizer[: quantizer.index(":")]
+
+
+def test_the_generator_fits_itself_to_the_tokenizers_bits_or_refuses_them(bank_folder, tmp_path):
+    shared = {"data": str(bank_folder), "preset": "tiny", "steps": 1}
+    _, sixteen = recipes.train("tokenizer", quantizer="lfq:16", run=tmp_path / "t16", **shared)
+    recipes.train("generator", run=tmp_path / "g", tokenizer_folder=sixteen, out=sixteen, **shared)
+    config = json.loads((sixteen / "config.json").read_text())["generator"]
+    assert (config["groups"], config["group_bits"]) == (2, 8)
+    _, odd = recipes.train("tokenizer", quantizer="fsq:8,8,5", run=tmp_path / "t", **shared)
+    with pytest.raises(InputError, match=r"a tokenizer of 320 codes: .* needs 2\^n codes"):
+        recipes.train("generator", run=tmp_path / "g2", tokenizer_folder=odd, **shared)
+    with pytest.raises(InputError, match="chosen when the tokenizer is trained"):
+        recipes.train("generator", quantizer="lfq:16", run=tmp_path / "g3", tokenizer_folder=sixteen, **shared)
+
+
+def test_a_folder_without_clips_or_videos_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no shard-.* and no videos here"):
+        recipes.train("tokenizer", data=str(tmp_path), preset="tiny", run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from echopulse import __version__
 from echopulse.cli.adapt import add_adapt
+from echopulse.cli.bench import add_bench
 from echopulse.cli.compare import add_compare
 from echopulse.cli.evaluate import add_evaluate
 from echopulse.cli.generate import add_generate
 from echopulse.cli.measure import add_measure
 from echopulse.cli.shared import NOTICE, fail
 from echopulse.cli.simulate import add_simulate
+from echopulse.cli.tokenize import add_tokenize
 from echopulse.cli.train import add_train
 from echopulse.errors import InputError
 
@@ -41,8 +43,10 @@ def build_parser() -> argparse.ArgumentParser:
     add_generate(verbs)
     add_simulate(verbs)
     add_measure(verbs)
+    add_tokenize(verbs)
     add_train(verbs)
     add_adapt(verbs)
     add_evaluate(verbs)
     add_compare(verbs)
+    add_bench(verbs)
     return parser

@@ -91,7 +91,7 @@ class Videos:
             return torch.stack(list(pool.map(lambda row: self._one(row, frames), dice)))
 
     def first(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Beginnings of the first files that can be read, their middle squares: uint8 [33, size, size], all True."""
+        """The beginnings of the first files that can be read, in the middle: uint8 [33, size, size], and all True."""
         while len(self._first) < count and (file := next(self._unread, None)):
             clip = self._read(file, Cut(), HELD_OUT_FRAMES)
             self._first += [] if clip is None else [clip]
@@ -194,7 +194,8 @@ def read_stretch(source: Any, cut: Cut, frames: int, *, size: int, fps: float) -
             stream = container.streams.video[0]
             rate = float(stream.average_rate or fps)
             step_s = 1 / fps if cut.stride is None else cut.stride / rate
-            begin_s = cut.begin * max(0.0, _duration(container, stream, rate) - (frames - 1) * step_s)
+            last_s = _duration(container, stream, rate) - 1 / rate
+            begin_s = cut.begin * max(0.0, last_s - (frames - 1) * step_s)
             taken = _take(container, stream, begin_s, step_s, frames, cut, size)
             if len(taken) < 2 and begin_s > 0:  # shorter than it says
                 taken = _take(container, stream, 0.0, step_s, frames, cut, size)

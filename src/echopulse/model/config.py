@@ -148,8 +148,8 @@ def fit_generator(config: GeneratorConfig, tokenizer: TokenizerConfig) -> Genera
     groups = [count for count in range(config.groups, bits + 1) if bits % count == 0 and few <= bits // count <= most]
     if size != 2**bits or not groups:
         raise InputError(
-            f"a tokenizer of {size} codes: the generator reads ids as equal groups of {few} to {most} bits, so it "
-            f"needs 2^n codes with n = 8, 10, 12, 14, 15, 16 or 18 (fsq: levels that are powers of two)."
+            f"a tokenizer of {size} codes: the generator reads ids as equal groups of {few} to {most} bits, so "
+            f"it needs 2^n codes with n = 8, 10, 12, 14, 15, 16 or 18 (fsq: levels that are powers of two)."
         )
     return replace(config, grid=tokenizer.grid, groups=groups[0], group_bits=bits // groups[0])
 

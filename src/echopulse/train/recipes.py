@@ -84,7 +84,7 @@ def train(
     sizes = dict(PRESETS[preset])
     if quantizer:
         if what != "tokenizer":
-            raise InputError(f"--quantizer {quantizer}: the {what} has none; the tokenizer's training chooses it.")
+            raise InputError(f"--quantizer {quantizer}: it is chosen when the tokenizer is trained, not the {what}.")
         sizes["tokenizer"] = parse_quantizer(quantizer, sizes["tokenizer"])
     tokenizer = _load_tokenizer(tokenizer_folder) if what == "generator" else None
     if tokenizer:

@@ -1,0 +1,65 @@
+"""`echopulse tokenize`, `decode` and `bench` on a tiny model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from echopulse.cli import main
+from echopulse.echo import Clip, read_clip, write_clip
+
+
+@pytest.fixture
+def clip(tmp_path, monkeypatch) -> Path:
+    """A sector of 96 pixels at 30 frames a second in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    y, x = np.mgrid[0:96, 0:96] / 96
+    sector = (np.abs(np.arctan2(x - 0.5, y + 1e-9)) < 0.7) & (np.hypot(x - 0.5, y) < 0.97)
+    grey = 70 + 30 * np.sin(np.arange(20))[:, None, None] * sector
+    frames = (grey * sector).astype(np.uint8)
+    return write_clip(Clip(frames, 0.5 + np.arange(20) / 30, sector=sector), "clip.npz")
+
+
+def test_a_clip_goes_there_and_back(clip, tiny_model, capsys):
+    model = ["--model", str(tiny_model)]
+    assert main(["tokenize", str(clip), "--out", "t.npz", "--png", "s.png", "--json", "f.json", *model]) == 0
+    said = capsys.readouterr().out
+    assert "16 pictures at 25/s (read: 20 at 30/s) as 5 latent frames of 2×2 tokens of 16384 codes" in said
+    assert "PSNR" in said and "in the sector" in said
+    figures = json.loads(Path("f.json").read_text())
+    assert figures["frames"] == 16 and figures["bits_per_second"] == 5 * 4 * 14 * 25 / 16
+    assert Path("s.png").stat().st_size > 1000
+    assert main(["decode", "t.npz", "--out", "back.npz", *model]) == 0
+    back = read_clip("back.npz", 32)
+    assert back.frames.shape == (16, 32, 32) and back.synthetic
+    assert np.allclose(back.times_s, 0.5 + np.arange(16) / 25)
+    assert main(["decode", "t.npz", "--out", "back.mp4", "--plain", *model]) == 0
+    assert Path("back.mp4").stat().st_size > 500
+
+
+def test_nothing_is_overwritten_and_wrong_tokens_are_refused(clip, tiny_model, capsys, assert_one_sentence):
+    model = ["--model", str(tiny_model)]
+    assert main(["tokenize", str(clip), "--out", "t.npz", *model]) == 0
+    before = Path("t.npz").read_bytes()
+    capsys.readouterr()
+    assert main(["tokenize", str(clip), "--out", "t.npz", *model]) == 1
+    assert main(["tokenize", str(clip), "--out", "t.npz", "--force", *model]) == 0
+    assert main(["decode", "t.npz", "--out", "t.npz", *model]) == 1
+    assert main(["decode", str(clip), "--out", "b.mp4", *model]) == 1
+    assert main(["decode", "t.npz", "--out", "b.mp4"]) == 1  # the bundled tokenizer is another
+    assert main(["tokenize", "none.mp4", "--out", "u.npz", *model]) == 1
+    complaints = capsys.readouterr().err.splitlines(keepends=True)
+    assert len(complaints) == 5 and "these tokens are of the tokenizer" in complaints[3]
+    for complaint in complaints:
+        assert_one_sentence(complaint)
+    assert len(Path("t.npz").read_bytes()) == len(before) and not Path("b.mp4").exists()
+
+
+def test_the_bench_prints_a_table_and_writes_json(tiny_model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", "--only", "tokenizer", "--model", str(tiny_model), "--json", "b.json"]) == 0
+    said = capsys.readouterr().out
+    assert "encode 3 s of video" in said and "float32" in said and "4 latent frames at a time" in said
+    scores = json.loads(Path("b.json").read_text())["tokenizer"]
+    assert scores["float32.encode_s"] > 0 and scores["float32.chunks_differ"] < 1e-5
