@@ -8,7 +8,7 @@ import torch
 
 from echopulse.errors import InputError
 from echopulse.phantom.anatomy.planes import VIEW_ANGLES, cut, draw_probe, heart_points, picture_depth_cm, reference_cut
-from echopulse.phantom.anatomy.shapes import epicardium, lv_cavity, rv_cavity
+from echopulse.phantom.anatomy.shapes import aorta, epicardium, lv_cavity, rv_cavity
 from echopulse.phantom.types import VIEWS
 
 TRUE = {"foreshortening": 0.0, "off_axis": 0.0}
@@ -91,6 +91,19 @@ def test_the_probe_stands_outside_the_heart_and_sees_the_ventricle_within_its_de
     x = y * torch.linspace(-0.7, 0.7, 40)
     seen = lv_cavity(anatomy, *(value[:, 0] for value in heart_points(plane, x, y))) < 0
     assert bool((seen.flatten(1).float().mean(1) > 0.02).all()) and not bool(seen[:, -1].any())
+
+
+def test_a_four_chamber_plane_keeps_clear_of_the_aorta_unless_it_is_pinned_where_it_is(probes):
+    nearest = {}
+    for name, pins in {"drawn": {}, "pinned": {"aside_cm": 0.7, "off_axis": 1.0}}.items():
+        anatomy, probe = probes(n=60, view="a4c", **pins)
+        y = torch.linspace(0, 16, 60)[None, :, None].expand(60, -1, 50)
+        x = torch.linspace(-6, 6, 50)[None, None].expand(60, 60, -1)
+        points = [place[:, 0] for place in heart_points(reference_cut(anatomy, probe), x, y)]
+        root = points[2] < anatomy.length_cm[:, None, None] + 2.5
+        nearest[name] = aorta(anatomy, *points).masked_fill(~root, 9).flatten(1).amin(1)
+    assert float(nearest["drawn"].min()) > 0.15 and float(nearest["pinned"].min()) < 0
+    assert probes(view="a4c", aside_cm=0.7)[1].aside_cm.eq(0.7).all()
 
 
 def test_easy_hands_are_steady_and_clinical_ones_sway_a_little(probes):

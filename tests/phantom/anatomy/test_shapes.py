@@ -69,6 +69,25 @@ def test_atria_share_a_septum_and_do_not_overlap(hearts):
     assert not (in_ventricle & (left < 0)).any() and not (in_ventricle & (ventricle < 0)).any()
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_an_atrium_opens_from_the_ring_of_its_valve_and_stands_out_beside_it_no_more(hearts, side):
+    anatomy, *_ = hearts(n=8)
+    atrium = getattr(shapes, f"{side}_atrium")
+    ring = shapes.mitral_annulus(anatomy) if side == "left" else shapes.tricuspid_annulus(anatomy)
+    turn = torch.linspace(0, 6.2, 24)[:, None]
+    reach = torch.linspace(0, 3, 61)
+
+    def farthest(above_cm: float) -> torch.Tensor:
+        """How far the atrium goes to each side of the ring's middle, [hearts, sides], relative to the ring."""
+        way = turn.cos() * ring.first[:, None] + turn.sin() * ring.second[:, None]
+        places = ring.centre[:, None, None] + reach[:, None] * way[:, :, None]
+        x, y, z = places.unbind(-1)
+        return ((atrium(anatomy, x, y, z + above_cm) < 0) * reach).amax(2)
+
+    near, far = farthest(0.4), farthest(2.0)
+    assert float(near.max()) < 1.45 and float((far.amax(1) - near.amax(1)).min()) > 0.1
+
+
 def test_rings_lie_in_the_base_and_look_where_the_blood_goes(hearts):
     anatomy, *_ = hearts()
     for name, direction in (("mitral", -1), ("tricuspid", -1), ("aortic", 1)):

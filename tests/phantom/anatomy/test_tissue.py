@@ -16,7 +16,9 @@ from echopulse.phantom.types import VIEWS
 SIZE = (48, 56)
 
 
-def painted(view: str, n: int = 1, seed: int = 0, rows: slice = slice(None), planes: int = 1, **pinned):
+def painted(
+    view: str, n: int = 1, seed: int = 0, rows: slice = slice(None), planes: int = 1, apart_cm: float = 0.5, **pinned
+):
     """Decibels of the tissue, its map, and the points that were painted."""
     generator = Generator().manual_seed(seed)
     patients = draw_patients(n, generator, "clinical", **pinned)
@@ -26,7 +28,7 @@ def painted(view: str, n: int = 1, seed: int = 0, rows: slice = slice(None), pla
     plane, depth = reference_cut(anatomy, probe), picture_depth_cm(anatomy, probe)
     y = torch.linspace(0, 1, SIZE[0]) * depth[:, None]
     x = torch.linspace(-0.7, 0.7, SIZE[1]) * depth[:, None]
-    offsets = 0.5 * torch.arange(planes)[:, None, None, None]
+    offsets = apart_cm * torch.arange(planes)[:, None, None, None]
     points = plane.origin[:, :, None, None] + x[:, None, None, :, None] * plane.right[:, :, None, None]
     points = points + y[:, None, :, None, None] * plane.down[:, :, None, None]
     points = (points + offsets * plane.normal[:, :, None, None]).unbind(-1)
@@ -79,6 +81,15 @@ def test_no_tissue_closes_the_mitral_orifice():
     grains = [Generator().manual_seed(100 + i) for i in range(40)]
     level = 8.6859 * paint_tissue(anatomy, patients, plane, *points, grains)[:, 0].log()
     assert (level < anatomy.myocardium_db[:, None, None, None] - 12).all()
+
+
+def test_a_plane_that_grazes_the_aortic_root_shows_no_ring_in_the_left_atrium():
+    levels = []
+    for seed in range(6):
+        level, _, anatomy, points = painted("a4c", seed=seed, planes=2, apart_cm=-0.6, pathology="healthy")
+        aortic, up = shapes.aorta(anatomy, *points)[:, 1], points[2][:, 1] - anatomy.length_cm
+        levels.append(level[:, 1][(aortic < 0.3) & (up > 0.6) & (up < 2.5)] - anatomy.myocardium_db)
+    assert len(torch.cat(levels)) > 20 and float(torch.cat(levels).quantile(0.9)) < -15
 
 
 def test_a_scar_is_brighter_than_the_muscle_it_replaces():

@@ -173,12 +173,17 @@ def paint_atria(scene: Scene, level: Tensor, blood: Tensor) -> Tensor:
 
 
 def paint_aortic_root(scene: Scene, level: Tensor, blood: Tensor) -> Tensor:
-    """Two parallel bright lines with blood between; after a few centimetres the vessel leaves the picture's plane."""
+    """Two parallel bright lines with blood between; after a few centimetres the vessel leaves the picture's plane.
+
+    A picture that only grazes the root shows nothing of it: a ring in the left atrium of a four-chamber view is not
+    seen in life.
+    """
     fields = scene.fields
     face = scene.facing(scene.aorta)
     uneven = (0.75 + 0.35 * fields["knots"]).clamp(0, 1.2)
     up = scene.z - scene.fit(scene.anatomy.length_cm)
     here = soft_step(up - 0.1, 0.3) * (1 - soft_step(up - 4.2 - 0.8 * fields["cloud"], 2.0))
+    here = here * scene.upright(scene.aorta)
     shade = scene.fit(scene.anatomy.myocardium_db) - 4 + (11 * face * face + 1) * uneven + 1.5 * fields["patches"]
     level = blend(level, shade, line(scene.aorta - 0.1, 0.22) * here * (scene.left_heart > -0.05))
     return blend(level, blood + 2, soft_step(-scene.aorta, 0.2) * here)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from echopulse.phantom.anatomy.paint_scene import Scene, smooth_minimum
-from echopulse.phantom.anatomy.shapes import half_width_cm
+from echopulse.phantom.anatomy.paint_scene import Scene
+from echopulse.phantom.anatomy.shapes import half_width_cm, smooth_minimum
 from echopulse.phantom.steps import soft_step
 
 LUNGS = ((18.0, 0.85), (72.0, 0.5), (188.0, 0.45))  # direction phi in degrees, and how often a lung is in the picture

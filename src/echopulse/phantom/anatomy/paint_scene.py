@@ -13,6 +13,8 @@ from torch import Generator, Tensor
 from echopulse.phantom.anatomy import shapes
 from echopulse.phantom.anatomy.heart import AnatomyParameters
 from echopulse.phantom.anatomy.planes import Plane
+from echopulse.phantom.anatomy.shapes import smooth_minimum
+from echopulse.phantom.steps import soft_step
 from echopulse.phantom.texture import evens, normals
 from echopulse.phantom.types import Patients
 
@@ -67,11 +69,20 @@ class Scene:
 
     def facing(self, distance: Tensor) -> Tensor:
         """0..1: how squarely the beam meets the surface that this signed distance [b, k, h, w] belongs to."""
-        across = F.pad(distance[..., 2:] - distance[..., :-2], (1, 1, 0, 0), mode="replicate") * (0.5 / self.pitch[0])
-        down = distance[..., 2:, :] - distance[..., :-2, :]
-        down = F.pad(down, (0, 0, 1, 1), mode="replicate") * (0.5 / self.pitch[1])
+        across, down = self._slopes(distance)
         steep = (across * across + down * down).clamp_min(0.36).sqrt()
         return ((across * self.beam_column + down * self.beam_row).abs() / steep).clamp_max(1)
+
+    def upright(self, distance: Tensor) -> Tensor:
+        """0..1: how squarely the surface stands on the picture; the beam's thickness smears one that lies in it."""
+        across, down = self._slopes(distance)
+        return soft_step(across * across + down * down - 0.5, 0.6)
+
+    def _slopes(self, distance: Tensor) -> tuple[Tensor, Tensor]:
+        """By how much the distance grows per cm along the map's rows and columns."""
+        across = F.pad(distance[..., 2:] - distance[..., :-2], (1, 1, 0, 0), mode="replicate") * (0.5 / self.pitch[0])
+        down = distance[..., 2:, :] - distance[..., :-2, :]
+        return across, F.pad(down, (0, 0, 1, 1), mode="replicate") * (0.5 / self.pitch[1])
 
     def capsule(self, start: Sequence[Tensor], stop: Sequence[Tensor], radius: Tensor | float) -> Tensor:
         """Signed distance in cm to a rod with round ends between two points, each three tensors [b] or numbers."""
@@ -84,12 +95,6 @@ class Scene:
 
     def _scalar(self, value: Tensor | float) -> Tensor:
         return self.fit(value) if isinstance(value, Tensor) else self.x.new_tensor(value).reshape(1, 1, 1, 1)
-
-
-def smooth_minimum(a: Tensor, b: Tensor, blend: float) -> Tensor:
-    """The union of two signed distances whose seam is filled over about `blend` cm (Quilez' polynomial form)."""
-    seam = (blend - (a - b).abs()).clamp_min(0)
-    return torch.minimum(a, b) - seam * seam * (0.25 / blend)
 
 
 def _planes(noise: Tensor, planes: int) -> Tensor:

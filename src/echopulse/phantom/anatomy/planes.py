@@ -15,8 +15,14 @@ import torch
 from torch import Generator, Tensor
 
 from echopulse.phantom.anatomy.heart import AnatomyParameters
-from echopulse.phantom.anatomy.shapes import half_width_cm, left_atrium_centre_cm, right_ventricle_around
+from echopulse.phantom.anatomy.shapes import (
+    aortic_sinus,
+    half_width_cm,
+    left_atrium_centre_cm,
+    right_ventricle_around,
+)
 from echopulse.phantom.breath import inhaled
+from echopulse.phantom.limits import LIMITS
 from echopulse.phantom.priors import apply_pins, chance, check_prior, choice, normal, uniform
 from echopulse.phantom.types import VIEWS, Batch, Patients, about, over_time
 
@@ -32,6 +38,7 @@ VIEW_ANGLES: dict[str, float | None] = {
 LEVELS = {"plax": 0.86, "psax_mitral": 0.85, "psax_papillary": 0.58, "psax_apical": 0.25}  # z / L beneath the probe
 AIMS = {"a4c": 0.7, "a3c": -0.3, "psax_mitral": 0.6, "psax_papillary": 0.5, "psax_apical": 0.3}  # cm to the right
 TILTS = {"a4c": 0.05, "plax": -0.10}
+FROM_AORTA_CM = 0.6  # what a four-chamber plane keeps at least: wall, breath and hand come out of it
 
 
 @dataclass(frozen=True)
@@ -109,9 +116,24 @@ def draw_probe(
         values |= {name: flat for name in still}
         values |= {"level": level.clamp_min(0.05)}
     values = apply_pins(values, pinned, "probe")
+    if "aside_cm" not in pinned:
+        values["aside_cm"] = _without_aorta(anatomy, values)
     if "depth_cm" not in pinned:
         values["depth_cm"] = values["depth_cm"] + _depth_of_heart_cm(anatomy, values)
     return ProbeParameters(**values)
+
+
+def _without_aorta(anatomy: AnatomyParameters, probe: dict[str, Tensor]) -> Tensor:
+    """`aside_cm`, but where a four-chamber plane would graze the aortic root, held further back: with it in the picture
+    the view would be another.
+    """
+    off_axis = probe["off_axis"]
+    front = _towards(VIEW_ANGLES["a4c"] + 0.5 * math.pi + off_axis * probe["rotation_rad"])
+    middle, radius = aortic_sinus(anatomy)
+    room = (middle * front).sum(-1) - radius - FROM_AORTA_CM
+    furthest = (room / off_axis.clamp_min(0.05)).clamp_min(LIMITS["aside_cm"][0])
+    four_chambers = probe["view"] == VIEWS.index("a4c")
+    return torch.where(four_chambers, torch.minimum(probe["aside_cm"], furthest), probe["aside_cm"])
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,16 @@ TERRITORY_APEX = (0.0, 1.0, 0.0, 0.0)
 TERRITORY_MEAN = 0.5  # of the weight around a section above the apex
 APICAL_PART = 0.42  # of the length, over which the apex belongs to one artery
 SCAR_THINNING = 0.45
+SINUS_CM = 1.2  # above the aortic valve, where the root is widest
+FUNNEL, FUNNEL_WIDER, FUNNEL_BLEND_CM = 0.9, 1.1, 1.0  # how an atrium opens behind its ring: cm out per cm up
 # Mouths of four pulmonary veins and of the appendage: angle phi and elevation from the left atrium's centre, degrees.
 VEINS = ((12, 48), (318, 42), (222, 52), (258, 36), (72, -8))
+
+
+def smooth_minimum(a: Tensor, b: Tensor, blend: float) -> Tensor:
+    """The union of two signed distances whose seam is filled over about `blend` cm (Quilez' polynomial form)."""
+    seam = (blend - (a - b).abs()).clamp_min(0)
+    return torch.minimum(a, b) - seam * seam * (0.25 / blend)
 
 
 def fit(value: Tensor, like: Tensor) -> Tensor:
@@ -245,6 +253,25 @@ def _box(
     return level, (p, q, r), (steep / total).sqrt().clamp_min(0.05)
 
 
+def _behind(ring: Annulus, box: Tensor, X: Tensor, Y: Tensor, Z: Tensor) -> Tensor:
+    """An atrium's `box` [b, ...] made to open from its valve's ring, beside which it would else stand out square.
+
+    It opens as a funnel: an ellipse a little wider than the ring that grows with the distance from the valve. Where
+    funnel and box meet, the surface is rounded.
+    """
+    offset = [place - fit(ring.centre[:, i], Z) for i, place in enumerate((X, Y, Z))]
+    square, slope = 0, 0
+    for axis in (ring.first, ring.second):
+        half = axis.norm(dim=-1) * FUNNEL_WIDER
+        part = sum(o * fit(axis[:, i] * (FUNNEL_WIDER / half.square()), Z) for i, o in enumerate(offset))
+        square = square + part.square()
+        slope = slope + (part / fit(half, Z)).square()
+    level = (square + 1e-6).sqrt()
+    beside = (level - 1) * level * (slope + 1e-6).rsqrt()  # cm outside the ellipse
+    funnel = (beside - FUNNEL * offset[2].clamp_min(0)) * (1 + FUNNEL * FUNNEL) ** -0.5
+    return -smooth_minimum(-box, -funnel, FUNNEL_BLEND_CM)
+
+
 def left_atrium(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor, aortic: Tensor | None = None) -> Tensor:
     """The left atrium behind the mitral annulus, with the mouths of its veins and of its appendage.
 
@@ -259,7 +286,8 @@ def left_atrium(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor, aor
         toward = (p * (math.cos(turn) * math.cos(up)) + q * (math.sin(turn) * math.cos(up)) + r * math.sin(up)) / size
         mouth = ((toward - 0.945) * (1 / 0.055)).clamp_min(0)
         level = level - mouth * fit(0.26 * anatomy.veins, Z)
-    distance = torch.maximum((level - 1) / steep, fit(anatomy.length_cm, Z) - Z)
+    distance = _behind(mitral_annulus(anatomy), (level - 1) / steep, X, Y, Z)
+    distance = torch.maximum(distance, fit(anatomy.length_cm, Z) - Z)
     aortic = aorta(anatomy, X, Y, Z) if aortic is None else aortic
     return torch.maximum(distance, 0.25 - aortic)  # the aorta lies in front and dents it
 
@@ -276,7 +304,8 @@ def right_atrium(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor, le
     tx, ty = _axes(math.radians(210))
     centre = centre - 0.5 * inward * centre.new_tensor((tx, ty, 0.0))
     level, _, steep = _box(centre, math.radians(210), halves, anatomy.atrial_wobble[:, 3:], X, Y, Z)
-    distance = torch.maximum((level - 1) / steep, fit(rv_base_cm(anatomy), Z) - Z)
+    distance = _behind(tricuspid_annulus(anatomy), (level - 1) / steep, X, Y, Z)
+    distance = torch.maximum(distance, fit(rv_base_cm(anatomy), Z) - Z)
     left = left_atrium(anatomy, X, Y, Z) if left is None else left
     return torch.maximum(distance, fit(anatomy.atrial_septum_cm, Z) - left)
 
@@ -287,9 +316,21 @@ def aorta(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor) -> Tensor
     dx, dy, dz = (place - fit(ring.centre[:, i], Z) for i, place in enumerate((X, Y, Z)))
     up = sum(d * fit(ring.normal[:, i], Z) for i, d in enumerate((dx, dy, dz)))
     off = (dx * dx + dy * dy + dz * dz - up * up).clamp_min(1e-6).sqrt()
-    bulge = (1 - ((up - 1.2) * (1 / 1.25)).square()).clamp_min(0)
-    radius = fit(anatomy.aorta_cm, Z) * (0.37 + 0.06 * (up * 0.5).clamp(0, 1) + 0.09 * bulge)
+    radius = fit(anatomy.aorta_cm, Z) * _root_radius(up)
     return torch.maximum(off - radius, fit(anatomy.length_cm, Z) - Z)
+
+
+def _root_radius(up: Tensor) -> Tensor:
+    """Radius of the aortic root `up` cm above its valve, relative to its diameter."""
+    bulge = (1 - ((up - SINUS_CM) * (1 / 1.25)).square()).clamp_min(0)
+    return 0.37 + 0.06 * (up * 0.5).clamp(0, 1) + 0.09 * bulge
+
+
+def aortic_sinus(anatomy: AnatomyParameters) -> tuple[Tensor, Tensor]:
+    """Middle [b, 3] and radius [b] of the aortic root where it is widest."""
+    ring = aortic_annulus(anatomy)
+    up = torch.full_like(anatomy.aorta_cm, SINUS_CM)
+    return ring.centre + SINUS_CM * ring.normal, anatomy.aorta_cm * _root_radius(up)
 
 
 def chambers(anatomy: AnatomyParameters, X: Tensor, Y: Tensor, Z: Tensor) -> tuple[Tensor, ...]:
