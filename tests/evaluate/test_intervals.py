@@ -44,6 +44,22 @@ def test_missing_values_are_left_out_and_two_values_say_nothing():
     assert interval_of("x.mean", of(x=[1.0, 2.0, math.nan])) is None
 
 
+def test_cycles_are_drawn_heart_by_heart():
+    hearts = np.repeat(np.arange(20), 20)
+    level = 10 * np.random.default_rng(5).normal(size=20)
+    cycles = of(x=level[hearts] + NORMAL / 100)
+    whole = Results(cycles.scores, cycles.columns | {"x.hearts": hearts.tolist()})
+    for name in ("mean", "median_abs"):
+        narrow, wide = interval_of(f"x.{name}", cycles), interval_of(f"x.{name}", whole)
+        assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
+    other = of(x=level[hearts] + 1 + NORMAL / 100)
+    other.columns["x.hearts"] = hearts.tolist()
+    (low, high), paired = difference_span("x.mean", whole, other, paired=True)
+    assert paired and low == pytest.approx(1) and high == pytest.approx(1)
+    few = Results(cycles.scores, cycles.columns | {"x.hearts": (hearts // 10).tolist()})
+    assert interval_of("x.mean", few) is None  # two hearts
+
+
 def test_what_a_part_says_of_its_own_figure_goes_first():
     results = Results.of({"x": 2.0, "x.low": 1.0, "x.high": 4.0}, {"x": [1.0, 2.0, 3.0]})
     assert interval_of("x", results) == (1.0, 4.0)

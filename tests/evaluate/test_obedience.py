@@ -10,7 +10,6 @@ from echopulse.evaluate.obedience import (
     found_shift,
     locking,
     obedience,
-    over_hearts,
     usual_phase,
 )
 
@@ -56,11 +55,3 @@ def test_locking_by_hand():
     assert usual_phase(np.array([0.25, 0.25])) == pytest.approx(0.25)
     assert locking(np.array([0.0, 0.25, 0.5, 0.75])) == pytest.approx(0, abs=1e-12)
     assert abs(usual_phase(np.array([0.45, -0.45]))) == pytest.approx(0.5)  # not 0
-
-
-def test_the_interval_draws_whole_hearts():
-    table = np.repeat(np.array([[0.0], [1.0], [0.0], [1.0]]), 50, axis=1)  # 200 clips, but 4 hearts
-    low, high = over_hearts(np.mean, table)
-    assert low == 0 and high == 1
-    assert over_hearts(np.mean, np.full((5, 2), 0.3)) == pytest.approx((0.3, 0.3))
-    assert np.isnan(over_hearts(np.mean, np.ones((2, 3)))).all()

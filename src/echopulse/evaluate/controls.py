@@ -23,6 +23,7 @@ from echopulse.evaluate.control_figures import FIGURES, verdicts
 from echopulse.evaluate.hearts import Heart, donors
 from echopulse.evaluate.held_out import ES_LEVEL, chance_errors, median_of, phases
 from echopulse.evaluate.known import mean_known
+from echopulse.evaluate.metrics.resampling import over_hearts
 from echopulse.evaluate.obedience import (
     Given,
     best_lag,
@@ -30,11 +31,10 @@ from echopulse.evaluate.obedience import (
     found_shift,
     locking,
     obedience,
-    over_hearts,
     usual_phase,
 )
 from echopulse.evaluate.results import Results
-from echopulse.evaluate.timing import curve_correlation, join, match_beats
+from echopulse.evaluate.timing import TimingErrors, curve_correlation, join, match_beats
 from echopulse.evaluate.together import Counted, OnStep
 from echopulse.measure import Measurement, ejection_fraction_overall, find_cycles
 
@@ -189,7 +189,7 @@ def judged(hearts: Sequence[Heart], answers: dict[str, dict[int, Answer | None]]
 
 def _followed(found: Sequence[Answer], table: Mapping[str, np.ndarray]) -> Results:
     """One control's beats, lags, rate, EF and share explained against the ECG that was given."""
-    results = phases(join([a.given.errors(a.heart.times_s, a.measured.volumes, ES_LEVEL) for a in found]))
+    results = phases(_errors(found, [a.given for a in found]))
     counts = np.array([_beats(a) for a in found])  # found, missed, extra
     there = counts[:, :2].sum()
     share = (lambda n: float(n / there)) if there else (lambda _: float("nan"))
@@ -204,6 +204,13 @@ def _followed(found: Sequence[Answer], table: Mapping[str, np.ndarray]) -> Resul
     results |= _mean_of("gained", given - without)
     low, high = over_hearts(mean_known, given - without)
     return results | Results.of({"gained.low": low, "gained.high": high})
+
+
+def _errors(found: Sequence[Answer], given: Sequence[Given]) -> TimingErrors:
+    """ED and ES of every clip against what a given ECG asks for, cycle by cycle."""
+    pairs = zip(found, given, strict=True)
+    parts = [one.errors(a.heart.times_s, a.measured.volumes, ES_LEVEL) for a, one in pairs]
+    return join(parts, [a.heart.seed for a in found])
 
 
 def _beats(found: Answer) -> tuple[int, int, int]:
@@ -225,9 +232,8 @@ def _own(found: Sequence[Answer]) -> Results:
 
 def _without(hearts: Sequence[Heart], found: Sequence[Answer]) -> Results:
     """No ECG at all: what beats, beats at will, so its lags to the own truth should be those of chance."""
-    own = [Given(None, a.heart) for a in found]
-    errors = [given.errors(a.heart.times_s, a.measured.volumes, ES_LEVEL) for given, a in zip(own, found, strict=True)]
-    results = phases(join(errors)) | median_of("ef", [overall(a.measured) for a in found])
+    results = phases(_errors(found, [Given(None, a.heart) for a in found]))
+    results |= median_of("ef", [overall(a.measured) for a in found])
     results |= median_of("r", [curve_correlation(a.area, a.heart.volume_ml) for a in found])
     chance = chance_errors(hearts)
     for phase in ("ed", "es"):
@@ -258,9 +264,8 @@ def _donor(hearts: Sequence[Heart], found: Mapping[int, Answer]) -> Results:
 def _moved(hearts: Sequence[Heart], answers: Mapping[str, Mapping[int, Answer]]) -> Results:
     """All moved ECGs together: lags, and by how much the video moved for every second that the ECG was moved."""
     every = [a for control in SHIFTS_S for a in answers.get(control, {}).values()]
-    results = phases(join([a.given.errors(a.heart.times_s, a.measured.volumes, ES_LEVEL) for a in every]))
-    unmoved = [Given(None, a.heart).errors(a.heart.times_s, a.measured.volumes, ES_LEVEL) for a in every]
-    results |= phases(join(unmoved)).under("unshifted")
+    results = phases(_errors(every, [a.given for a in every]))
+    results |= phases(_errors(every, [Given(None, a.heart) for a in every])).under("unshifted")
     slopes = [_slope(heart, answers) for heart in hearts]
     off = [abs(slope - 1) for slope in slopes]
     return (results | median_of("slope", slopes) | median_of("slope_error", off)).under("shifted")

@@ -102,9 +102,9 @@ CHANCE = ("ed_ms.median_abs", "ed_ms.n", "es_ms.median_abs", "es_ms.n")
 def judge(hearts: Sequence[Heart], measured: Sequence[Measurement]) -> Results:
     """ED and ES errors over all cycles, and the correlation of the volume curves over the clips."""
     pairs = list(zip(hearts, measured, strict=True))
-    results = phases(join([errors_of(h, m.volumes) for h, m in pairs]))
-    lowest = join([errors_of(h, m.volumes, es_level=0.0) for h, m in pairs])
-    results |= errors_figure("es_lowest_ms", lowest.es_ms)
+    results = phases(errors_of_all(hearts, [m.volumes for m in measured]))
+    lowest = errors_of_all(hearts, [m.volumes for m in measured], es_level=0.0)
+    results |= errors_figure("es_lowest_ms", lowest.es_ms, lowest.hearts)
     results |= median_of("r", [curve_correlation(m.volumes, h.volume_ml) for h, m in pairs])
     results |= beat_scores([beat_figures(h.r_peaks_s, h.times_s, m.volumes) for h, m in pairs])
     lost = [float(np.mean(~np.isfinite(m.volumes))) for m in measured]
@@ -113,12 +113,17 @@ def judge(hearts: Sequence[Heart], measured: Sequence[Measurement]) -> Results:
 
 def phases(errors: TimingErrors) -> Results:
     """ED and ES errors: their figures, and the errors themselves in milliseconds, one per cycle."""
-    return errors_figure("ed_ms", errors.ed_ms) | errors_figure("es_ms", errors.es_ms)
+    ed, es = (errors_figure(name, getattr(errors, name), errors.hearts) for name in ("ed_ms", "es_ms"))
+    return ed | es
 
 
-def errors_figure(name: str, errors: np.ndarray) -> Results:
-    """`name.median_abs`, `name.mean`, ... of signed errors, which stand behind them as the column `name`."""
-    return Results.of({f"{name}.{key}": value for key, value in summarize(errors).items()}, {name: errors})
+def errors_figure(name: str, errors: np.ndarray, hearts: np.ndarray) -> Results:
+    """`name.median_abs`, `name.mean`, ... of signed errors, which stand behind them as the column `name`.
+
+    The column `name.hearts` says whose each error is.
+    """
+    scores = {f"{name}.{key}": value for key, value in summarize(errors).items()}
+    return Results.of(scores, {name: errors, f"{name}.hearts": hearts})
 
 
 def beat_scores(figures: Sequence[Scores]) -> Results:
@@ -138,11 +143,17 @@ def errors_of(heart: Heart, volume: np.ndarray, *, es_level: float = ES_LEVEL) -
     )  # fmt: skip
 
 
+def errors_of_all(hearts: Sequence[Heart], curves: Sequence[np.ndarray], **options: float) -> TimingErrors:
+    """The same of one curve for every heart, in one."""
+    parts = [errors_of(heart, curve, **options) for heart, curve in zip(hearts, curves, strict=True)]
+    return join(parts, [heart.seed for heart in hearts])
+
+
 def _lags(hearts: Sequence[Heart], measured: Sequence[Measurement] | None) -> Results:
     curves = [h.volume_ml for h in hearts] if measured is None else [m.volumes for m in measured]
-    errors = join([errors_of(h, curve) for h, curve in zip(hearts, curves, strict=True)])
-    behind_r = errors_figure("ed_minus_r_ms", errors.ed_minus_r_ms)
-    return behind_r | errors_figure("es_minus_t_end_ms", errors.es_minus_t_end_ms)
+    errors = errors_of_all(hearts, curves)
+    behind_r = errors_figure("ed_minus_r_ms", errors.ed_minus_r_ms, errors.hearts)
+    return behind_r | errors_figure("es_minus_t_end_ms", errors.es_minus_t_end_ms, errors.hearts)
 
 
 def _curves(hearts: Sequence[Heart], measured: Sequence[Measurement]) -> Results:
@@ -156,7 +167,7 @@ def _curves(hearts: Sequence[Heart], measured: Sequence[Measurement]) -> Results
 
 def chance_errors(hearts: Sequence[Heart]) -> Scores:
     """What a heart scores that beats well but to another's ECG: the next heart's true curve in every heart's cycles."""
-    return join([errors_of(h, other.volume_ml) for h, other in donors(hearts)]).summary()
+    return errors_of_all([h for h, _ in donors(hearts)], [other.volume_ml for _, other in donors(hearts)]).summary()
 
 
 def measured_ef(measurement: Measurement) -> float:

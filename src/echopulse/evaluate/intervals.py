@@ -1,8 +1,8 @@
 """How far a figure would move with other hearts: 95 % bootstrap intervals of figures and of differences between runs.
 
 A figure has one where the values behind it are known and their mean or median, of the values or of their sizes, is the
-figure; or where its part gives one (`X.low` and `X.high`). Cycles of one heart count as if they were independent, so
-intervals over cycles are somewhat too narrow.
+figure; or where its part gives one (`X.low` and `X.high`). Where one heart gave several values, the column `X.hearts`
+says whose each is, and whole hearts are drawn.
 """
 
 from __future__ import annotations
@@ -12,11 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from echopulse.evaluate.metrics.resampling import LEVEL, RESAMPLES, interval, unpaired_difference
+from echopulse.evaluate.metrics.resampling import Interval, difference, interval
 from echopulse.evaluate.results import Results
 
-AT_ONCE = 4_000_000  # drawn values held in memory
-FEWEST = 3  # values below which nothing is said about their spread
 STATISTICS = {"mean": np.mean, "median": np.median}
 SIGNED = ("median_abs", "mean_abs", "median", "mean")  # that share one column of signed values
 
@@ -29,7 +27,7 @@ class Span(NamedTuple):
 
 
 def interval_of(key: str, results: Results, *, seed: int = 0) -> Span | None:
-    """The 95 % interval of one figure; None where there is none, or where fewer than three values are known."""
+    """The 95 % interval of one figure; None where there is none, or with fewer than three hearts."""
     scores = results.scores
     if f"{key}.low" in scores and f"{key}.high" in scores:
         return Span(float(scores[f"{key}.low"]), float(scores[f"{key}.high"]))
@@ -37,19 +35,25 @@ def interval_of(key: str, results: Results, *, seed: int = 0) -> Span | None:
     if name is None:
         return None
     values, statistic = _plain(name, column_of(key, results))
-    if np.isfinite(values).sum() < FEWEST:
-        return None
-    found = interval(values, statistic, seed=seed)
-    return Span(found.low, found.high)
+    return _span(interval(values, statistic, hearts=hearts_of(key, results), seed=seed))
 
 
 def column_of(key: str, results: Results) -> np.ndarray | None:
     """The values behind a figure, float64 [n] with NaN for what is missing; None where they are not kept."""
-    stem, _, last = key.rpartition(".")
-    values = results.columns.get(key)
-    if values is None and last in SIGNED:
-        values = results.columns.get(stem)
+    values = results.columns.get(_name_of_column(key, results))
     return None if values is None else np.asarray(values, np.float64)
+
+
+def hearts_of(key: str, results: Results) -> np.ndarray | None:
+    """Whose each of these values is, [n]; None where every value is a heart's only one."""
+    hearts = results.columns.get(f"{_name_of_column(key, results)}.hearts")
+    return None if hearts is None else np.asarray(hearts)
+
+
+def _name_of_column(key: str, results: Results) -> str:
+    """The figure's own column, or that of signed values which it shares with others."""
+    stem, _, last = key.rpartition(".")
+    return stem if key not in results.columns and last in SIGNED else key
 
 
 def statistic_of(key: str, results: Results) -> str | None:
@@ -76,14 +80,11 @@ def difference_span(key: str, a: Results, b: Results, *, paired: bool, seed: int
     name = statistic_of(key, a)
     if name is not None and name == statistic_of(key, b):
         (one, statistic), (other, _) = (_plain(name, column_of(key, run)) for run in (a, b))
-        if paired and len(one) == len(other):
-            known = np.isfinite(one) & np.isfinite(other)
-            enough = known.sum() >= FEWEST
-            return (_paired_span(one[known], other[known], statistic, seed), True) if enough else None
-        if min(np.isfinite(one).sum(), np.isfinite(other).sum()) < FEWEST:
-            return None
-        found = unpaired_difference(one, other, statistic, seed=seed)
-        return Span(found.low, found.high), False
+        hearts = hearts_of(key, a), hearts_of(key, b)
+        named = [of is not None for of in hearts]
+        paired = paired and (all(named) or not any(named) and len(one) == len(other))
+        span = _span(difference(one, other, statistic, hearts=hearts, paired=paired, seed=seed))
+        return span and (span, paired)
     spans, values = (interval_of(key, a), interval_of(key, b)), (a.scores[key], b.scores[key])
     if None in spans or any(isinstance(value, str) or not math.isfinite(value) for value in values):
         return None
@@ -98,14 +99,5 @@ def _plain(name: str, column: np.ndarray) -> tuple[np.ndarray, str]:
     return (np.abs(column) if name.endswith("_abs") else column), name.removesuffix("_abs")
 
 
-def _paired_span(one: np.ndarray, other: np.ndarray, statistic: str, seed: int) -> Span:
-    """The statistic of `other` less that of `one`, the same rows drawn from both, percentiles (Efron 1979)."""
-    from scipy.stats import bootstrap
-
-    of = STATISTICS[statistic]
-    found = bootstrap(
-        (one, other), lambda x, y, axis=-1: of(y, axis=axis) - of(x, axis=axis), paired=True, vectorized=True,
-        method="percentile", n_resamples=RESAMPLES, batch=max(1, AT_ONCE // len(one)), confidence_level=LEVEL,
-        random_state=np.random.default_rng(seed),
-    ).confidence_interval  # fmt: skip
-    return Span(float(found.low), float(found.high))
+def _span(found: Interval) -> Span | None:
+    return Span(found.low, found.high) if math.isfinite(found.low + found.high) else None

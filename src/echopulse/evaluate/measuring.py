@@ -7,7 +7,7 @@ most half a cycle away. Medians of whatever beats each side found are given besi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -170,7 +170,7 @@ def summarize_examinations(found: list[Examination]) -> Results:
     return Results.of(scores | _calibration(found), columns)
 
 
-def _scores(found: list[Examination]) -> tuple[dict[str, float], dict[str, list[float]]]:
+def _scores(found: list[Examination]) -> tuple[dict[str, float], dict[str, Sequence[float]]]:
     """Figures of some clips, and the values behind them."""
     scores, columns = {}, {}
     for name in LABELS[1:]:
@@ -202,11 +202,12 @@ def _scores(found: list[Examination]) -> tuple[dict[str, float], dict[str, list[
     missed = sum(one.beats_missed for one in beating)
     scores["beats_found"] = 1 - missed / max(1, missed + sum(len(one.ef_true) for one in beating))
     for phase in ("ed_frames", "es_frames"):
-        errors = np.array([value for one in found for value in getattr(one, phase)])
+        each = [getattr(one, phase) for one in found]
+        errors = np.array([value for values in each for value in values])
         missing = int(np.isnan(errors).sum())
         scores |= {f"{phase}.median_abs": median_known(np.abs(errors)), f"{phase}.n": len(errors) - missing,
                    f"{phase}.missing": missing, f"{phase}.median": median_known(errors)}  # fmt: skip
-        columns[phase] = errors.tolist()
+        columns |= {phase: errors, f"{phase}.hearts": np.repeat(np.arange(len(found)), list(map(len, each)))}
     return scores, columns
 
 

@@ -12,7 +12,6 @@ distance to its ECG, near 0 if it keeps none; the angle of that mean is the usua
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +23,6 @@ from echopulse.evaluate.timing import TimingErrors, curve_correlation, cycles_be
 LAG_STEP_S = 0.02
 USUAL_RR_S = 0.8
 KNOWN_SHARE = 0.5  # of the frames, below which a curve says nothing
-DRAWS, LEVEL = 2000, 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,23 +122,3 @@ def usual_phase(phases: np.ndarray) -> float:
 def _resultant(phases: np.ndarray) -> complex:
     known = phases[np.isfinite(phases)]
     return np.exp(2j * np.pi * known).mean() if len(known) else complex(np.nan, np.nan)
-
-
-def over_hearts(
-    statistic: Callable[..., float], *tables: np.ndarray, seed: int = 0, draws: int = DRAWS
-) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of a statistic of tables [hearts, ...], whole hearts drawn together.
-
-    Clips of one heart are not independent of each other, so it is the hearts that are drawn (Efron & Tibshirani 1993,
-    chapter 13). NaN with fewer than three hearts.
-    """
-    hearts = len(tables[0])
-    if hearts < 3:
-        return float("nan"), float("nan")
-    rows = np.random.default_rng(seed).integers(hearts, size=(draws, hearts))
-    found = np.array([statistic(*(table[row] for table in tables)) for row in rows])
-    found = found[np.isfinite(found)]
-    if not len(found):
-        return float("nan"), float("nan")
-    low, high = np.percentile(found, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    return float(low), float(high)

@@ -73,13 +73,15 @@ class TimingErrors:
     """Signed times in milliseconds per cycle, float64 [cycles]; NaN where a curve or an ECG mark gave none.
 
     `ed_ms`, `es_ms`: video minus truth. `ed_minus_r_ms`: ED of the video minus the R peak that opens the cycle.
-    `es_minus_t_end_ms`: ES of the video minus the end of the T wave in the cycle.
+    `es_minus_t_end_ms`: ES of the video minus the end of the T wave in the cycle. `hearts`: whose each cycle is, where
+    they are of several.
     """
 
     ed_ms: np.ndarray
     es_ms: np.ndarray
     ed_minus_r_ms: np.ndarray
     es_minus_t_end_ms: np.ndarray
+    hearts: np.ndarray | None = None
 
     def summary(self) -> dict[str, float]:
         """Flat figures `ed_ms.median_abs`, `ed_ms.mean`, ... for each of the four, see `summarize`."""
@@ -131,13 +133,14 @@ def summarize(errors: np.ndarray) -> dict[str, float]:
     }
 
 
-def join(parts: Sequence[TimingErrors]) -> TimingErrors:
-    """The cycles of many clips in one."""
+def join(parts: Sequence[TimingErrors], hearts: Sequence[int]) -> TimingErrors:
+    """The cycles of many clips in one, and whose each is, by the number of each clip's heart."""
 
     def together(name: str) -> np.ndarray:
         return np.concatenate([getattr(part, name) for part in parts]) if parts else np.zeros(0)
 
-    return TimingErrors(*(together(name) for name in ("ed_ms", "es_ms", "ed_minus_r_ms", "es_minus_t_end_ms")))
+    columns = (together(name) for name in ("ed_ms", "es_ms", "ed_minus_r_ms", "es_minus_t_end_ms"))
+    return TimingErrors(*columns, np.repeat(np.array(hearts, int), [len(part.ed_ms) for part in parts]))
 
 
 def interval_correlation(video_times: np.ndarray, ecg_times: np.ndarray, tolerance_s: float) -> tuple[float, int]:

@@ -17,7 +17,7 @@ from torch import Generator, Tensor, nn
 from echopulse.errors import InputError
 from echopulse.evaluate.keys import Figure
 from echopulse.evaluate.metrics.ejection import Agreement, agreement, figures
-from echopulse.evaluate.metrics.resampling import interval, paired_difference
+from echopulse.evaluate.metrics.resampling import interval
 from echopulse.evaluate.results import Results
 
 SIDE = 64  # pixels
@@ -107,7 +107,7 @@ def usefulness_scores(
         columns |= {f"{name}.ef_true": true.tolist(), f"{name}.ef_found": np.mean(found, axis=0).tolist()}
         columns[f"{name}.absolute_error"] = errors[name].tolist()
     for name in ("generated", "both"):
-        gap = paired_difference(errors["training"], errors[name], seed=seed)
+        gap = interval(errors[name] - errors["training"], seed=seed)
         key = f"{name}.mae_more"
         scores |= {key: gap.value, f"{key}.low": gap.low, f"{key}.high": gap.high, f"{key}.n": gap.n}
     scores |= {"clips": n, "test_clips": len(true), "fits": seeds, "steps": steps}
