@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,26 @@ import numpy as np
 from echopulse.errors import InputError
 
 
-def to_json(value: Any) -> Any:
-    """Numpy values as JSON types, floats to six decimals; what is not a finite number becomes null."""
-    if isinstance(value, dict):
-        return {str(key): to_json(item) for key, item in value.items()}
+def six_decimals(value: float) -> float:
+    """For times and sizes, whose digits beyond say nothing."""
+    return round(value, 6)
+
+
+def seven_figures(value: float) -> float:
+    """For figures of which some lie far below one."""
+    return float(f"{value:.7g}")
+
+
+def to_json(value: Any, rounded: Callable[[float], float] = six_decimals) -> Any:
+    """Numpy values as JSON types, floats rounded; what is not a finite number becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item, rounded) for key, item in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [to_json(item) for item in value]
+        return [to_json(item, rounded) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
-        return round(value, 6) if math.isfinite(value) else None
+        return rounded(value) if math.isfinite(value) else None
     return value
 
 
@@ -49,6 +60,6 @@ def write_text(text: str, path: Path) -> None:
     os.replace(partial, path)
 
 
-def write_json(value: Any, path: Path) -> None:
+def write_json(value: Any, path: Path, rounded: Callable[[float], float] = six_decimals) -> None:
     """`value`, made plain, as an indented JSON file."""
-    write_text(json.dumps(to_json(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+    write_text(json.dumps(to_json(value, rounded), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)

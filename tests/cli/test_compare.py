@@ -17,7 +17,7 @@ def write(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def write(name: str, r: float, data: str = "d") -> str:
-        about = {"versions": {"echopulse": "0.1.0"}, "data": {"hash": data}}
+        about = {"versions": {"echopulse": "0.1.0"}, "data": {"hash": data}, "measurer": {"hash": "m"}}
         Path(name).write_text(to_json(Results({KEY: r}, {KEY: [r - 0.1, r, r + 0.1]}, about)))
         return name
 

@@ -17,7 +17,7 @@ HEARTS = RNG.normal(0, 40, 200)
 def run(values: np.ndarray, *, data: str | None = "d1", version: str = "0.1.0", **more) -> Results:
     known = values[np.isfinite(values)]
     scores = {KEY: float(np.median(np.abs(known))), f"{KEY}.n": len(known), OTHER: 2, "files.x.rhythm": "sinus"}
-    about = {"versions": {"echopulse": version}, "seconds": {"timing": RNG.random()}}
+    about = {"versions": {"echopulse": version}, "seconds": {"timing": RNG.random()}, "measurer": {"hash": "m"}}
     about |= {"data": {"hash": data} if data else {}}
     return Results(scores | more.pop("scores", {}), {KEY.removesuffix(".median_abs"): list(values)}, about | more)
 
@@ -69,13 +69,30 @@ def test_figures_without_values_behind_them_have_no_interval():
     assert found.span is None and not found.beyond_chance and found.better is None
 
 
-@pytest.mark.parametrize("other", [{"data": "d2"}, {"version": "0.2.0"}, {"data": None}])
+@pytest.mark.parametrize("other", [{"data": "d2"}, {"version": "0.2.0"}, {"data": None}, {"measurer": {"hash": "n"}}])
 def test_other_data_and_other_versions_are_refused_unless_told(other):
     a, b = run(HEARTS), run(HEARTS, **other)
     with pytest.raises(InputError, match="a.json and b.json differ .*--anyway"):
         compare(a, b, names=("a.json", "b.json"))
     found = compare(a, b, anyway=True)
-    assert found.differences and found.settings and not of(found).paired
+    assert found.differences and found.settings
+    assert of(found).paired == ("data" not in other)  # the hearts are the same, whoever measured them
+
+
+def test_distances_on_features_of_different_measurers_are_never_compared():
+    scores = {"quality.fvd_echo": 1.0, "quality.echo.recall": 0.5, "quality.fid": 3.0, "quality.mse": 0.1}
+    a, b = (run(HEARTS, scores=scores | {"quality.echo.hash": name}) for name in ("e", "f"))
+    found = compare(a, b, anyway=True)
+    assert found.incomparable == ("quality.fvd_echo", "quality.echo.recall")
+    assert {one.key for one in found.differences} == {KEY, OTHER, "quality.fid", "quality.mse"}
+    assert "not compared: quality.fvd_echo, quality.echo.recall." in to_markdown(found)
+    assert not compare(a, a).incomparable
+
+
+def test_what_is_no_number_in_either_is_left_out():
+    lost, known = ({"timing.ecg_alone.r": value} for value in (math.nan, 0.5))
+    assert {one.key for one in compare(run(HEARTS, scores=lost), run(HEARTS, scores=lost)).differences} == {KEY, OTHER}
+    assert of(compare(run(HEARTS, scores=lost), run(HEARTS, scores=known)), "timing.ecg_alone.r").span is None
 
 
 def test_what_differs_in_the_settings_is_told_but_not_the_time_it_took():

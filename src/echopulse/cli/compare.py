@@ -27,11 +27,11 @@ def run_compare(options: argparse.Namespace) -> int:
         check_output(options.json, force=options.force, endings=(".json",))
     from echopulse.evaluate.compare import as_dictionary, compare, to_markdown
     from echopulse.evaluate.report import read_results
-    from echopulse.files import write_json
+    from echopulse.files import seven_figures, write_json
 
     names = str(options.a), str(options.b)
     found = compare(read_results(options.a), read_results(options.b), anyway=options.anyway, names=names)
     print(to_markdown(found, names))
     if options.json:
-        write_json(as_dictionary(found), options.json)
+        write_json(as_dictionary(found), options.json, seven_figures)
     return 0

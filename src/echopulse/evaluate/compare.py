@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,11 @@ from echopulse.evaluate.keys import figure_of, is_count
 from echopulse.evaluate.report import flattened, number
 from echopulse.evaluate.results import Results
 
-MUST_AGREE = {"versions.echopulse": "version of echopulse", "data.hash": "held-out data (hash)"}
+DATA = "data.hash"
+MUST_AGREE = {
+    "versions.echopulse": "version of echopulse", DATA: "held-out data (hash)", "measurer.hash": "measurer (hash)",
+}  # fmt: skip
+FEATURES, ON_FEATURES = "quality.echo.hash", re.compile(r"quality\.(\w+_echo|echo)(\..*)?")
 PASSING = ("seconds.", "peak_memory", "resumed")  # of `about`: what may differ from run to run of one thing
 
 
@@ -43,18 +48,23 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Every figure that both have, what only one has, and what differs in how they were made."""
+    """Every figure that both have, what only one has, and what differs in how they were made.
+
+    `incomparable`: figures that both have but on features of different measurers.
+    """
 
     differences: tuple[Difference, ...]
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
+    incomparable: tuple[str, ...]
     settings: dict[str, tuple[Any, Any]]
 
 
 def compare(a: Results, b: Results, *, anyway: bool = False, names: tuple[str, str] = ("A", "B")) -> Comparison:
     """The figures of `b` less those of `a`, paired by heart where both saw the same held-out hearts.
 
-    Evaluations by other versions or on other held-out data are refused unless `anyway`; then nothing is paired.
+    Evaluations by other versions or measurers or on other held-out data are refused unless `anyway`. Distances of
+    features are never compared across measurers; a figure that is no number in either is none.
     """
     unlike = [name for key, name in MUST_AGREE.items() if not _agree(a, b, key)]
     if unlike and not anyway:
@@ -63,9 +73,12 @@ def compare(a: Results, b: Results, *, anyway: bool = False, names: tuple[str, s
             f"{names[0]} and {names[1]} differ in what they were measured with ({told}), so a difference may come from "
             "there; evaluate both alike, or give --anyway."
         )
-    shared = [key for key in a.scores if key in b.scores and _is_number(a.scores[key]) and _is_number(b.scores[key])]
-    differences = [_difference(key, a, b, paired=not unlike) for key in shared if not is_count(key)]
-    return Comparison(tuple(differences), _only(a, b), _only(b, a), _unlike_settings(a.about, b.about))
+    shared = [key for key in a.scores if key in b.scores and not is_count(key) and _are_numbers(key, a, b)]
+    other = a.scores.get(FEATURES) != b.scores.get(FEATURES)
+    incomparable = tuple(key for key in shared if other and ON_FEATURES.fullmatch(key))
+    paired = _agree(a, b, DATA)
+    differences = tuple(_difference(key, a, b, paired=paired) for key in shared if key not in incomparable)
+    return Comparison(differences, _only(a, b), _only(b, a), incomparable, _unlike_settings(a.about, b.about))
 
 
 def to_markdown(found: Comparison, names: tuple[str, str] = ("A", "B")) -> str:
@@ -84,6 +97,8 @@ def to_markdown(found: Comparison, names: tuple[str, str] = ("A", "B")) -> str:
     for name, keys in zip(names, (found.only_a, found.only_b), strict=True):
         if keys:
             lines += ["", f"Only in {name}: {', '.join(keys)}."]
+    if found.incomparable:
+        lines += ["", f"On features of different measurers, so not compared: {', '.join(found.incomparable)}."]
     lines += ["", "| setting that differs | " + " | ".join(map(_cell, names)) + " |", "|---|---|---|"]
     lines += [f"| {key} | {_cell(one)} | {_cell(other)} |" for key, (one, other) in found.settings.items()]
     return "\n".join(lines if found.settings else [*lines[:-3], "", "All settings agree."])
@@ -100,7 +115,8 @@ def as_dictionary(found: Comparison) -> dict[str, Any]:
         for one in found.differences
     }  # fmt: skip
     settings = {key: {"a": one, "b": other} for key, (one, other) in found.settings.items()}
-    return {"figures": figures, "only_a": found.only_a, "only_b": found.only_b, "settings": settings}
+    only = {"only_a": found.only_a, "only_b": found.only_b, "incomparable": found.incomparable}
+    return {"figures": figures, **only, "settings": settings}
 
 
 def _difference(key: str, a: Results, b: Results, *, paired: bool) -> Difference:
@@ -126,8 +142,10 @@ def _signed(value: float) -> str:
     return f"+{number(value)}" if value > 0 else number(value)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+def _are_numbers(key: str, a: Results, b: Results) -> bool:
+    """Whether both are figures and one of them at least is known."""
+    values = (a.scores[key], b.scores[key])
+    return all(isinstance(value, int | float) for value in values) and not all(map(math.isnan, values))
 
 
 def _only(a: Results, b: Results) -> tuple[str, ...]:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from echopulse.errors import InputError
 from echopulse.evaluate.intervals import interval_of
 from echopulse.evaluate.keys import BESIDE, aside, counts_for, figure_of, is_count, part_of, verdict
 from echopulse.evaluate.results import Results
-from echopulse.files import read_text
+from echopulse.files import read_text, seven_figures
+from echopulse.files import to_json as plain_json
 
 NOTICE = "Simulated hearts and synthetic clips; the figures are proxies for obedience to the ECG. Not for diagnosis."
 FORMAT = "echopulse evaluation 1"
@@ -82,9 +81,10 @@ def to_markdown(results: Results) -> str:
 
 def to_json(results: Results) -> str:
     """Scores, columns and settings as a JSON text, what is not a finite number as null; a column takes one line."""
-    parts = {"format": FORMAT, "about": _plain(results.about), "scores": _plain(results.scores)}
-    text = json.dumps(parts, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
-    columns = [f"    {json.dumps(key)}: {json.dumps(_plain(column))}" for key, column in results.columns.items()]
+    parts = plain_json({"format": FORMAT, "about": results.about, "scores": results.scores}, seven_figures)
+    text = json.dumps(parts, indent=2, ensure_ascii=False, allow_nan=False, default=str).removesuffix("\n}")
+    held = plain_json(results.columns, seven_figures)
+    columns = [f"    {json.dumps(key)}: {json.dumps(column)}" for key, column in held.items()]
     return text + ',\n  "columns": {' + ("\n" + ",\n".join(columns) + "\n  " if columns else "") + "}\n}\n"
 
 
@@ -168,16 +168,3 @@ def said(value: Any) -> str:
 
 def _cell(value: Any) -> str:
     return " ".join(said(value).replace("|", "/").split())
-
-
-def _plain(value: Any) -> Any:
-    """JSON types; numbers to seven figures, since some lie far below one; what is not finite becomes None."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return float(f"{value:.7g}") if math.isfinite(value) else None
-    return value if isinstance(value, bool | int | str | None) else str(value)

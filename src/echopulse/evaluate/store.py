@@ -19,7 +19,7 @@ import numpy as np
 from echopulse.errors import InputError
 from echopulse.evaluate.identity import hash_of_settings
 from echopulse.evaluate.results import Results
-from echopulse.files import write_text
+from echopulse.files import to_json, write_text
 
 
 class Store:
@@ -54,7 +54,7 @@ class Store:
         path = self._path(part, identity, ".json")
         if path is not None:
             held = {"identity": identity, "about": results.about, "scores": results.scores, "columns": results.columns}
-            write_text(json.dumps(_plain(held), indent=1, allow_nan=False, default=str) + "\n", path)
+            write_text(json.dumps(to_json(held, float), indent=1, allow_nan=False, default=str) + "\n", path)
 
     def clips(self, name: str, identity: dict[str, Any], make: Callable[[], np.ndarray]) -> np.ndarray:
         """Clips uint8 [n, t, h, w] that are there under this identity, or else those that `make` gives, kept."""
@@ -74,17 +74,6 @@ class Store:
 
     def _path(self, name: str, identity: dict[str, Any], ending: str) -> Path | None:
         return None if self.folder is None else self.folder / f"{name}-{hash_of_settings(identity)}{ending}"
-
-
-def _plain(value: Any) -> Any:
-    """JSON types, with what is not a finite number as null and every digit kept."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _numbers(held: Any) -> Any:
