@@ -21,10 +21,13 @@ class Threshold(torch.nn.Module):
         self.head = torch.nn.Conv2d(1, 1, 1)
 
     def encode(self, frames):
-        return [frames]
+        return [frames[:, 0]]
 
-    def decode(self, levels):
-        return 20 * (0.5 - levels[0][:, None])
+    def ascend(self, levels):
+        return levels[0]
+
+    def outline(self, frames):
+        return 20 * (0.5 - frames[:, None])
 
 
 def beating_masks(rate: float, ejection_fraction: float) -> np.ndarray:

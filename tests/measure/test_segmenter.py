@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from echopulse.measure.learning import degrade, place_elsewhere, segmentation_loss
-from echopulse.measure.segmenter import LV, Segmenter, SegmenterConfig, keep_cavity, outline_all, segment
+from echopulse.measure.segmenter import LV, Segmenter, SegmenterConfig, keep_cavity, neighbours, outline_all, segment
 from echopulse.phantom.types import LABELS, VIEWS
 from echopulse.train.recipes import MEASURER_CHANNELS
 
@@ -21,11 +21,14 @@ class Threshold(torch.nn.Module):
         self.head = torch.nn.Conv2d(1, 1, 1)
 
     def encode(self, frames):
-        assert frames.shape[1:] == (self.config.size,) * 2
-        return [frames]
+        assert frames.shape[1:] == (1, self.config.size, self.config.size)
+        return [frames[:, 0]]
 
-    def decode(self, levels):
-        return 20 * (0.5 - levels[0][:, None])
+    def ascend(self, levels):
+        return levels[0]
+
+    def outline(self, frames):
+        return 20 * (0.5 - frames[:, None])
 
 
 def blob(height: int, width: int, row: int, column: int, radius: int) -> np.ndarray:
@@ -40,7 +43,8 @@ def test_the_network_gives_a_logit_per_pixel_and_is_small():
 
 
 def test_the_network_of_every_class_and_view_stays_below_two_million_parameters():
-    network = Segmenter(SegmenterConfig(channels=MEASURER_CHANNELS, classes=len(LABELS), views=len(VIEWS)))
+    config = SegmenterConfig(channels=MEASURER_CHANNELS, classes=len(LABELS), views=len(VIEWS), context_s=0.08)
+    network = Segmenter(config)
     assert sum(p.numel() for p in network.parameters()) < 2e6
     levels = network.encode(torch.rand(2, 128, 128))
     assert [tuple(level.shape[2:]) for level in levels] == [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4)]
@@ -52,7 +56,9 @@ def test_wrong_shapes_are_refused():
         SegmenterConfig(size=100)
     with pytest.raises(ValueError, match="1 or 7"):
         SegmenterConfig(classes=3)
-    with pytest.raises(ValueError, match=r"\[b, 32, 32\]"):
+    with pytest.raises(ValueError, match="need all classes"):
+        SegmenterConfig(volumes=True)
+    with pytest.raises(ValueError, match=r"\[b, 1, 32, 32\]"):
         Segmenter(TINY)(torch.rand(1, 64, 64))
     with pytest.raises(ValueError, match="uint8"):
         segment(Segmenter(TINY), np.zeros((1, 32, 32), np.float32))
@@ -140,21 +146,42 @@ def test_the_loss_of_many_classes_weighs_the_ventricle_as_much_as_all_others():
     assert without[LV] == pytest.approx(5 / 6, abs=0.01) and without[2] == pytest.approx(1 / 6, abs=0.01)
 
 
+def test_a_frame_is_read_with_those_nearest_in_time_and_at_the_ends_with_itself():
+    at_25 = neighbours(6, np.arange(6) * 0.04, 0.08)
+    assert at_25.tolist() == [[0, 0, 2], [0, 1, 3], [0, 2, 4], [1, 3, 5], [2, 4, 5], [3, 5, 5]]
+    at_50 = neighbours(20, np.arange(20) * 0.02, 0.08)
+    assert at_50[10].tolist() == [6, 10, 14]
+    uneven = neighbours(4, np.array([0.0, 0.07, 0.3, 0.33]), 0.08)
+    assert uneven.tolist() == [[0, 0, 1], [0, 1, 1], [2, 2, 3], [2, 3, 3]]
+    assert neighbours(3, None, 0.08).tolist() == [[0, 0, 0], [1, 1, 1], [2, 2, 2]]
+    assert neighbours(3, np.arange(3) * 0.04, 0).tolist() == [[0], [1], [2]]
+
+
+def test_the_neighbouring_frames_reach_the_network():
+    torch.manual_seed(0)
+    network = Segmenter(SegmenterConfig(size=32, channels=(8, 8, 8), groups=4, context_s=0.08))
+    frames = torch.rand(1, 3, 32, 32)
+    still = frames[:, 1:2].expand(-1, 3, -1, -1)
+    assert torch.equal(network(still), network(frames[:, 1])) and not torch.allclose(network(frames), network(still))
+
+
 def test_moved_pictures_keep_their_labels_in_place():
-    labels = torch.from_numpy(np.stack([blob(64, 64, 30, 28, 12)] * 12)).to(torch.uint8) * 3
+    labels = torch.from_numpy(np.stack([blob(64, 64, 30, 28, 12)] * 12)).to(torch.uint8)[:, None].repeat(1, 2, 1, 1) * 3
     frames = labels.float() / 3
-    moved, kept = place_elsewhere(frames, labels, torch.Generator().manual_seed(0))
+    moved, kept, grown = place_elsewhere(frames, labels, torch.Generator().manual_seed(0))
     assert set(kept.unique().tolist()) == {0, 3}
     assert ((moved > 0.5) == (kept == 3)).float().mean() > 0.99
+    assert torch.equal(kept[:, 0], kept[:, 1])  # the frames of one clip move together
     still = ((moved - frames).abs() < 1e-3).flatten(1).all(1)
-    sizes = (kept == 3).flatten(1).sum(1) / (labels == 3).flatten(1).sum(1)
+    sizes = (kept[:, 0] == 3).flatten(1).sum(1) / (labels[:, 0] == 3).flatten(1).sum(1)
     assert 1 <= still.sum() < 12 and sizes.min() < 0.85 and sizes.max() > 1.1
+    assert sizes.numpy() == pytest.approx(grown.square().numpy(), abs=0.1)
 
 
 def test_every_class_comes_back_and_stray_pieces_of_the_ventricle_do_not():
     class Painted(Threshold):
-        def decode(self, levels):
-            wanted = (levels[0] * 255 / 30).round().long()
+        def outline(self, frames):
+            wanted = (frames * 255 / 30).round().long()
             return 20.0 * torch.nn.functional.one_hot(wanted, 7).permute(0, 3, 1, 2)
 
     network = Painted()
@@ -187,3 +214,11 @@ def test_degraded_pictures_stay_pictures_and_come_again_with_the_seed():
     assert changed.any() and not changed.all()  # some are left as they are
     whole = degrade((frames * 255).to(torch.uint8), torch.Generator().manual_seed(1))
     assert whole.max() <= 1
+
+
+def test_the_frames_of_a_clip_are_degraded_alike_but_for_their_noise():
+    frames = torch.rand(8, 1, 32, 32).expand(-1, 3, -1, -1)
+    worse = degrade(frames, torch.Generator().manual_seed(1))
+    between, within = worse.mean((2, 3)).std(0).mean(), worse.mean((2, 3)).std(1).mean()
+    assert worse.shape == frames.shape and within < 0.1 * between
+    assert not torch.equal(worse[:, 0], worse[:, 1])

@@ -34,9 +34,11 @@ def segmentation_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return entropy + (missed * weight).sum() / weight.sum().clamp(min=1)
 
 
-def place_elsewhere(frames: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Pictures [b, h, w] (float) and labels [b, h, w] zoomed by 0.72 to 1.3, turned by up to 0.2 rad, shifted by up to
-    an eighth, as other machines frame the sector. A third stays where it is.
+def place_elsewhere(frames: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Pictures [b, k, h, w] (float) and labels [b, m, h, w] zoomed by 0.72 to 1.3, turned by up to 0.2 rad, shifted by
+    up to an eighth, as other machines frame the sector; all of one row alike. A third stays where it is.
+
+    Returns pictures, labels and by how much lengths in the picture have grown, float [b].
     """
     b = len(frames)
 
@@ -44,56 +46,60 @@ def place_elsewhere(frames: Tensor, labels: Tensor, generator: torch.Generator) 
         return (low + (high - low) * torch.rand(b, generator=generator, device=generator.device)).to(frames.device)
 
     amount = (uniform(0, 1) > 1 / 3).float()
-    zoom, turn = torch.exp(-amount * uniform(-0.33, 0.26)), amount * uniform(-0.2, 0.2)
+    grown, turn = torch.exp(amount * uniform(-0.33, 0.26)), amount * uniform(-0.2, 0.2)
     shift = [amount * uniform(-0.25, 0.25) for _ in range(2)]
-    cosine, sine = zoom * turn.cos(), zoom * turn.sin()
+    cosine, sine = turn.cos() / grown, turn.sin() / grown
     rows = [torch.stack([cosine, -sine, shift[0]], 1), torch.stack([sine, cosine, shift[1]], 1)]
-    grid = F.affine_grid(torch.stack(rows, 1), [b, 1, *frames.shape[1:]], align_corners=False)
-    moved = F.grid_sample(frames[:, None], grid, align_corners=False)[:, 0]
-    kept = F.grid_sample(labels[:, None].to(frames.dtype), grid, mode="nearest", align_corners=False)[:, 0]
-    return moved, kept.to(labels.dtype)
+    grid = F.affine_grid(torch.stack(rows, 1), [b, 1, *frames.shape[2:]], align_corners=False)
+    moved = F.grid_sample(frames, grid, align_corners=False)
+    kept = F.grid_sample(labels.to(frames.dtype), grid, mode="nearest", align_corners=False)
+    return moved, kept.to(labels.dtype), grown
 
 
 def degrade(frames: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
-    """Blur, fade, re-gain and roughen pictures [b, h, w] (uint8, or float in 0..1); float32 [b, h, w] in 0..1.
+    """Blur, fade, re-gain and roughen pictures (uint8, or float in 0..1), [b, h, w] or the frames of clips
+    [b, k, h, w]; float32 in 0..1.
 
-    Every picture draws its own: Gaussian blur of 0 to 2.5 px (as a tokenizer blurs), a smooth gain field that fades
-    parts of the wall, gain 0.5 to 1.8, gamma 0.7 to 1.4, a haze that lifts the blood, white and coarse noise. A quarter
-    of the pictures stay as they are. `strength` scales it all; 0 changes nothing. The numbers are drawn on the
-    generator's device (the CPU, as a rule), so they are the same on every machine.
+    Every picture or clip draws its own: Gaussian blur of 0 to 2.5 px (as a tokenizer blurs), a smooth gain field that
+    fades parts of the wall, gain 0.5 to 1.8, gamma 0.7 to 1.4, a haze that lifts the blood, white and coarse noise (the
+    noise anew in every frame). A quarter of the pictures stay as they are. `strength` scales it all; 0 changes nothing.
+    The numbers are drawn on the generator's device (the CPU, as a rule), so they are the same on every machine.
     """
     if frames.dtype == torch.uint8:
         frames = frames.float() / 255
-    b, height, width = frames.shape
+    shape = frames.shape
+    frames = frames.reshape(len(frames), -1, *shape[-2:])
+    b, moments, height, width = frames.shape
 
     def uniform(low: float, high: float) -> Tensor:
-        draw = torch.rand(b, 1, 1, generator=generator, device=generator.device).to(frames.device)
+        draw = torch.rand(b, 1, 1, 1, generator=generator, device=generator.device).to(frames.device)
         return low + (high - low) * draw
 
-    def normal(rows: int, columns: int) -> Tensor:
-        field = torch.randn(b, 1, rows, columns, generator=generator, device=generator.device).to(frames.device)
+    def normal(rows: int, columns: int, count: int = 1) -> Tensor:
+        field = torch.randn(b, count, rows, columns, generator=generator, device=generator.device).to(frames.device)
         if (rows, columns) != (height, width):
             field = F.interpolate(field, (height, width), mode="bicubic", align_corners=False)
-        return field[:, 0]
+        return field
 
     amount = strength * (uniform(0, 1) > 0.25)
-    worse = _blur(frames, amount[:, 0, 0] * uniform(0, 2.5)[:, 0, 0])
+    worse = _blur(frames, amount.flatten() * uniform(0, 2.5).flatten())
     worse = worse * torch.exp(amount * (uniform(0, 0.5) * normal(5, 5) + uniform(-0.7, 0.6)))
     worse = worse.clamp(min=0) ** torch.exp(amount * uniform(-0.35, 0.35))
     worse = worse + amount * uniform(0, 1) ** 3 * 0.15 * (normal(4, 4) + 1).clamp(min=0) * (frames > 0)
-    coarse = normal(max(2, height // 4), max(2, width // 4))
+    coarse = normal(max(2, height // 4), max(2, width // 4), moments)
     # noise mostly where there is picture: the black outside of a sector stays nearly black
-    worse = worse + amount * (worse.clamp(0, 1) + 0.1) * (uniform(0, 0.25) * normal(height, width)
-                                                          + uniform(0, 0.2) * coarse)
-    return worse.clamp(0, 1)
+    worse = worse + amount * (worse.clamp(0, 1) + 0.1) * (
+        uniform(0, 0.25) * normal(height, width, moments) + uniform(0, 0.2) * coarse
+    )
+    return worse.clamp(0, 1).reshape(shape)
 
 
 def _blur(frames: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur of pictures [b, h, w], each with its own sigma [b] in pixels."""
-    b = len(frames)
+    """Gaussian blur of clips [b, k, h, w], each with its own sigma [b] in pixels."""
+    b, moments = frames.shape[:2]
     offsets = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=frames.device, dtype=frames.dtype)
     kernel = torch.exp(-0.5 * (offsets / sigma.clamp(min=0.05)[:, None]) ** 2)
-    kernel = kernel / kernel.sum(1, keepdim=True)  # [b, k]
-    x = F.pad(frames[None], (BLUR_RADIUS,) * 4, mode="reflect")
-    x = F.conv2d(x, kernel[:, None, None, :], groups=b)
-    return F.conv2d(x, kernel[:, None, :, None], groups=b)[0]
+    kernel = (kernel / kernel.sum(1, keepdim=True)).repeat_interleave(moments, 0)  # [b * k, offsets]
+    x = F.pad(frames.flatten(0, 1)[None], (BLUR_RADIUS,) * 4, mode="reflect")
+    x = F.conv2d(x, kernel[:, None, None, :], groups=b * moments)
+    return F.conv2d(x, kernel[:, None, :, None], groups=b * moments)[0].unflatten(0, (b, moments))

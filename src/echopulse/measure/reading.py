@@ -20,7 +20,6 @@ from echopulse.phantom.types import APICAL_VIEWS, VIEWS
 
 if TYPE_CHECKING:
     from echopulse.echo.types import Clip
-    from echopulse.measure.calibration import VolumeCorrection
 
 
 def measure_clip(clip: Clip, segmenter: Segmenter) -> Measurement:
@@ -33,12 +32,12 @@ def measure_clip(clip: Clip, segmenter: Segmenter) -> Measurement:
         raise InputError(f"view {clip.view}: expected one of {', '.join(VIEWS)}.")
     if view is not None and view not in APICAL_VIEWS and segmenter.config.classes == 1:
         raise InputError(f"view {clip.view}: these weights outline the left ventricle in apical views (a4c, a2c) only.")
-    found = outline_all(segmenter, clip.frames)
+    found = outline_all(segmenter, clip.frames, clip.times_s)
     guessed = view is None and found.views is not None
     measured = measure_masks(
         found.ventricle, clip.times_s, pixel_spacing_cm=clip.pixel_spacing_cm, confidence=found.confidence,
         labels=found.labels if segmenter.config.classes > 1 else None, view=found.view if guessed else view,
-        view_confidence=float(found.views.max()) if guessed else None, correction=getattr(segmenter, "volume", None),
+        view_confidence=float(found.views.max()) if guessed else None, read_volumes=found.volumes,
     )  # fmt: skip
     if np.isfinite(measured.heart_rate_bpm) or not measured.masks.any():
         return measured
@@ -54,13 +53,13 @@ def measure_masks(
     labels: np.ndarray | None = None,
     view: str | None = None,
     view_confidence: float | None = None,
-    correction: VolumeCorrection | None = None,
+    read_volumes: np.ndarray | None = None,
 ) -> Measurement:
     """Volumes and beats from outlines that are already there: masks bool [t, h, w] at times [t] in seconds.
 
     Without a pixel spacing the height of the picture counts as one unit of length. Without a confidence the outlines
     count as certain (the phantom's own). A view of None is taken for an apical one. Labels, uint8 [t, h, w], are needed
-    for the walls and for the correction of the volumes.
+    for the walls; `read_volumes` [t], in cubed pixels, are what a network read off the pictures of an apical view.
     """
     masks, times = np.asarray(masks, dtype=bool), np.asarray(times_s, dtype=np.float64)
     pixel = 1.0 / masks.shape[1] if pixel_spacing_cm is None else pixel_spacing_cm
@@ -71,7 +70,7 @@ def measure_masks(
         "confidence": np.ones(len(times)) if confidence is None else confidence,
     }  # fmt: skip
     if view is None or view in APICAL_VIEWS:
-        return _apical(shared, pixel, correction)
+        return _apical(shared, pixel, read_volumes)
     cycles = find_cycles(times, np.where(areas > 0, areas, np.nan))
     nothing, per_beat = np.full(len(times), np.nan), np.full(len(cycles.ed_frames), np.nan)
     walls = measure_walls(labels, pixel) if view == "plax" and labels is not None else None
@@ -81,15 +80,11 @@ def measure_masks(
     )  # fmt: skip
 
 
-def _apical(shared: dict, pixel: float, correction: VolumeCorrection | None) -> Measurement:
-    times, labels, view = shared["times_s"], shared["labels"], shared["view"]
+def _apical(shared: dict, pixel: float, read_volumes: np.ndarray | None) -> Measurement:
+    times = shared["times_s"]
     chords = find_chords(shared["masks"])
     plain = chords.volumes * pixel**3
-    calibrated = None
-    if correction is not None and labels is not None and view is not None:
-        from echopulse.measure.calibration import corrected_volumes, shape_features
-
-        calibrated = corrected_volumes(correction, shape_features(labels, chords, view), plain)
+    calibrated = None if read_volumes is None else np.where(np.isfinite(plain), read_volumes * pixel**3, np.nan)
     cycles = find_cycles(times, plain)
     return Measurement(
         **shared, **_frames_of(cycles), volumes=plain,

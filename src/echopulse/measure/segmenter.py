@@ -1,4 +1,4 @@
-"""A small U-Net that tells heart chambers apart in any view, frame by frame, and guesses the view."""
+"""A small U-Net that tells heart chambers apart in any view, guesses the view and reads the ventricle's volume."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from echopulse.measure.volume_head import VolumeHead
 from echopulse.model.precision import mixed_precision
 from echopulse.phantom.types import LABELS, VIEWS
 
@@ -27,7 +28,9 @@ class SegmenterConfig:
         groups: groups of every group normalisation.
         classes: 1, the left ventricle against all else, or as many as there are LABELS.
         views: 0, or as many as there are VIEWS: then the view is guessed too.
-        calibrated: whether a correction of the volumes comes along (see `calibration`).
+        context_s: a frame is read together with those so many seconds before and after it, so that what moves can be
+            told from what only shines; 0: by itself.
+        volumes: whether it also reads the ventricle's volume off the picture (see `volume_head`).
     """
 
     size: int = 128
@@ -35,7 +38,13 @@ class SegmenterConfig:
     groups: int = 8
     classes: int = 1
     views: int = 0
-    calibrated: bool = False
+    context_s: float = 0.0
+    volumes: bool = False
+
+    @property
+    def frames_at_once(self) -> int:
+        """How many frames make one input."""
+        return 3 if self.context_s else 1
 
     def __post_init__(self):
         object.__setattr__(self, "channels", tuple(self.channels))
@@ -45,6 +54,8 @@ class SegmenterConfig:
             raise ValueError(
                 f"{self.classes} classes and {self.views} views: 1 or {len(LABELS)} and 0 or {len(VIEWS)} are expected"
             )
+        if self.context_s < 0 or self.volumes and self.classes == 1:
+            raise ValueError(f"context_s {self.context_s} must not be below 0; volumes need all classes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +67,14 @@ class Outlines:
         confidence: float64 [t], the overlap (Dice) that the network itself expects between its left ventricle and the
             true one; 0 where it found none.
         views: float64 [7], how likely the clip shows each of VIEWS, summing to 1; None where the network cannot tell.
+        volumes: float64 [t], the ventricle's volume as the network reads it, in cubed pixels; NaN in frames without
+            one; None where the network cannot tell. It means something in apical views.
     """
 
     labels: np.ndarray
     confidence: np.ndarray
     views: np.ndarray | None
+    volumes: np.ndarray | None = None
 
     @property
     def ventricle(self) -> np.ndarray:
@@ -76,12 +90,19 @@ class Outlines:
 def _stage(inputs: int, outputs: int, groups: int) -> nn.Sequential:
     """Two 3x3 convolutions. Group normalisation: each frame by itself, so that its gain does not matter."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.GroupNorm(groups, outputs), nn.SiLU(),
-        nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.GroupNorm(groups, outputs), nn.SiLU())
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+        nn.GroupNorm(groups, outputs),
+        nn.SiLU(),
+        nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+        nn.GroupNorm(groups, outputs),
+        nn.SiLU(),
+    )
 
 
 class Segmenter(nn.Module):
     """Frames [b, h, w] in 0..1 -> logits [b, classes, h, w]; of one class, that of the left ventricular cavity.
+
+    With `context_s`, [b, 3, h, w]: the frame before, the frame itself and the one after; [b, h, w] stands still.
 
     Works at half resolution: 2x2 pixels are folded into channels on the way in and unfolded on the way out, so the
     outline keeps the resolution of the picture at a quarter of the cost.
@@ -90,26 +111,27 @@ class Segmenter(nn.Module):
     def __init__(self, config: SegmenterConfig | None = None):
         super().__init__()
         self.config = config or SegmenterConfig()
-        widths, groups = self.config.channels, self.config.groups
-        self.down = nn.ModuleList(_stage(i, o, groups) for i, o in zip((4, *widths[:-1]), widths, strict=True))
-        self.up = nn.ModuleList(_stage(below + here, here, groups)
-                                for here, below in zip(widths[-2::-1], widths[:0:-1], strict=True))
+        widths, groups, entry = self.config.channels, self.config.groups, 4 * self.config.frames_at_once
+        self.down = nn.ModuleList(_stage(i, o, groups) for i, o in zip((entry, *widths[:-1]), widths, strict=True))
+        self.up = nn.ModuleList(
+            _stage(below + here, here, groups) for here, below in zip(widths[-2::-1], widths[:0:-1], strict=True)
+        )
         self.head = nn.Conv2d(widths[0], 4 * self.config.classes, 1)
         if self.config.classes == 1:
             nn.init.constant_(self.head.bias, -2.0)  # the cavity covers about a tenth of the picture
         if self.config.views:
             self.view_head = nn.Linear(2 * widths[-1], self.config.views)
-        if self.config.calibrated:
-            from echopulse.measure.calibration import VolumeCorrection
-
-            self.volume = VolumeCorrection()
+        if self.config.volumes:
+            self.volume_head = VolumeHead(widths[0], widths[-1], self.config.classes)
 
     def encode(self, frames: torch.Tensor) -> list[torch.Tensor]:
-        """Features at every resolution, finest first: frames [b, h, w] -> [b, channels[i], h / 2^(i+1), ...]."""
-        size = self.config.size
-        if frames.ndim != 3 or frames.shape[1:] != (size, size):
-            raise ValueError(f"frames must be [b, {size}, {size}], got {tuple(frames.shape)}")
-        x = F.pixel_unshuffle(4 * frames[:, None] - 1, 2)  # [b, 4, h/2, w/2]; tissue is near zero
+        """Features at every resolution, finest first: frames -> [b, channels[i], h / 2^(i+1), ...]."""
+        size, together = self.config.size, self.config.frames_at_once
+        if frames.ndim == 3:
+            frames = frames[:, None].expand(-1, together, -1, -1)
+        if frames.ndim != 4 or frames.shape[1:] != (together, size, size):
+            raise ValueError(f"frames must be [b, {together}, {size}, {size}], got {tuple(frames.shape)}")
+        x = F.pixel_unshuffle(4 * frames - 1, 2)  # [b, 4 or 12, h/2, w/2]; tissue is near zero
         levels = []
         for i, stage in enumerate(self.down):
             x = stage(F.max_pool2d(x, 2) if i else x)
@@ -121,10 +143,18 @@ class Segmenter(nn.Module):
 
     def decode(self, levels: list[torch.Tensor]) -> torch.Tensor:
         """Logits [b, classes, h, w] from what `encode` gives."""
+        return self.outline(self.ascend(levels))
+
+    def ascend(self, levels: list[torch.Tensor]) -> torch.Tensor:
+        """The finest features on the way up, [b, channels[0], h/2, w/2], from what `encode` gives."""
         x = levels[-1]
         for stage, skip in zip(self.up, levels[-2::-1], strict=True):
             x = stage(torch.cat([F.interpolate(x, scale_factor=2, mode="nearest"), skip], dim=1))
-        return F.pixel_shuffle(self.head(x), 2)
+        return x
+
+    def outline(self, features: torch.Tensor) -> torch.Tensor:
+        """Logits [b, classes, h, w] from what `ascend` gives."""
+        return F.pixel_shuffle(self.head(features), 2)
 
     def guess_view(self, levels: list[torch.Tensor]) -> torch.Tensor:
         """Logits [b, views] from what `encode` gives: the means and the maxima of the coarsest features."""
@@ -143,37 +173,44 @@ def segment(segmenter: Segmenter, frames: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 @torch.inference_mode()
-def outline_all(segmenter: Segmenter, frames: np.ndarray) -> Outlines:
+def outline_all(segmenter: Segmenter, frames: np.ndarray, times_s: np.ndarray | None = None) -> Outlines:
     """Every chamber in every frame, uint8 [t, h, w] of any size, on the segmenter's device and number type.
 
-    Weights that know one class leave all but the left ventricle "outside".
+    Without times [t] in seconds every frame is read by itself. Weights that know one class leave all but the left
+    ventricle "outside".
     """
     frames = np.asarray(frames)
     if frames.ndim != 3 or frames.dtype != np.uint8:
         raise ValueError(f"frames must be uint8 [t, h, w], got {frames.dtype} {frames.shape}")
-    weight = segmenter.head.weight
+    config, weight = segmenter.config, segmenter.head.weight
     height, width = frames.shape[1:]
-    side, size = max(height, width), segmenter.config.size
+    side, size = max(height, width), config.size
     top, left = (side - height) // 2, (side - width) // 2
     labels, ventricle = np.zeros(frames.shape, np.uint8), np.empty(frames.shape, np.float32)
-    views = []
+    around = neighbours(len(frames), times_s, config.context_s)
+    views, volumes = [], []
     was_training = segmenter.training
     segmenter.eval()
     for start in range(0, len(frames), FRAMES_AT_ONCE):
         some = slice(start, start + FRAMES_AT_ONCE)
-        x = torch.from_numpy(np.ascontiguousarray(frames[some])).to(weight.device)
+        wanted, places = np.unique(around[some], return_inverse=True)
+        x = torch.from_numpy(np.ascontiguousarray(frames[wanted])).to(weight.device)
         x = F.pad(x.to(weight.dtype) / 255, (left, side - width - left, top, side - height - top))
         if side != size:
             x = F.interpolate(x[:, None], (size, size), mode="bilinear", antialias=side > size)[:, 0]
+        x = x[torch.from_numpy(places.reshape(-1, config.frames_at_once)).to(x.device)]
         with mixed_precision(weight.device):
             levels = segmenter.encode(x)
-            logits = segmenter.decode(levels).float()
-            if segmenter.config.views:
+            features = segmenter.ascend(levels)
+            logits = segmenter.outline(features).float()
+            if config.views:
                 views.append(segmenter.guess_view(levels).double().log_softmax(1))
+            if config.volumes:
+                volumes.append(segmenter.volume_head(levels[-1], features, logits).double().exp().cpu().numpy())
         if side != size:
             logits = F.interpolate(logits, (side, side), mode="bilinear")
         logits = logits[:, :, top : top + height, left : left + width]
-        if segmenter.config.classes == 1:
+        if config.classes == 1:
             ventricle[some] = logits[:, 0].sigmoid().cpu().numpy()
         else:
             ventricle[some] = logits.softmax(1)[:, LV].cpu().numpy()
@@ -186,7 +223,26 @@ def outline_all(segmenter: Segmenter, frames: np.ndarray) -> Outlines:
     near = ventricle.sum((1, 2), dtype=np.float64) + masks.sum((1, 2))
     # the frames of a clip show one view: their evidence adds up, but they are far from independent
     guess = torch.cat(views).mean(0).softmax(0).cpu().numpy() if views else None
-    return Outlines(labels, 2 * inside / np.maximum(near, 1e-6), guess)
+    read = None
+    if volumes:
+        read = np.where(masks.any((1, 2)), np.concatenate(volumes) * (side / size) ** 3, np.nan)
+    return Outlines(labels, 2 * inside / np.maximum(near, 1e-6), guess, read)
+
+
+def neighbours(count: int, times_s: np.ndarray | None, context_s: float) -> np.ndarray:
+    """For every frame those it is read with, int [count, 1 or 3]: nearest to `context_s` before, itself, and after.
+
+    At the ends of a clip, and where times are not known, a frame takes its own place.
+    """
+    own = np.arange(count)
+    if not context_s:
+        return own[:, None]
+    if times_s is None or count < 2:
+        return np.repeat(own[:, None], 3, 1)
+    times = np.asarray(times_s, np.float64)
+    middles = (times[1:] + times[:-1]) / 2
+    before, after = (np.searchsorted(middles, times + shift) for shift in (-context_s, context_s))
+    return np.stack([before, own, after], 1)
 
 
 def keep_cavity(masks: np.ndarray) -> np.ndarray:

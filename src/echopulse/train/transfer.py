@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from echopulse.data import Bank, fill_bank
-from echopulse.evaluate.reconstruction import tokenizer_scores
+from echopulse.evaluate.reconstruction import reconstruction_scores
 from echopulse.jobs import usable_cores
 from echopulse.model.config import VIEWS, TokenizerConfig
 from echopulse.model.lora import Lora
@@ -91,7 +91,7 @@ def domain_transfer(
         return TokenizerTask(config, *banks[look], batch=batch, frames=FRAMES, seed=seed, model=model)
 
     def row(way: str, model: Tokenizer, trained: float = 0.0, steps: int = 0, seconds: float = 0.0) -> Row:
-        a, b = (tokenizer_scores(model, banks[look][1], held_out)["mse"] for look in "ab")
+        a, b = (reconstruction_scores(model, banks[look][1].first(held_out)).scores["mse"] for look in "ab")
         return Row(way, trained, b, 1 - b / rows[0].mse_b if rows else 0.0, a, steps, seconds)
 
     rows: list[Row] = []
