@@ -63,7 +63,8 @@ ONLY_FOR = {
     "features": ("quality",), "as_published": ("quality",), "reject_copies": ("quality",), "train_data": ("privacy",),
     "start": ("speed", "files"), "measurer_clips": ("measurer",),
 }  # fmt: skip
-MEASURER_CLIPS = 48
+MEASURER_CLIPS = 48  # beside other parts
+MEASURER_CLIPS_ALONE = 500
 LEAST = {"quality": 8, "privacy": 40, "usefulness": 32}  # held-out clips; looked at before anything is made
 SAMPLES = 3  # hearts whose loops stand on the page
 
@@ -101,7 +102,7 @@ def evaluate(
     ecg_files: Sequence[Path] = (),
     start: str = "phantom",
     control_hearts: int = CONTROL_HEARTS,
-    measurer_clips: int = MEASURER_CLIPS,
+    measurer_clips: int | None = None,
     features: Mapping[str, Path] | None = None,
     as_published: bool = False,
     train_data: Path | None = None,
@@ -116,13 +117,16 @@ def evaluate(
     hearts of `seconds` are simulated from `seed`. Of `ecg_files` some may be folders; `start` is how clips from files
     open.
     `features` names files of published networks (i3d, inception, ...). `train_data` is a folder of the model's training
-    clips, `reject_copies` that of a filter whose copies are left out of the quality figures. `work` keeps what is
+    clips, `reject_copies` that of a filter whose copies are left out of the quality figures. The measurer is judged on
+    `measurer_clips` clips of its own; by default on 500 where it is the only part, else on 48. `work` keeps what is
     finished. `workers` clips are made at a time (None: one per core). `on_step` gets the share done, 0..1.
     """
     candidate = load_candidate(candidate)
     paths = _ecg_paths(ecg_files)
     chosen = parts_for(candidate, parts, files=bool(paths))
     _check(chosen, clips, start)
+    if measurer_clips is None:
+        measurer_clips = MEASURER_CLIPS_ALONE if list(chosen) == ["measurer"] else MEASURER_CLIPS
     pulse = as_pulse(candidate)
     measurer = pulse or EchoPulse.from_pretrained()
     fps, size = (pulse.fps, pulse.tokenizer.config.size) if pulse else (FPS, SIZE)
