@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--first-steps", type=int, default=600, help="steps on the first look, without --start")
     parser.add_argument("--steps", type=int, default=200, help="steps on the second look")
     parser.add_argument("--rank", type=int, default=8)
+    parser.add_argument("--layers", default="*", help="which layers the adapter changes, as in `adapt tokenizer`")
     parser.add_argument("--clips", type=int, default=256, help="clips of each look to learn from")
     parser.add_argument("--held-out", type=int, default=48, help="clips of each look to judge by")
     parser.add_argument("--seed", type=int, default=0)
@@ -37,8 +38,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, Progress("learning another look") as on_progress:
         rows = domain_transfer(
             options.work or Path(scratch), start=load_network(options.start, "tokenizer") if options.start else None,
-            first_steps=options.first_steps, steps=options.steps, rank=options.rank, clips=options.clips,
-            held_out=options.held_out, seed=options.seed, on_progress=on_progress,
+            first_steps=options.first_steps, steps=options.steps, rank=options.rank, layers=options.layers,
+            clips=options.clips, held_out=options.held_out, seed=options.seed, on_progress=on_progress,
         )  # fmt: skip
     print(to_table(rows))
     about = {

@@ -63,3 +63,21 @@ def test_the_bench_prints_a_table_and_writes_json(tiny_model, tmp_path, capsys, 
     assert "encode 3 s of video" in said and "float32" in said and "4 latent frames at a time" in said
     scores = json.loads(Path("b.json").read_text())["tokenizer"]
     assert scores["float32.encode_s"] > 0 and scores["float32.chunks_differ"] < 1e-5
+
+
+def test_tokens_of_an_adapted_tokenizer_are_read_with_its_adapter_alone(clip, tiny_model, capsys):
+    import torch
+
+    from echopulse.model.adapter_files import save_adapter
+    from echopulse.model.lora import Lora
+    from echopulse.model.networks import load_network
+
+    lora = Lora.fresh(load_network(tiny_model, "tokenizer"), generator=torch.Generator().manual_seed(0), rank=1)
+    for part in lora.parts:
+        torch.nn.init.constant_(part.up, 0.1)
+    save_adapter(lora, Path("look"), network="tokenizer")
+    model = ["--model", str(tiny_model)]
+    assert main(["tokenize", str(clip), "--out", "t.npz", *model, "--adapter", "look"]) == 0
+    assert main(["decode", "t.npz", "--out", "back.npz", *model, "--adapter", "look"]) == 0
+    assert main(["decode", "t.npz", "--out", "other.npz", *model]) == 1
+    assert "these tokens are of the tokenizer" in capsys.readouterr().err and not Path("other.npz").exists()

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -157,6 +158,16 @@ def test_only_the_adapter_learns_and_the_statistics_of_norms_hold_still():
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
     assert all(p.grad is None for p in network.parameters()) and all(p.grad is not None for p in lora.parameters())
     assert all(float(part.up.detach().abs().sum()) > 0 for part in lora.parts)
+
+
+def test_a_codebook_that_learns_by_counting_holds_still_too():
+    torch.manual_seed(0)
+    tokenizer = Tokenizer(replace(PRESETS["tiny"]["tokenizer"], quantizer="vq", codes=16, code_width=4))
+    Adapters(tokenizer).add(fresh(tokenizer))
+    tokenizer.train()
+    before = tokenizer.quantizer.sums.clone()
+    tokenizer.quantize(torch.rand(1, 5, 32, 32, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(tokenizer.quantizer.sums, before)
 
 
 def test_the_adapters_numbers_are_its_own():

@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from echopulse.data import Bank
+from echopulse.echo import Clip, write_clip
 from echopulse.errors import InputError
 from echopulse.model.checkpoint import load_config
 from echopulse.model.config import PRESETS
@@ -55,10 +57,12 @@ def test_the_pipeline_takes_the_adapter_and_can_leave_it_out(tiny_model, bank_fo
     _, folder = adapt(tiny_model, bank_folder, tmp_path / "run", out=tmp_path / "look")
     bare, pulse = EchoPulse.from_pretrained(tiny_model), EchoPulse.from_pretrained(tiny_model, adapters=[folder])
     assert pulse.name == "tiny + look" and not pulse.tokenizer.training
-    weight = pulse.tokenizer.encoder_in.weight
-    assert not torch.equal(weight, bare.tokenizer.encoder_in.weight)
+    weight = pulse.tokenizer.decoder_in.weight
+    assert not torch.equal(weight, bare.tokenizer.decoder_in.weight)
     with pulse.adapters["tokenizer"].off():
-        assert torch.equal(weight, bare.tokenizer.encoder_in.weight)
+        assert torch.equal(weight, bare.tokenizer.decoder_in.weight)
+    clip = torch.rand(1, 5, 32, 32, generator=torch.Generator().manual_seed(0))  # tokens mean what they meant
+    assert torch.equal(pulse.tokenizer.encode(clip), bare.tokenizer.encode(clip))
     assert torch.equal(pulse.generator.head.weight, bare.generator.head.weight)
 
 
@@ -104,6 +108,20 @@ def test_a_run_goes_on_with_the_same_adapter_and_no_other(tiny_model, bank_folde
     assert all(torch.equal(first[name], again[name]) for name in first)
     with pytest.raises(InputError, match="rank 2, .* not of tokenizer adapter .*rank 3"):
         adapt(tiny_model, bank_folder, run, resume=True, rank=3)
+
+
+def test_anybodys_videos_will_do(tiny_model, tmp_path):
+    draw, mine = np.random.default_rng(0), tmp_path / "mine"
+    mine.mkdir()
+    for number in range(3):
+        frames = draw.integers(0, 255, (16, 48, 48), dtype=np.uint8)
+        write_clip(Clip(frames, np.arange(16) / 25), mine / f"{number}.mp4", plain=True)
+    (mine / "broken.mp4").write_bytes(b"no video")
+    told = []
+    quick = {"steps": 1, "batch": 2, "rank": 1, "on_skip": lambda name, reason: told.append(name)}
+    scores, folder = adapt_tokenizer(tiny_model, data=str(mine), run=tmp_path / "run", **quick)
+    assert (folder / "adapter_model.safetensors").exists() and "mse_before" in scores
+    assert set(told) <= {"broken.mp4"} and scores.get("skipped", 0) == len(told)
 
 
 def test_training_an_adapter_leaves_the_network_where_it_was(toy_bank, tmp_path):

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from echopulse.cli.shared import Progress, add_verb
+from echopulse.cli.shared import Progress, add_verb, say_skipped
 
 
 def add_adapt(verbs) -> None:
@@ -11,7 +11,7 @@ def add_adapt(verbs) -> None:
     adapt = verbs.add_parser(
         "adapt", help="teach a trained model another domain by a small adapter (LoRA)",
         description="Teach a trained model another domain by a small adapter (LoRA).",
-        epilog="example:\n  echopulse adapt tokenizer --data bank --out look-b --minutes 10",
+        epilog="example:\n  echopulse adapt tokenizer --data my_videos --out look-b --minutes 10",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     kinds = adapt.add_subparsers(dest="what", required=True, metavar="WHAT")
@@ -22,16 +22,17 @@ def add_adapt(verbs) -> None:
 def _add_tokenizer(kinds) -> None:
     verb = add_verb(
         kinds, "tokenizer", run_adapt_tokenizer, "train an adapter of a model's tokenizer on other clips",
-        "echopulse adapt tokenizer --data bank --out look-b --minutes 10\n"
+        "echopulse adapt tokenizer --data my_videos --out look-b --minutes 10\n"
         "  echopulse generate watch.csv --adapter look-b",
     )  # fmt: skip
     verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
-    verb.add_argument("--data", default="phantom", help="a bank from `simulate --bank`, or phantom: one is made first")
+    verb.add_argument("--data", default="phantom", help="a folder of videos or of .tar shards of them, a bank from "
+                      "`simulate --bank`, or phantom: one is made first")  # fmt: skip
     verb.add_argument("--clips", type=int, default=256, help="clips to simulate with --data phantom")
     verb.add_argument("--rank", type=int, default=8, help="how many numbers every layer's change goes through")
     verb.add_argument("--alpha", type=float, default=16.0, help="changes are scaled by alpha / rank")
-    verb.add_argument("--layers", default="*", metavar="PATTERN", help="which layers, as 'decoder*,encoder_out'; with "
-                      "'decoder*' tokens keep their meaning for a generator (default: all)")  # fmt: skip
+    verb.add_argument("--layers", default="decoder*", metavar="PATTERN", help="which layers, as 'decoder*,encoder_out' "
+                      "or '*' for all; while the encoder stays, a generator knows the tokens")  # fmt: skip
     verb.add_argument("--run", type=Path, help="folder of the run; runs/out/adapt-tokenizer by default")
     verb.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     verb.add_argument("--out", type=Path, metavar="ADAPTER", help="folder of the adapter; RUN/adapter by default")
@@ -54,7 +55,7 @@ def run_adapt_tokenizer(options: argparse.Namespace) -> int:
             layers=options.layers, run=options.resume or options.run or Path("runs/out/adapt-tokenizer"),
             resume=options.resume is not None, out=options.out, steps=options.steps, minutes=options.minutes,
             batch=options.batch, learning_rate=options.learning_rate, device=options.device, seed=options.seed,
-            on_progress=on_step,
+            on_progress=on_step, on_skip=say_skipped,
         )  # fmt: skip
     print(f"{folder}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
     return 0

@@ -43,6 +43,17 @@ def add_adapter_option(verb: argparse.ArgumentParser) -> None:
                       "`adapt`, by default with weight 1; give it again for another one")  # fmt: skip
 
 
+def load_adapted_tokenizer(options: argparse.Namespace):
+    """The tokenizer that `--model` and `--adapter` ask for."""
+    from echopulse.model.adapter_files import attach, parse_spec
+    from echopulse.model.networks import load_network
+    from echopulse.pipeline import BUNDLED
+
+    tokenizer = load_network(options.model or BUNDLED, "tokenizer")
+    attach({"tokenizer": tokenizer}, [parse_spec(text) for text in options.adapter])
+    return tokenizer
+
+
 class Progress:
     """A bar that appears after two seconds; entered, it gives a function that takes the share done, 0..1.
 
@@ -74,6 +85,11 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+def say_skipped(name: str, reason: str) -> None:
+    """Tells that one of several files is left out, and why."""
+    print(f"echopulse: {name}: {reason}; skipped.", file=sys.stderr)
 
 
 def fail(error: Exception, verbose: bool) -> int:

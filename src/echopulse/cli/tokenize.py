@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from echopulse.cli.shared import NOTICE, Progress, add_verb
+from echopulse.cli.shared import NOTICE, Progress, add_adapter_option, add_verb, load_adapted_tokenizer
 
 
 def add_tokenize(verbs) -> None:
@@ -15,6 +15,7 @@ def add_tokenize(verbs) -> None:
     verb.add_argument("clip", type=Path, help="MP4, AVI, GIF, WebM, NPZ or DICOM, of any size and rate")
     verb.add_argument("--out", type=Path, required=True, metavar="TOKENS.npz")
     verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
+    add_adapter_option(verb)
     verb.add_argument("--png", type=Path, help="a sheet: the clip above, decoded below, every few frames")
     verb.add_argument("--json", type=Path, help="write the figures here too")
     verb.add_argument("--force", action="store_true", help="replace files that exist")
@@ -26,6 +27,7 @@ def add_tokenize(verbs) -> None:
     verb.add_argument("tokens", type=Path, help="what `echopulse tokenize` wrote")
     verb.add_argument("--out", type=Path, required=True, help="NAME.mp4, .gif, .webm, .npz or .png")
     verb.add_argument("--model", type=Path, help="the model folder whose tokenizer made them; the bundled one if none")
+    add_adapter_option(verb)
     verb.add_argument("--plain", action="store_true", help="the picture alone, without scales and marks")
     verb.add_argument("--force", action="store_true", help="replace files that exist")
 
@@ -39,11 +41,9 @@ def run_tokenize(options: argparse.Namespace) -> int:
             check_output(path, force=options.force, endings=(ending,))
     from echopulse.echo import save_sheet
     from echopulse.files import write_json
-    from echopulse.model.networks import load_network
-    from echopulse.pipeline import BUNDLED
     from echopulse.tokenized import at_rate, compare, decode, save_tokens, side_by_side, tokenize
 
-    tokenizer = load_network(options.model or BUNDLED, "tokenizer")
+    tokenizer = load_adapted_tokenizer(options)
     read = read_clip(options.clip, tokenizer.config.size)
     clip = at_rate(read, tokenizer.config.fps)
     tokenized = tokenize(tokenizer, clip)
@@ -73,12 +73,10 @@ def run_decode(options: argparse.Namespace) -> int:
     from echopulse.echo import check_output, write_clip
 
     check_output(options.out, force=options.force)
-    from echopulse.model.networks import load_network
-    from echopulse.pipeline import BUNDLED
     from echopulse.tokenized import decode, load_tokens
 
     tokenized = load_tokens(options.tokens)
-    tokenizer = load_network(options.model or BUNDLED, "tokenizer")
+    tokenizer = load_adapted_tokenizer(options)
     with Progress("decoding") as on_step:
         clip = decode(tokenizer, tokenized, on_step=on_step)
     write_clip(clip, options.out, plain=options.plain, force=options.force)

@@ -1,10 +1,9 @@
 """`echopulse train`: the tokenizer, the generator or the measurer."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from echopulse.cli.shared import Progress, add_verb
+from echopulse.cli.shared import Progress, add_verb, say_skipped
 from echopulse.errors import InputError
 
 
@@ -42,9 +41,6 @@ def run_train(options: argparse.Namespace) -> int:
     if options.start_from and options.resume:
         raise InputError("--from with --resume: a run goes on with its own weights; leave one of them out.")
     from echopulse.train.recipes import train
-
-    def say_skipped(name: str, reason: str) -> None:
-        print(f"echopulse: {name}: {reason}; skipped.", file=sys.stderr)
 
     with Progress(f"training the {options.what}") as on_step:
         scores, model = train(

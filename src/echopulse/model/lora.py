@@ -14,7 +14,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from echopulse.errors import InputError
 from echopulse.model.checkpoint import hash_of_networks
@@ -112,8 +111,8 @@ class Lora(nn.Module):
 class Adapters:
     """The adapters of one network, each with a weight: added to what its layers give, or merged into their weights.
 
-    From here on the network is frozen: its parameters need no gradient, and the statistics of its batch norms hold
-    still even where somebody calls `train()`.
+    From here on the network is frozen: its parameters need no gradient, and what learns by counting (batch norms, a
+    codebook) holds still even where somebody calls `train()`.
     """
 
     def __init__(self, network: nn.Module):
@@ -122,8 +121,8 @@ class Adapters:
         self._on = True
         self._layers: dict[str, nn.Module] = {}
         self._originals: dict[str, Tensor] = {}
-        norms = (module for module in network.modules() if isinstance(module, _BatchNorm))
-        self._hooks = [norm.register_forward_pre_hook(_hold_still) for norm in norms]
+        counting = (module for module in network.modules() if any(True for _ in module.buffers(recurse=False)))
+        self._hooks = [module.register_forward_pre_hook(_hold_still) for module in counting]
 
     @property
     def merged(self) -> bool:
@@ -246,8 +245,8 @@ def _times(shapes: tuple[tuple[int, ...], ...]) -> str:
     return " and ".join("×".join(map(str, shape)) for shape in shapes)
 
 
-def _hold_still(norm: nn.Module, _inputs: tuple[Tensor, ...]) -> None:
-    norm.eval()
+def _hold_still(module: nn.Module, _inputs: tuple[Tensor, ...]) -> None:
+    module.eval()
 
 
 def _count(module: nn.Module) -> int:

@@ -12,14 +12,16 @@ from echopulse.data import Bank
 from echopulse.errors import InputError
 from echopulse.model.adapter_files import WEIGHTS, AdapterSpec, attach, named_with, save_adapter
 from echopulse.model.checkpoint import load_config, save_config, save_weights
-from echopulse.model.lora import ALL, Adapters, Lora
+from echopulse.model.lora import Adapters, Lora
 from echopulse.model.networks import NETWORKS, load_network
 from echopulse.model.precision import mixed_precision
 from echopulse.train.loop import Run, Settings, Task
-from echopulse.train.recipes import BATCH, load_bank
+from echopulse.train.recipes import BATCH, holds_videos, load_bank, load_own_videos
 from echopulse.train.tokenizer import TokenizerTask
 
 ADAPTER = Settings(steps=400, learning_rate=2e-3, warmup=20, ema=0.99, evaluate_every=100)
+ANY_NUMBER, FRAMES = 10**6, 13
+DECODER = "decoder*"  # tokens keep their meaning, so that a generator of the unadapted tokenizer may go on
 HELD_OUT_PART, HELD_OUT_AT_MOST = 8, 64  # the last eighth of the bank, and no more than this
 
 
@@ -52,7 +54,7 @@ def adapt_tokenizer(
     clips: int = 256,
     rank: int = 8,
     alpha: float = 16.0,
-    layers: str = ALL,
+    layers: str = DECODER,
     run: Path,
     resume: bool = False,
     out: Path | None = None,
@@ -63,12 +65,14 @@ def adapt_tokenizer(
     device: str = "cpu",
     seed: int = 0,
     on_progress: Callable[[float], None] | None = None,
+    on_skip: Callable[[str, str], None] | None = None,
 ) -> tuple[dict[str, float], Path]:
     """Trains an adapter of a model folder's tokenizer and writes it; the last scores and the adapter's folder.
 
-    `data` is a bank's folder or "phantom", which makes `clips` inside the run first; an eighth of the clips is held
-    out. The scores hold the held-out MSE before (`mse_before`) and after (`mse`). Raises InputError before any work
-    for a model without a tokenizer, a rank below 1, layers that no name matches, and an adapter that is there already.
+    `data` is a folder of videos (see `recipes.train`), a bank's folder, or "phantom", which makes `clips` inside the
+    run first; of a bank an eighth of the clips is held out. The scores hold the held-out MSE before (`mse_before`) and
+    after (`mse`). Raises InputError before any work for a model without a tokenizer, a rank below 1, layers that no
+    name matches, and an adapter that is there already.
     """
     if resume and not (run / "checkpoint.safetensors").exists():
         raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
@@ -78,39 +82,42 @@ def adapt_tokenizer(
     tokenizer = load_network(model_folder, "tokenizer").to(device)
     draw = torch.Generator().manual_seed(seed)
     lora = Lora.fresh(tokenizer, generator=draw, rank=rank, alpha=alpha, layers=layers)
+    if minutes and steps is None:
+        steps = ANY_NUMBER  # the clock alone ends the run
     given = {"steps": steps, "minutes": minutes, "learning_rate": learning_rate}
     settings = replace(ADAPTER, seed=seed, **{name: value for name, value in given.items() if value is not None})
-    bank, held_out = split_bank(load_bank(data, run, clips, seed, tokenizer.config.size, device))
-    task = TokenizerTask(
-        tokenizer.config, bank, held_out, batch=batch or BATCH["tokenizer"], device=device, seed=seed, model=tokenizer
-    )
-    if bank.frames.shape[1] < task.frames or bank.frames.shape[2] != tokenizer.config.size:
-        raise InputError(
-            f"{data}: clips of {list(bank.frames.shape[1:])}; at least {task.frames} frames of "
-            f"{tokenizer.config.size}×{tokenizer.config.size} are needed."
-        )
+    config, skipped = tokenizer.config, {}
+    if holds_videos(data):
+        bank, held_out, skipped = load_own_videos(data, run, config, on_skip)
+    else:
+        bank, held_out = split_bank(load_bank(data, run, clips, seed, config.size, device))
+        if bank.frames.shape[1] < FRAMES or bank.frames.shape[2] != config.size:
+            raise InputError(
+                f"{data}: clips of {list(bank.frames.shape[1:])}; at least {FRAMES} frames of "
+                f"{config.size}×{config.size} are needed."
+            )
+    shared = {"batch": batch or BATCH["tokenizer"], "frames": FRAMES, "device": device, "seed": seed}
+    task = TokenizerTask(config, bank, held_out, **shared, model=tokenizer)
     with mixed_precision(device):
         before = task.evaluate(tokenizer)["mse"]
     training = Run(AdapterTask(task, lora), settings, run, resume=resume)
     scores = training.train((lambda step, progress, scalars: on_progress(progress)) if on_progress else None)
     name = load_config(model_folder).get("name", model_folder.name)
     save_adapter(training.averaged_model(), folder, network="tokenizer", base_name=name)
-    return {"mse_before": before} | scores, folder
+    return {"mse_before": before} | scores | ({"skipped": len(skipped)} if skipped else {}), folder
 
 
 def split_bank(bank: Bank) -> tuple[Bank, Bank]:
     """The clips to learn from and the last eighth (64 at most), which is held out.
 
-    Clips of one heart lie side by side, so no more than one heart can be in both. What arrives in the folder later is
-    left alone. InputError for a single clip.
+    Clips of one heart lie side by side, so no more than one heart can be in both. InputError for a single clip.
     """
     held = min(HELD_OUT_AT_MOST, -(-len(bank) // HELD_OUT_PART))
     if held == len(bank):
         raise InputError(f"{bank.folder}: one clip; at least two are needed, one to learn from and one held out.")
     parts = slice(None, -held), slice(-held, None)
     return tuple(
-        replace(bank, tensors={name: value[rows] for name, value in bank.tensors.items()}, folder=None)
-        for rows in parts
+        replace(bank, tensors={name: value[rows] for name, value in bank.tensors.items()}) for rows in parts
     )
 
 

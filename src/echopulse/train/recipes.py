@@ -7,13 +7,13 @@ from pathlib import Path
 from torch import nn
 
 from echopulse.data import Bank, fill_bank
-from echopulse.data.videos import load_videos
+from echopulse.data.videos import Videos, load_videos
 from echopulse.errors import InputError
 from echopulse.files import write_json
 from echopulse.jobs import usable_cores
 from echopulse.measure.segmenter import SegmenterConfig
 from echopulse.model.checkpoint import load_config, load_weights, save_config, save_weights
-from echopulse.model.config import PRESETS, VIEWS, fit_generator, parse_quantizer
+from echopulse.model.config import PRESETS, VIEWS, TokenizerConfig, fit_generator, parse_quantizer
 from echopulse.model.networks import load_network
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.phantom.types import APICAL_VIEWS, LABELS
@@ -92,19 +92,9 @@ def train(
         sizes["generator"] = fit_generator(sizes["generator"], tokenizer.config)
     frame_size = tokenizer.config.size if tokenizer else sizes["tokenizer"].size
     skipped: dict[str, str] = {}
-
-    def skip(name: str, reason: str) -> None:
-        skipped[name] = reason
-        run.mkdir(parents=True, exist_ok=True)
-        write_json(skipped, run / "skipped.json")
-        if on_skip:
-            on_skip(name, reason)
-
     labelled = False
-    if what == "tokenizer" and data != "phantom" and not list(Path(data).glob("shard-*.safetensors")):
-        workers = usable_cores()
-        fps = sizes["tokenizer"].fps
-        bank, held_out = load_videos(Path(data), size=frame_size, fps=fps, workers=workers, on_skip=skip)
+    if what == "tokenizer" and holds_videos(data):
+        bank, held_out, skipped = load_own_videos(data, run, sizes["tokenizer"], on_skip)
     else:
         window = 1 if what == "measurer" else 1 + 4 * (sizes["generator"].window - 1)
         bank, held_out, labelled = load_simulated(what, data, run, clips, seed, frame_size, window, device)
@@ -156,6 +146,28 @@ def train_ecg_encoder(config, bank: Bank, held_out: Bank, run: Path, *, device: 
     training = Run(task, replace(SETTINGS["ecg"], seed=seed), run, resume=True)
     training.train()
     return training.averaged_model()
+
+
+def holds_videos(data: str) -> bool:
+    """Whether `data` names a folder that holds anything but simulated shards."""
+    return data != "phantom" and not list(Path(data).glob("shard-*.safetensors"))
+
+
+def load_own_videos(
+    data: str, run: Path, config: TokenizerConfig, on_skip: Callable[[str, str], None] | None
+) -> tuple[Videos, Videos, dict[str, str]]:
+    """Videos to train on and to judge by, and the reasons for those that cannot be read, as they come up."""
+    skipped: dict[str, str] = {}
+
+    def skip(name: str, reason: str) -> None:
+        skipped[name] = reason
+        run.mkdir(parents=True, exist_ok=True)
+        write_json(skipped, run / "skipped.json")
+        if on_skip:
+            on_skip(name, reason)
+
+    videos = load_videos(Path(data), size=config.size, fps=config.fps, workers=usable_cores(), on_skip=skip)
+    return *videos, skipped
 
 
 def load_simulated(

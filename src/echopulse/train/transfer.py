@@ -13,7 +13,7 @@ from echopulse.data import Bank, fill_bank
 from echopulse.evaluate.reconstruction import reconstruction_scores
 from echopulse.jobs import usable_cores
 from echopulse.model.config import VIEWS, TokenizerConfig
-from echopulse.model.lora import Lora
+from echopulse.model.lora import ALL, Lora
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.train.adapt import ADAPTER, AdapterTask
 from echopulse.train.loop import Run, Settings, Task
@@ -64,6 +64,7 @@ def domain_transfer(
     steps: int = 200,
     rank: int = 8,
     alpha: float = 16.0,
+    layers: str = ALL,
     batch: int = 6,
     adapter_rate: float = ADAPTER.learning_rate,
     full_rate: float = FULL_RATE,
@@ -104,15 +105,17 @@ def domain_transfer(
     tuned, seconds = learn(task_of("b", start.config, copy.deepcopy(start)), full, "full")
     whole = row("all weights", tuned, 1.0, steps, seconds)
 
-    lora = Lora.fresh(start, generator=torch.Generator().manual_seed(seed), rank=rank, alpha=alpha)
-    task = AdapterTask(task_of("b", start.config, start), lora)
-    _, seconds = learn(task, replace(ADAPTER, steps=steps, learning_rate=adapter_rate), f"adapter-{rank}")
-    rows.append(row(f"adapter of rank {rank}", start, lora.share_of(start), steps, seconds))
+    base = copy.deepcopy(start)
+    lora = Lora.fresh(base, generator=torch.Generator().manual_seed(seed), rank=rank, alpha=alpha, layers=layers)
+    task = AdapterTask(task_of("b", base.config, base), lora)
+    _, seconds = learn(task, replace(ADAPTER, steps=steps, learning_rate=adapter_rate), "adapter")
+    what = f"adapter of rank {rank}" + (f", {layers}" if layers != ALL else "")
+    rows.append(row(what, base, lora.share_of(base), steps, seconds))
     return [*rows, whole]
 
 
 def _banks(folder: Path, look: dict[str, Any], size: int, clips: int, held_out: int, seed: int) -> tuple[Bank, Bank]:
-    """Clips of one look to learn from, and those of other hearts, held out."""
+    """Clips of one look to learn from, and those of other hearts, held out; the same hearts in every look."""
     options = {"size": size, "frames": FRAMES, "prior": "uniform", "view": VIEWS, "workers": usable_cores()} | look
     for name, count, number in (("train", clips, seed), ("held-out", held_out, HELD_OUT_SEED)):
         fill_bank(folder / name, count, seed=number, shard=min(SHARD, count), **options)
