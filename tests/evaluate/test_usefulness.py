@@ -32,15 +32,14 @@ def test_good_labels_teach_and_wrong_ones_do_not():
     made = hearts(30, 3)
     wrong = made[0], np.random.default_rng(0).permutation(made[1])
     done = []
-    good = usefulness_scores(made, training, test, fps=FPS, seeds=2, steps=30, on_step=done.append).scores
-    bad = usefulness_scores(wrong, training, test, fps=FPS, seeds=2, steps=30)
-    assert good["generated.r2"] > 0.6 and good["training.r2"] > 0.6
-    assert bad.scores["generated.r2"] < 0.3 and bad.scores["generated.mae_more.low"] > 0
-    assert (good["clips"], good["test_clips"], good["fits"], good["steps"]) == (24, 12, 2, 30)
+    results = usefulness_scores(wrong, training, test, fps=FPS, seeds=2, steps=30, on_step=done.append)
+    scores = results.scores
+    assert scores["training.r2"] > 0.6 and scores["generated.r2"] < 0.3 and scores["generated.mae_more.low"] > 0
+    assert (scores["clips"], scores["test_clips"], scores["fits"], scores["steps"]) == (24, 12, 2, 30)
     assert done[-1] == 1 and len(done) == 6
-    told = {f"usefulness.{key}" for key in good if key.rpartition(".")[2] not in ("n", "missing", "low", "high")}
+    told = {f"usefulness.{key}" for key in scores if key.rpartition(".")[2] not in ("n", "missing", "low", "high")}
     assert told == set(FIGURES)
-    found, true = (np.array(bad.columns[f"training.ef_{which}"]) for which in ("found", "true"))
+    found, true = (np.array(results.columns[f"training.ef_{which}"]) for which in ("found", "true"))
     assert np.allclose(true, test[1]) and agreement(found, true).r2 > 0.6
 
 

@@ -201,9 +201,7 @@ def _followed(found: Sequence[Answer], table: Mapping[str, np.ndarray]) -> Resul
     results |= median_of("r", [curve_correlation(a.area, a.given.volume(a.heart.times_s)) for a in found])
     given, without = table["given"][:, 0], table["without"][:, 0]
     results |= _mean_of("explained", given) | _mean_of("explained_without", without)
-    results |= _mean_of("gained", given - without)
-    low, high = over_hearts(mean_known, given - without)
-    return results | Results.of({"gained.low": low, "gained.high": high})
+    return results | _mean_of("gained", given - without)
 
 
 def _errors(found: Sequence[Answer], given: Sequence[Given]) -> TimingErrors:
