@@ -9,6 +9,7 @@ import pytest
 
 from echopulse.data.dicom import describe_patient
 from echopulse.data.dicom_ecg import write_waveform
+from echopulse.data.export import export
 from echopulse.data.pairs import write_pair
 from echopulse.data.records import column_name
 from echopulse.ecg import read_ecg
@@ -31,6 +32,18 @@ def test_the_npz_holds_labels_outlines_volumes_events_and_valves(written, heart)
     assert json.loads(str(held["clip"]))["pixel_spacing_cm"] == pytest.approx(15 / 64)
     for name in ("ef_per_beat", "gls_per_beat", "mapse_cm_per_beat", "ed_times_s", "p_onsets_s", "q_onsets_s"):
         assert held[name].shape == (5,)
+
+
+def test_the_page_about_formats_names_every_key_that_is_written(written, make_heart, tmp_path, by_hand, repository):
+    page = (repository / "docs" / "formats.md").read_text(encoding="utf-8")
+    with np.load(written.with_suffix(".npz")) as stored:
+        keys = {*stored.files, "displacement_cm"}
+    export(tmp_path / "camus", 1, form="camus", seconds=1.2, size=64)
+    export(tmp_path / "echonet", 1, form="echonet", seconds=1.2)
+    (first, *_) = json.loads((tmp_path / "camus/database_nifti/patient0001/patient0001.json").read_text())
+    traced = json.loads((tmp_path / "echonet/Truth/SYNTHETIC000000.json").read_text())
+    keys |= {*first, *traced, *first["beats"][0], *json.loads((tmp_path / "camus/simulation.json").read_text())}
+    assert {key for key in keys if f"`{key}`" not in page} == set()
 
 
 def test_simpson_sees_the_volume_of_a_round_heart(written):
