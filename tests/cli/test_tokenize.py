@@ -81,3 +81,19 @@ def test_tokens_of_an_adapted_tokenizer_are_read_with_its_adapter_alone(clip, ti
     assert main(["decode", "t.npz", "--out", "back.npz", *model, "--adapter", "look"]) == 0
     assert main(["decode", "t.npz", "--out", "other.npz", *model]) == 1
     assert "these tokens are of the tokenizer" in capsys.readouterr().err and not Path("other.npz").exists()
+
+
+def test_training_on_videos_names_what_it_skips_on_standard_error(clip, tmp_path, capsys):
+    films = tmp_path / "films"
+    films.mkdir()
+    for number in range(3):
+        write_clip(read_clip(clip), films / f"{number}.mp4", plain=True)
+    (films / "broken.avi").write_text("no video")
+    arguments = ["train", "tokenizer", "--data", str(films), "--preset", "tiny", "--quantizer", "vq:64"]
+    assert main([*arguments, "--steps", "4", "--batch", "2", "--run", "run"]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith("echopulse: broken.avi: cannot be decoded") and said.err.endswith("; skipped.\n")
+    assert "perplexity" in said.out and "skipped 1" in said.out
+    assert main([*arguments, "--run", "other", "--quantizer", "pq:3"]) == 1
+    assert main(["train", "tokenizer", "--data", str(tmp_path / "run"), "--preset", "tiny", "--run", "third"]) == 1
+    assert "no videos here" in capsys.readouterr().err

@@ -150,6 +150,16 @@ def test_what_cannot_be_read_is_told_once_by_name_and_the_rest_goes_on(films, tm
     assert "unpack" in training.skipped["packed.tar.gz"]
 
 
+def test_something_that_can_be_read_is_always_held_out(films, tmp_path):
+    for number in range(8):
+        (tmp_path / f"film{number}.mp4").write_text("no video")
+    for name in ("whole.mp4", "sound.mp4"):
+        shutil.copy(films / "film0.mp4", tmp_path / name)
+    training, held_out = load(tmp_path)
+    assert len(list(held_out.first(5))) == 1 and len(training.files) + len(held_out.files) == 10
+    assert training.draw(2, 3, rng()).shape == (2, 3, 16, 16)
+
+
 def test_a_folder_without_videos_with_one_or_with_broken_ones_only_is_refused_in_a_sentence(films, tmp_path):
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(InputError, match="no shard-.*no videos here; give at least two"):
@@ -161,4 +171,4 @@ def test_a_folder_without_videos_with_one_or_with_broken_ones_only_is_refused_in
         (tmp_path / f"bad{number}.mp4").write_text("bad")
     (tmp_path / "only.mp4").write_text("bad too")
     with pytest.raises(InputError, match="none of 3 videos can be read; .*cannot be decoded"):
-        load(tmp_path)[0].draw(1, 3, rng())
+        load(tmp_path)

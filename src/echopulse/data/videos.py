@@ -1,7 +1,7 @@
 """Anybody's videos as grey squares for training: decoded as they are asked for, at the model's rate or in strides.
 
 A folder of MP4, MOV, AVI, WebM, MKV, MPEG or GIF files, of .tar shards of such files (as WebDataset writes them), or
-of both. No more is held than one picture of each clip in the making; what cannot be read is told, counted and left
+of both. Of a video no more is held than one picture of its own size; what cannot be read is told, counted and left
 out.
 """
 
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -100,6 +101,18 @@ class Videos:
         for clip in self._first[:count]:
             yield clip, torch.ones(self.size, self.size, dtype=torch.bool)
 
+    def readable(self) -> bool:
+        """Whether there is any file that can be read."""
+        try:
+            return next(self.first(1)) is not None
+        except InputError:
+            return False
+
+    def add(self, file: VideoFile) -> None:
+        """One more file, after the others."""
+        self.files.append(file)
+        self._unread = chain(self._unread, [file])
+
     def refresh(self) -> int:
         """The files are those that were there at the beginning."""
         return 0
@@ -134,7 +147,8 @@ def load_videos(
 ) -> tuple[Videos, Videos]:
     """The videos in a folder and those of them, by file, that training must not see: about a tenth.
 
-    A file is held out by its name, so that it stays so when others come. InputError where there are fewer than two.
+    A file is held out by its name, so that it stays so when others come; where none of these can be read, others are
+    held out too. InputError where there are fewer than two files or none of those held out can be read.
     """
     files, skipped = list_videos(folder)
     if len(files) < 2:
@@ -144,20 +158,25 @@ def load_videos(
             f"{folder}: {found} here{trouble}; give at least two videos (MP4, MOV, AVI, WebM, MKV, MPEG, GIF, or .tar "
             f"shards of them), or simulate clips with `echopulse simulate --bank {folder}`."
         )
-    places = {file.name: int(hashlib.sha256(file.name.encode()).hexdigest()[:8], 16) / 2**32 for file in files}
-    least = min(places, key=places.get)
-    held_out = [file for file in files if places[file.name] < HELD_OUT or file.name == least]
-    if len(held_out) == len(files):
-        held_out = held_out[:1]
-    names = {file.name for file in held_out}
-    training = Videos([file for file in files if file.name not in names], size=size, fps=fps, workers=workers)
-    judging = Videos(held_out, size=size, fps=fps)
-    for videos in (training, judging):
-        videos.on_skip = on_skip or videos.on_skip
+    order = sorted(files, key=_place)
+    count = min(max(1, sum(_place(file) < HELD_OUT for file in files)), len(files) - 1)
+    judging = Videos(order[:count], size=size, fps=fps)
+    judging.on_skip = on_skip or judging.on_skip
+    while not judging.readable() and count < len(order) - 1:
+        judging.add(order[count])
+        count += 1
+    next(judging.first(1))  # or says why there is none
+    training = Videos(sorted(order[count:], key=lambda file: file.name), size=size, fps=fps, workers=workers)
+    training.on_skip = judging.on_skip
     training.skipped |= skipped
     for name, reason in skipped.items():
         training.on_skip(name, reason)
     return training, judging
+
+
+def _place(file: VideoFile) -> float:
+    """A number in 0..1 that is the file's own, whatever others there are."""
+    return int(hashlib.sha256(file.name.encode()).hexdigest()[:8], 16) / 2**32
 
 
 def list_videos(folder: Path) -> tuple[list[VideoFile], dict[str, str]]:
@@ -200,7 +219,7 @@ def read_stretch(source: Any, cut: Cut, frames: int, *, size: int, fps: float) -
             if len(taken) < 2 and begin_s > 0:  # shorter than it says
                 taken = _take(container, stream, 0.0, step_s, frames, cut, size)
     except av.error.FFmpegError as error:
-        raise InputError(f"cannot be decoded ({str(error).splitlines()[0]})") from error
+        raise InputError(f"cannot be decoded ({error.strerror or error})") from error
     if len(taken) < 2:
         raise InputError(f"{len(taken) or 'no'} picture, not a video")
     last = len(taken) - 1
