@@ -92,10 +92,12 @@ def sort_pins(pinned: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def nearest_names(name: str, known: Iterable[str]) -> list[str]:
-    """The few known names that somebody may have meant: those that it is a word of, and those that are spelt alike."""
-    known = sorted(known)
-    longer = [other for other in known if name.lower() in other.split("_")]
-    return list(dict.fromkeys([*longer, *get_close_matches(name.lower(), known, GUESSES)]))[:GUESSES]
+    """The few known names that somebody may have meant: it is a word of them or their initials, or spelt alike."""
+    name, known = name.lower(), sorted(known, key=lambda other: (len(other), other))
+    words = {other: other.split("_") for other in known}
+    longer = [other for other in known if name in words[other]]
+    short = [other for other in known if len(name) > 1 and "".join(word[0] for word in words[other]).startswith(name)]
+    return list(dict.fromkeys([*longer, *short, *get_close_matches(name, known, GUESSES)]))[:GUESSES]
 
 
 @dataclass(frozen=True)
