@@ -19,6 +19,7 @@ FLOORS = {
     "errors": 0,
     "files": 0,
     "jobs": 0,
+    "memory": 0,
     "published": 0,
     "ecg": 1,
     "echo": 1,

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from echopulse.errors import InputError
-from echopulse.jobs import run_jobs, usable_cores
+from echopulse.jobs import run_jobs, usable_cores, workers_peak_gb
 
 
 def note(folder: Path, number: int) -> None:
@@ -59,6 +59,20 @@ def test_an_error_in_a_worker_is_told_as_it_is(workers):
 def test_a_worker_that_dies_is_one_sentence():
     with pytest.raises(InputError, match="ended without a word.*fewer --workers"):
         run_jobs(leave, [0, 1], workers=2)
+
+
+def hold(mebibytes: int) -> None:
+    torch.ones(mebibytes << 18)  # of four bytes
+
+
+def test_what_workers_have_held_is_told_and_the_size_of_this_process_is_not_in_it():
+    here = torch.ones(600 << 18)
+    run_jobs(hold, [1, 1], workers=2)
+    small = workers_peak_gb()
+    assert 0 < small < 1.2  # two interpreters with torch
+    run_jobs(hold, [500, 500], workers=2)
+    assert workers_peak_gb() > small + 0.4
+    del here
 
 
 def test_no_workers_are_refused():

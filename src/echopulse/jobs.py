@@ -15,15 +15,25 @@ from typing import Any, TypeVar
 import torch
 
 from echopulse.errors import InputError
+from echopulse.memory import peak_memory_gb
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 _work: Callable[[Any], Any] | None = None  # what a worker process was started for
+_workers_peak_gb = 0.0  # see `workers_peak_gb`
 
 
 def usable_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers_peak_gb() -> float:
+    """The most that the worker processes of one `run_jobs` of this process have held, GiB; 0 where none was started.
+
+    Each worker's own peak, added up: they need not have come at the same moment, and what workers share counts in each.
+    """
+    return _workers_peak_gb
 
 
 def run_jobs(
@@ -49,14 +59,16 @@ def run_jobs(
                 if on_done:
                     on_done(piece)
             return results
+    peaks: dict[int, float] = {}  # by process
     pool = ProcessPoolExecutor(min(workers, len(pieces)), get_context("spawn"), _begin_worker, (work,))
     try:
         futures = {pool.submit(_do, piece): piece for piece in pieces}
         for future in as_completed(futures):
-            future.result()
+            _, process, peak = future.result()
+            peaks[process] = max(peak, peaks.get(process, 0.0))
             if on_done:
                 on_done(futures[future])
-        return [future.result() for future in futures]
+        return [future.result()[0] for future in futures]
     except BrokenProcessPool as error:
         raise InputError(
             "a worker process ended without a word, perhaps for want of memory; "
@@ -64,6 +76,12 @@ def run_jobs(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        _note_peak(sum(peaks.values()))
+
+
+def _note_peak(together_gb: float) -> None:
+    global _workers_peak_gb
+    _workers_peak_gb = max(_workers_peak_gb, together_gb)
 
 
 @contextmanager
@@ -90,5 +108,6 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _do(piece: Any) -> Any:
-    return _work(piece)
+def _do(piece: Any) -> tuple[Any, int, float]:
+    """The result, and which worker made it and the most memory that it has held, GiB."""
+    return _work(piece), os.getpid(), peak_memory_gb()

@@ -12,7 +12,9 @@ from echopulse.evaluate import runner
 from echopulse.evaluate.candidates import Called, load_candidate
 from echopulse.evaluate.hearts import Heart
 from echopulse.evaluate.keys import figure_of, figures
+from echopulse.evaluate.results import Results
 from echopulse.evaluate.runner import PARTS, Steps, evaluate, parts_for
+from echopulse.evaluate.tasks import FolderCandidate
 from echopulse.pipeline import EchoPulse, Sampling
 
 
@@ -128,6 +130,8 @@ def test_parts_are_chosen_by_what_the_candidate_is(tiny):
     assert set(PARTS) == set(runner.RUN)
     with pytest.raises(InputError, match="--only speed: needs a model folder of ours"):
         parts_for(Called(still, "still"), ("speed",))
+    with pytest.raises(InputError, match="--only usefulness: asks for clips of other hearts"):
+        parts_for(FolderCandidate(Path("clips"), {}), ("timing", "usefulness"))
     with pytest.raises(InputError, match="--only nothing: expected some of speed"):
         parts_for(tiny, ("nothing",))
     with pytest.raises(InputError, match="no ECG file is given"):
@@ -164,6 +168,25 @@ def test_a_part_hangs_only_on_what_it_looks_at(tiny, tmp_path):
     assert len(list(tmp_path.glob("tokenizer-*.json"))) == 1
     evaluate(tiny, **options | {"clips": 3})
     assert len(list(tmp_path.glob("tokenizer-*.json"))) == 2
+
+
+def test_loops_on_the_page_do_not_have_a_clip_made_of_every_heart(tiny, traced_hearts, monkeypatch):
+    def simulate(clips, *, seed, on_step=lambda _: None, **_):
+        return [replace(heart, seed=number) for number, heart in enumerate(5 * few_hearts(traced_hearts, seed))][:clips]
+
+    monkeypatch.setattr(runner, "held_out_hearts", simulate)
+    monkeypatch.setitem(runner.RUN, "privacy", lambda job, on_step: Results({"n": len(job.shared.hearts)}))
+    monkeypatch.setitem(runner.LEAST, "privacy", 1)
+    found = evaluate(tiny, parts=("privacy",), clips=20)
+    assert found.scores["n"] == 20 and len(found.loops) == 6 and sorted(set(tiny.asked)) == list(range(16))
+    assert "clips" in found.about["seconds"]
+
+
+def test_the_memory_told_includes_the_workers(tiny, monkeypatch):
+    monkeypatch.setattr(runner, "peak_memory_gb", lambda: 1.5)
+    monkeypatch.setattr(runner, "workers_peak_gb", lambda: 0.75)
+    peak = evaluate(tiny, parts=("tokenizer",), clips=1).about["peak_memory_gb"]
+    assert peak == {"together_at_most": 2.25, "this_process": 1.5, "worker_processes": 0.75}
 
 
 def test_a_file_of_the_store_that_is_broken_is_named(tmp_path):

@@ -7,7 +7,7 @@ import torch
 from echopulse.errors import InputError
 from echopulse.evaluate import usefulness
 from echopulse.evaluate.metrics.ejection import agreement
-from echopulse.evaluate.usefulness import FIGURES, FRAMES, _stretch, usefulness_scores
+from echopulse.evaluate.usefulness import FIGURES, FRAMES, _intervals, _stretch, usefulness_scores
 
 FPS = 10.0
 
@@ -32,15 +32,32 @@ def test_good_labels_teach_and_wrong_ones_do_not():
     made = hearts(30, 3)
     wrong = made[0], np.random.default_rng(0).permutation(made[1])
     done = []
-    results = usefulness_scores(wrong, training, test, fps=FPS, seeds=2, steps=30, on_step=done.append)
-    scores = results.scores
-    assert scores["training.r2"] > 0.6 and scores["generated.r2"] < 0.3 and scores["generated.mae_more.low"] > 0
-    assert (scores["clips"], scores["test_clips"], scores["fits"], scores["steps"]) == (24, 12, 2, 30)
+    good = usefulness_scores(made, training, test, fps=FPS, seeds=2, steps=30, on_step=done.append).scores
+    bad = usefulness_scores(wrong, training, test, fps=FPS, seeds=2, steps=30)
+    assert good["generated.r2"] > 0.6 and good["training.r2"] > 0.6
+    assert bad.scores["generated.r2"] < 0.3 and bad.scores["generated.mae_more.low"] > 0
+    assert good["generated.mae"] < good["constant.mae"] / 2
+    assert good["generated.r2.low"] < good["generated.r2"] < good["generated.r2.high"]
+    assert (good["clips"], good["test_clips"], good["fits"], good["steps"]) == (24, 12, 2, 30)
     assert done[-1] == 1 and len(done) == 6
-    told = {f"usefulness.{key}" for key in scores if key.rpartition(".")[2] not in ("n", "missing", "low", "high")}
+    told = {f"usefulness.{key}" for key in good if key.rpartition(".")[2] not in ("n", "missing", "low", "high")}
     assert told == set(FIGURES)
-    found, true = (np.array(results.columns[f"training.ef_{which}"]) for which in ("found", "true"))
+    found, true = (np.array(bad.columns[f"training.ef_{which}"]) for which in ("found", "true"))
     assert np.allclose(true, test[1]) and agreement(found, true).r2 > 0.6
+
+
+def test_intervals_hold_what_other_clips_and_other_fits_would_have_given():
+    draw = np.random.default_rng(0)
+    true, noise = draw.uniform(0.2, 0.7, (40, 60)), draw.normal(0, 0.1, (40, 2, 3, 60))
+    noise += draw.normal(0, 0.05, (40, 2, 3, 1))  # what a fit adds to all its answers
+    held = []
+    for ef, (one, other) in zip(true, noise, strict=True):
+        found = {"training": ef + one, "generated": ef + other, "both": ef + one}
+        sure = _intervals(found, ef, np.random.default_rng(1))
+        assert sure["both.mae_more"] == 0 and sure["both.mae_more.n"] == 60
+        assert sure["generated.mae.low"] < np.abs(other).mean() < sure["generated.mae.high"]
+        held.append(sure["generated.mae_more.low"] < 0 < sure["generated.mae_more.high"])
+    assert np.mean(held) > 0.85  # 95 % with as many fits as clips
 
 
 def test_the_same_seed_gives_the_same_figures():

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from uuid import uuid4
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -255,6 +256,31 @@ def check_size(size: int) -> None:
     if size % 8:
         near = " or ".join(str(side) for side in (size // 8 * 8, size // 8 * 8 + 8) if side >= 16)
         raise InputError(f"pictures of {size} by {size} pixels: shards pack masks by eights, so ask for {near}.")
+
+
+def shard_clips(path: Path) -> int:
+    """How many clips a shard holds, from its head alone; InputError where it is no shard."""
+    with _opened(path) as file:
+        return file.get_slice("frames").get_shape()[0]
+
+
+def shard_frames(path: Path) -> tuple[Tensor, float]:
+    """The pictures of a shard alone, uint8 [n, t, h, w], and their rate per second; InputError where it is no shard."""
+    with _opened(path) as file:
+        frames = file.get_tensor("frames")
+    return frames, float(_about(path)["fps"])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A shard, looked into before it is given."""
+    try:
+        with safe_open(path, "pt") as file:
+            if "frames" not in file.keys():
+                raise InputError(f"{path}: holds no pictures; make it again with `echopulse simulate --bank FOLDER`.")
+            yield file
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); delete it and make it again.") from error
 
 
 def shards_there(folder: Path, seed: int, count: int) -> int:

@@ -154,7 +154,9 @@ KEYS: dict[str, Figure] = {
     "files.NAME.error": Figure("", "why nothing could be generated"),
     "speed.generate_s_per_s": Figure("s", "to generate 1 s of video, model loaded, median of three", at_most(1)),
     "speed.first_s_per_s": Figure("s", "the same, first call (imports included)"),
-    "speed.peak_memory_gb": Figure("GiB", "most memory held by then: model loaded, clips generated", at_most(2)),
+    "speed.peak_memory_gb": Figure(
+        "GiB", "most memory that the process held by then: model loaded, clips generated", at_most(2)
+    ),
     "speed.import_s": Figure("s", "to import echopulse and its pipeline after torch", at_most(2)),
     "speed.threads": Figure("", "CPU threads"),
     "speed.bfloat16": Figure("", "1 if the machine multiplies bfloat16 (else float32)"),

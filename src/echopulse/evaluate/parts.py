@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from echopulse.evaluate.controls import control_scores
-from echopulse.evaluate.given import Supplied, clip_at_rate
+from echopulse.evaluate.given import Supplied, clips_at_rate
 from echopulse.evaluate.hearts import ALONE, Heart
 from echopulse.evaluate.held_out import timing_scores
 from echopulse.evaluate.results import Results
@@ -122,7 +122,7 @@ def privacy(job: Job, on_step: OnStep) -> Results:
     # not those that open with a held-out heart's own picture: they are near to that heart, and far from all others
     real, generated = [heart.frames.numpy() for heart in job.shared.hearts], list(job.shared.alone.values())
     if job.supplied.training:
-        training = [clip_at_rate(path, job.fps, job.size) for path in job.supplied.training]
+        training = [clip for path in job.supplied.training for clip in clips_at_rate(path, job.fps, job.size)]
     else:
         stand_ins = job.simulate(min(len(real), TRAINING_CLIPS), seed=TRAINING_SEED)
         training = [heart.frames.numpy() for heart in stand_ins]

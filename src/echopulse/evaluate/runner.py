@@ -31,9 +31,10 @@ from echopulse.evaluate.identity import (
 from echopulse.evaluate.parts import RUN, Job
 from echopulse.evaluate.results import Results
 from echopulse.evaluate.shared import Shared
-from echopulse.evaluate.speed import peak_memory_gb
 from echopulse.evaluate.store import Store
-from echopulse.jobs import usable_cores
+from echopulse.evaluate.tasks import FolderCandidate
+from echopulse.jobs import usable_cores, workers_peak_gb
+from echopulse.memory import peak_memory_gb
 from echopulse.pipeline import STARTS, EchoPulse
 
 PARTS = ("speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "files")
@@ -79,6 +80,11 @@ def parts_for(candidate: Any, parts: Sequence[str] | None = None, *, files: bool
         raise InputError("ECG files: only a model folder of ours is tried on them; leave them out.")
     if parts is None:
         parts = [part for part in PARTS if part not in OPTIONAL and (ours or part not in OURS_ONLY)]
+    if "usefulness" in parts and isinstance(candidate, FolderCandidate):
+        raise InputError(
+            "--only usefulness: asks for clips of other hearts too, which no folder of clips holds; give a model "
+            "folder or a function."
+        )
     if unknown := [part for part in parts if part not in PARTS]:
         raise InputError(f"--only {','.join(unknown)}: expected some of {', '.join(PARTS)}.")
     if not ours and (foreign := [part for part in parts if part in OURS_ONLY]):
@@ -220,9 +226,16 @@ def _gathered(done: Mapping[str, Results], chosen: Sequence[str], shared: Shared
         "seconds": {name: round(value, 2) for name, value in took.items()},
         "includes": {name: INCLUDES[name] for name in took},
         "parts": {part: more for part in chosen if (more := done[part].about.get("more"))},
-        "peak_memory_gb": round(peak_memory_gb(), 3),
+        "peak_memory_gb": _peak_memory(),
     }
     return Results(results.scores, results.columns, about, loops)
+
+
+def _peak_memory() -> dict[str, float]:
+    """GiB: of this process, of the worker processes that simulate and measure for it, and their sum."""
+    own, workers = peak_memory_gb(), workers_peak_gb()
+    found = {"together_at_most": own + workers, "this_process": own, "worker_processes": workers}
+    return {name: round(value, 3) for name, value in found.items()}
 
 
 def _timed(part: str, job: Job, steps: Steps) -> Results:

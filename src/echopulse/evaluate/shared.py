@@ -56,9 +56,9 @@ class Shared:
 
     def loops(self, count: int) -> tuple[Loop, ...]:
         """Simulated and generated loops of the first hearts that beat, with ED and ES of a beat."""
-        held = "hearts" in self.__dict__
-        hearts = self.hearts if held else self.simulate(min(self.clips, AT_ONCE))
-        clips = self.imaged if held else self._clips("imaged", hearts, image=True)
+        hearts = self.hearts if "hearts" in self.__dict__ else self.simulate(min(self.clips, AT_ONCE))
+        made = "imaged" in self.__dict__  # not for all hearts if no part has asked for them
+        clips = self.imaged if made else self._clips("imaged", hearts[:AT_ONCE], image=True)
         found = []
         for heart in [heart for heart in hearts[:AT_ONCE] if heart.moving][:count]:
             fps = 1 / float(np.median(np.diff(heart.times_s)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from echopulse.memory import peak_memory_gb
 from echopulse.model.precision import cpu_has_bfloat16
 from echopulse.phantom import simulate
 
@@ -24,8 +25,8 @@ REPEATS = 3
 def speed_scores(pulse: EchoPulse, *, start: str = "phantom", on_step=lambda _: None) -> dict[str, float]:
     """Seconds per second of video (median of three after one to warm up), peak memory so far, import time.
 
-    Generating alone: reading the file, measuring and writing the clip are not in it. The memory is the most that this
-    process has held until now, so this part has to run before the others.
+    Generating alone: reading the file, measuring and writing the clip are not in it. It starts no processes; the memory
+    is the most that this one has held until now, so this part has to run before the others.
     """
     around = {"ecg_before_s": SECONDS + 4, "ecg_after_s": 1.0}
     ecg = simulate(1, frames=1, seed=0, prior="easy", **around).ecg_of(0)
@@ -46,16 +47,6 @@ def speed_scores(pulse: EchoPulse, *, start: str = "phantom", on_step=lambda _: 
     }
     on_step(1.0)
     return scores
-
-
-def peak_memory_gb() -> float:
-    """The most memory that this process has held so far, GiB; NaN where the system does not tell."""
-    if sys.platform == "win32":
-        return float("nan")
-    import resource
-
-    unit = 2**30 if sys.platform == "darwin" else 2**20  # bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def import_seconds() -> float:

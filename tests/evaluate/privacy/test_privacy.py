@@ -6,9 +6,9 @@ import torch
 
 from echopulse.errors import InputError
 from echopulse.evaluate.privacy import FIGURES, CopyFilter, privacy_scores, reject_copies
-from echopulse.evaluate.privacy.calibration import auc, auc_interval, threshold
+from echopulse.evaluate.privacy.calibration import auc, auc_interval, share_interval, threshold
 from echopulse.evaluate.privacy.pixels import PixelSpace, Small, likeness
-from echopulse.evaluate.privacy.plants import PLANTS
+from echopulse.evaluate.privacy.plants import BEYOND, PLANTS
 from echopulse.evaluate.privacy.vectors import Remembered, VectorSpace, contrast
 
 FPS, FRAMES, SIDE = 25.0, 18, 32
@@ -114,11 +114,32 @@ def test_a_generator_that_copies_fails_and_one_that_does_not_passes(hearts):
     passing = privacy_scores(honest, training, held_out, ToyFeatures(), FPS, seed=0)
     assert passing.scores["generated.flagged"] <= 0.05 and abs(passing.scores["membership.pixel.auc"] - 0.5) < 0.15
     for kind in PLANTS:
-        assert passing.scores[f"planted.{kind}.found"] == 1
+        assert passing.scores[f"planted.{kind}.found"] == 1 and passing.scores[f"planted.{kind}.found.n"] == TRAINING
+        assert passing.scores[f"planted.{kind}.found.low"] == pytest.approx(0.025 ** (1 / TRAINING))
     assert passing.scores["reidentification.auc"] > 0.8
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
     told = {f"privacy.{key}" for key in passing.scores if key.rpartition(".")[2] not in ("n", "low", "high")}
     assert told == set(FIGURES)
+
+
+@pytest.mark.parametrize("kind", PLANTS | BEYOND)
+def test_planted_copies_are_clips_of_the_same_size(hearts, kind):
+    odd = np.ascontiguousarray(hearts[0][0][:, :-1, :-3])
+    copy = (PLANTS | BEYOND)[kind](odd, FPS, np.random.default_rng(0))
+    assert copy.dtype == np.uint8 and copy.shape[1:] == odd.shape[1:]
+    assert len(copy) == (FRAMES if kind not in ("late", "disguised") else 17)  # 0.68 s stay
+
+
+def test_copies_turned_enlarged_and_slowed_are_what_they_say():
+    bar = np.zeros((10, 65, 65), np.uint8)
+    bar[:, 12:53, 31:34] = 200  # upright
+    bar[5:, 0, 0] = 255
+    turned, enlarged, slowed = (BEYOND[kind](bar, FPS, None) for kind in ("rotated", "zoomed", "slowed"))
+    columns = [np.average(np.arange(65), weights=turned[0, row]) - 32 for row in (20, 32, 44)]
+    assert abs(columns[1]) < 0.1 and np.allclose(np.abs(columns)[[0, 2]], 12 * np.tan(np.deg2rad(10)), atol=0.3)
+    assert columns[0] * columns[2] < 0
+    assert (enlarged[0, :, 32] > 100).sum() == pytest.approx(41 * 1.2, abs=1)
+    assert np.flatnonzero(slowed[:, 0, 0])[0] == 6 and len(slowed) == 10
 
 
 def test_likeness_takes_the_best_lag_and_ignores_those_with_little_overlap():
@@ -198,10 +219,33 @@ def test_auc_counts_pairs_and_its_interval_holds_it():
     assert low < auc(np.arange(30.0), np.arange(30.0) + 5) < high < 1
 
 
+def test_the_exact_interval_of_a_share_is_open_where_nothing_or_everything_was_hit():
+    assert share_interval(0, 192) == pytest.approx((0, 1 - 0.025 ** (1 / 192)))
+    assert share_interval(64, 64) == pytest.approx((0.025 ** (1 / 64), 1))
+    assert share_interval(2, 20) == pytest.approx((0.0123, 0.3170), abs=1e-4)  # Clopper and Pearson's own chart
+
+
+def test_pictures_of_unlike_sizes_are_refused(hearts, fitted):
+    training, held_out, _ = hearts
+    small = training[0][:, :24, :30]
+    with pytest.raises(InputError, match="2 of the training clips is 30 x 24 pixels, number 0 is 32 x 32; bring all"):
+        CopyFilter.fit([*training[:2], small, *training[2:]], FPS)
+    with pytest.raises(InputError, match="number 1 of the clips to judge is 30 x 24 pixels, the training clips are 32"):
+        fitted.judge([training[0], small], FPS)
+    with pytest.raises(InputError, match="number 0 of the generated clips is 30 x 24 pixels, the training clips are"):
+        privacy_scores([small] * 20, training, held_out, None, FPS)
+    with pytest.raises(InputError, match="number 0 of the clips to judge is 30 x 24 pixels"):
+        reject_copies([small], training, FPS, threshold=0.1)
+
+
 def test_what_cannot_be_judged_is_refused(hearts, fitted):
     training = hearts[0]
     with pytest.raises(InputError, match="19 training clips: at least 20"):
         CopyFilter.fit(training[:19], FPS)
+    with pytest.raises(InputError, match="0 clips to judge: at least 1"):
+        fitted.judge([], FPS)
+    with pytest.raises(InputError, match="19 generated clips: at least 20"):
+        privacy_scores(training[:19], training, hearts[1], None, FPS)
     with pytest.raises(InputError, match="39 held-out clips: at least 40"):
         privacy_scores(training, training, [*training, *training[:15]], None, FPS)
     with pytest.raises(InputError, match=r"number 1 of the clips to judge is float64 \[18, 32, 32\]"):

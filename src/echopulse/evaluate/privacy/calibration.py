@@ -58,3 +58,11 @@ def auc_interval(members: np.ndarray, others: np.ndarray, seed: int) -> tuple[fl
     again = [auc(draw.choice(members, len(members)), draw.choice(others, len(others))) for _ in range(RESAMPLES)]
     low, high = np.percentile(again, [2.5, 97.5])
     return float(low), float(high)
+
+
+def share_interval(hits: int, n: int) -> tuple[float, float]:
+    """Exact 95 % interval of a share, `hits` of `n` (Clopper and Pearson 1934): 0 of 100 is still up to 3.6 %."""
+    from scipy.stats import beta
+
+    low = float(beta.ppf(0.025, hits, n - hits + 1)) if hits else 0.0
+    return low, float(beta.ppf(0.975, hits + 1, n - hits)) if hits < n else 1.0

@@ -17,7 +17,7 @@ from echopulse.evaluate.privacy.vectors import Features, Siamese, VectorSpace, l
 from echopulse.files import write_json
 
 TENSORS, ABOUT = "copies.safetensors", "copies.json"
-FORMAT = "echopulse copy filter 1"
+FORMAT = "echopulse copy filter 2"
 OnStep = Callable[[float], None]
 
 
@@ -60,6 +60,7 @@ class CopyFilter:
     thresholds: dict[str, float]
     names: tuple[str, ...]  # of the training clips
     level: float
+    sides: tuple[int, int]  # pixels, of every training clip
 
     @classmethod
     def fit(
@@ -79,11 +80,12 @@ class CopyFilter:
         held_out: clips of hearts that are not among them, whose distances set the thresholds so that a share `level`
         of such clips is flagged, the distances sharing it evenly. Without them each training clip is held against the
         others, which is right only where no heart is among them twice, and there is no Siamese network: it has pushed
-        the training clips apart, so that they cannot set its threshold. InputError below 20 clips of either kind.
+        the training clips apart, so that they cannot set its threshold. InputError below 20 clips of either kind, and
+        for pictures of unlike sizes.
         """
-        check_clips(training, "training clips", LEAST)
+        sides = check_clips(training, "training clips", LEAST)
         if held_out is not None:
-            check_clips(held_out, "held-out clips", LEAST)
+            check_clips(held_out, "held-out clips", LEAST, sides)
         if names is not None and len(names) != len(training):
             raise InputError(f"{len(names)} names for {len(training)} training clips: one for each is expected.")
         small, others = Small.of(training, fps), held_out is None
@@ -91,7 +93,7 @@ class CopyFilter:
         known = None if features is None else VectorSpace.fit(features.clips(training, fps))
         names = tuple(names) if names is not None else tuple(f"training clip {k}" for k in range(len(training)))
         space = None if siamese is None else VectorSpace.fit(siamese.variants(small)[0])
-        fitted = cls(PixelSpace.fit(small), small, siamese, space, known, features, {}, names, level)
+        fitted = cls(PixelSpace.fit(small), small, siamese, space, known, features, {}, names, level, sides)
         nearest = fitted.nearest(training if others else held_out, fps, others=others,
                                  on_step=lambda share: on_step(0.4 + 0.6 * share))  # fmt: skip
         for name, found in nearest.items():
@@ -113,8 +115,8 @@ class CopyFilter:
         return found
 
     def judge(self, clips: Sequence[np.ndarray], fps: float, *, on_step: OnStep = lambda _: None) -> Judgement:
-        """Which clips are too near to a training clip, uint8 [t, h, w] each."""
-        check_clips(clips, "clips to judge")
+        """Which clips are too near to a training clip, uint8 [t, h, w] each, as large as those."""
+        check_clips(clips, "clips to judge", sides=self.sides)
         nearest = self.nearest(clips, fps, on_step=on_step)
         return Judgement(nearest, tuple(tuple(self._reasons(nearest, k)) for k in range(len(clips))))
 
@@ -146,7 +148,7 @@ class CopyFilter:
         about = {
             "format": FORMAT, "level": self.level, "names": self.names,
             "thresholds": {name: repr(bound) for name, bound in self.thresholds.items()},
-            "lengths": [len(one) for one in self.small.pictures],
+            "lengths": [len(one) for one in self.small.pictures], "sides": self.sides,
             "features": None if self.features is None else self.features.hash,
             "notice": "holds small blurred pictures of the training clips; guard it as you guard those",
         }  # fmt: skip
@@ -188,6 +190,7 @@ class CopyFilter:
             PixelSpace(tensors["mean"]), Small(tensors["pictures"].split(about["lengths"])), network,
             spaces.get("siamese"), spaces.get("feature"), features,
             {name: float(bound) for name, bound in about["thresholds"].items()}, tuple(about["names"]), about["level"],
+            tuple(about["sides"]),
         )  # fmt: skip
 
 
@@ -206,13 +209,12 @@ def reject_copies(
     With a `threshold` the pixel distance alone decides (0 a copy, see `pixels`), and any number of training clips will
     do; without, a `CopyFilter` is fitted.
     """
-    check_clips(clips, "clips to judge")
+    check_clips(clips, "clips to judge", sides=check_clips(training, "training clips"))
     if threshold is None:
         judged = CopyFilter.fit(training, fps, held_out=held_out, features=features, seed=seed).judge(clips, fps)
         return judged.kept, {k: why for k, why in enumerate(judged.reasons) if why}
     if not 0 <= threshold <= 2:
         raise InputError(f"a threshold of {threshold:g}: distances lie between 0 (a copy) and 2.")
-    check_clips(training, "training clips", 1)
     small = Small.of(training, fps)
     found = PixelSpace.fit(small).nearest(Small.of(clips, fps), small)
     reasons = {

@@ -36,7 +36,7 @@ class Small:
 
     @classmethod
     def of(cls, clips: Sequence[np.ndarray], fps: float) -> Small:
-        """From uint8 [t, h, w] at `fps` frames per second; wide pictures are squeezed, not cut."""
+        """From uint8 [t, h, w] of one size at `fps` frames per second; wide pictures are squeezed, not cut."""
         if not fps > 0:
             raise InputError(f"{fps:g} frames/s: a frame rate above 0 is expected; say how fast the clips run.")
         return cls(tuple(_shrink(frames, fps) for frames in clips))
@@ -153,13 +153,30 @@ def _length_one(pictures: Tensor) -> Tensor:
     return F.normalize(pictures.flatten(-2), dim=-1)
 
 
-def check_clips(clips: Sequence[np.ndarray], what: str, least: int = 1) -> None:
-    """InputError unless there are at least `least` clips, uint8 [t, h, w] of two frames or more each."""
+def check_clips(
+    clips: Sequence[np.ndarray], what: str, least: int = 1, sides: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """How high and wide the pictures are, all alike, and like `sides` where those are given.
+
+    InputError unless there are at least `least` clips, uint8 [t, h, w] of two frames or more each.
+    """
     if len(clips) < least:
         raise InputError(f"{len(clips)} {what}: at least {least} are needed.")
+    expected = sides
     for number, frames in enumerate(clips):
         if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != 3 or len(frames) < 2:
             found = f"{frames.dtype} {list(frames.shape)}" if isinstance(frames, np.ndarray) else type(frames).__name__
             raise InputError(
                 f"number {number} of the {what} is {found}; grey pictures uint8 [t, h, w], two or more, are needed."
             )
+        expected = expected or frames.shape[1:]
+        if frames.shape[1:] != expected:
+            first = f"number 0 is {_by(expected)}" if sides is None else f"the training clips are {_by(expected)}"
+            raise InputError(
+                f"number {number} of the {what} is {_by(frames.shape[1:])} pixels, {first}; bring all to one size."
+            )
+    return expected
+
+
+def _by(sides: tuple[int, int]) -> str:
+    return f"{sides[1]} x {sides[0]}"
