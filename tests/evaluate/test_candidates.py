@@ -59,6 +59,14 @@ def test_a_function_is_described_by_its_source():
     assert about["name"] == "ramp" and len(about["hash"]) == 16 and about["kind"] == "Called"
 
 
+def test_a_function_may_say_what_its_weights_are():
+    def generate(ecg, **conditions):
+        return RAMP
+
+    generate.hash = "epoch 7"
+    assert describe(load_candidate(generate))["hash"] == "epoch 7"
+
+
 def test_a_function_hears_the_ecg_and_is_told_where_the_clip_begins(few):
     heard = {}
 

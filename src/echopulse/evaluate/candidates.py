@@ -22,6 +22,7 @@ from echopulse.ecg import ECG
 from echopulse.echo import Clip
 from echopulse.errors import InputError
 from echopulse.evaluate.bench import Bench
+from echopulse.evaluate.controls import HEARTS
 from echopulse.evaluate.hearts import ALONE, CLIPS, ECG_RATE_HZ, FPS, SECONDS, SEED, held_out_hearts
 from echopulse.evaluate.identity import hash_of_files, hash_of_pulse
 from echopulse.model.adapter_files import AdapterSpec
@@ -40,6 +41,11 @@ class Called:
 
     function: Callable[..., Any]
     name: str
+
+    @property
+    def hash(self) -> str | None:
+        """What the function says of itself as its attribute `hash`, of its weights for instance."""
+        return getattr(self.function, "hash", None)
 
     def __call__(self, ecg: ECG | None, **conditions: Any) -> Clip | np.ndarray:
         return self.function(ecg, **conditions)
@@ -114,7 +120,7 @@ def as_pulse(candidate: Any) -> EchoPulse | None:
 
 
 def describe(candidate: Any) -> dict[str, str]:
-    """Name and hash: of the weights, of the clips, of the function's source, or "unknown"."""
+    """Name and hash: of the weights, of the clips, as a function says or else of its source, or "unknown"."""
     pulse = as_pulse(candidate)
     if pulse is not None:
         return {"name": pulse.name, "hash": hash_of_pulse(pulse), "kind": "model of this package"}
@@ -212,7 +218,7 @@ def export_tasks(
     clips: int = CLIPS,
     seed: int = SEED,
     seconds: float = SECONDS,
-    control_hearts: int = 16,
+    control_hearts: int = HEARTS,
     on_step: Callable[[float], None] = lambda _: None,
 ) -> int:
     """ECGs and first pictures of the held-out hearts for clips to be made elsewhere; the number of tasks.

@@ -22,7 +22,7 @@ from echopulse.evaluate.bench import Bench
 from echopulse.evaluate.control_figures import FIGURES, verdicts
 from echopulse.evaluate.hearts import Heart, donors
 from echopulse.evaluate.held_out import ES_LEVEL, chance_errors, median_of, phases
-from echopulse.evaluate.known import mean_known
+from echopulse.evaluate.known import finite, mean_known
 from echopulse.evaluate.metrics.resampling import over_hearts
 from echopulse.evaluate.obedience import (
     Given,
@@ -245,7 +245,7 @@ def _still(control: str, found: Sequence[Answer | None]) -> Results:
     seen = [overall(a.measured) for a in found if a is not None]
     results = Results.of({"refused": len(found) - len(seen)})
     if seen:
-        results |= median_of("ef", seen) | Results.of({"ef.largest": max(seen)})
+        results |= median_of("ef", seen) | Results.of({"ef.largest": max(finite(seen), default=float("nan"))})
     return results.under(control) if found else Results()
 
 

@@ -16,7 +16,7 @@ from echopulse.evaluate.results import Loop
 from echopulse.evaluate.store import Store
 from echopulse.evaluate.together import OnStep
 
-AT_ONCE = 16  # clips that are kept together; what is lost when a run is stopped
+KEPT_TOGETHER = 16  # clips of one file; what is lost when a run is stopped
 
 
 class Shared:
@@ -56,11 +56,11 @@ class Shared:
 
     def loops(self, count: int) -> tuple[Loop, ...]:
         """Simulated and generated loops of the first hearts that beat, with ED and ES of a beat."""
-        hearts = self.hearts if "hearts" in self.__dict__ else self.simulate(min(self.clips, AT_ONCE))
+        hearts = self.hearts if "hearts" in self.__dict__ else self.simulate(min(self.clips, KEPT_TOGETHER))
         made = "imaged" in self.__dict__  # not for all hearts if no part has asked for them
-        clips = self.imaged if made else self._clips("imaged", hearts[:AT_ONCE], image=True)
+        clips = self.imaged if made else self._clips("imaged", hearts[:KEPT_TOGETHER], image=True)
         found = []
-        for heart in [heart for heart in hearts[:AT_ONCE] if heart.moving][:count]:
+        for heart in [heart for heart in hearts[:KEPT_TOGETHER] if heart.moving][:count]:
             fps = 1 / float(np.median(np.diff(heart.times_s)))
             for what, frames in (("simulated", heart.frames.numpy()), ("generated", clips[heart.seed])):
                 seen = self.bench.look(heart, frames, heart.spacing_cm)
@@ -71,8 +71,8 @@ class Shared:
     def _clips(self, name: str, hearts: list[Heart], *, image: bool) -> dict[int, np.ndarray]:
         started, tell = time.perf_counter(), self.progress("clips")
         clips: dict[int, np.ndarray] = {}
-        for first in range(0, len(hearts), AT_ONCE):
-            some = hearts[first : first + AT_ONCE]
+        for first in range(0, len(hearts), KEPT_TOGETHER):
+            some = hearts[first : first + KEPT_TOGETHER]
             identity = self.identity | {"clips": name, "of": [heart.seed for heart in some]}
             made = self.store.clips(
                 f"{name}-{first:04d}", identity,
