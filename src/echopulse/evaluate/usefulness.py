@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from echopulse.errors import InputError
-from echopulse.evaluate.keys import Figure
+from echopulse.evaluate.keys import Figure, at_least
 from echopulse.evaluate.metrics.ejection import Agreement, agreement, figures
 from echopulse.evaluate.results import Results
 
@@ -216,9 +216,11 @@ def _check(clips: Sequence[np.ndarray], ef: Sequence[float] | np.ndarray, what: 
     if values.std() < LEAST_SPREAD:
         raise InputError(f"the {what} have EFs that spread by {values.std():.3f}: at least {LEAST_SPREAD} is needed.")
     for number, frames in enumerate(clips):
-        if frames.dtype != np.uint8 or frames.ndim != 3 or len(frames) < 2:
+        array = isinstance(frames, np.ndarray)
+        if not array or frames.dtype != np.uint8 or frames.ndim != 3 or len(frames) < 2 or not frames.size:
+            found = f"{frames.dtype} {list(frames.shape)}" if array else type(frames).__name__
             raise InputError(
-                f"number {number} of the {what} is {frames.dtype} {list(frames.shape)}; uint8 [t, h, w] is needed."
+                f"number {number} of the {what} is {found}; grey pictures uint8 [t, h, w], two or more, are needed."
             )
 
 
@@ -228,6 +230,10 @@ KINDS = {
 }  # fmt: skip
 FIGURES: dict[str, Figure] = {
     **{key: one for name, what in KINDS.items() for key, one in figures(f"usefulness.{name}", what).items()},
+    "usefulness.training.r2": Figure(
+        "", f"{KINDS['training']}: share of the true EFs' variance explained (R²); below the bar the regressor learned "
+        "too little for a comparison", at_least(0.4),
+    ),
     **{
         f"usefulness.{name}.mae_more": Figure(
             "", f"{KINDS[name]}: absolute error less that after training on real ones, mean over the test clips"

@@ -250,5 +250,9 @@ def test_what_cannot_be_judged_is_refused(hearts, fitted):
         privacy_scores(training, training, [*training, *training[:15]], None, FPS)
     with pytest.raises(InputError, match=r"number 1 of the clips to judge is float64 \[18, 32, 32\]"):
         fitted.judge([training[0], training[0] / 255], FPS)
+    for clip, found in ((training[0][:1], r"uint8 \[1, 32, 32\]"), (training[0][..., :0], r"uint8 \[18, 32, 0\]"),
+                        (training[0].tolist(), "list")):  # fmt: skip
+        with pytest.raises(InputError, match=f"number 0 of the clips to judge is {found}; grey pictures"):
+            fitted.judge([clip], FPS)
     with pytest.raises(InputError, match="0 frames/s"):
         fitted.judge(training[:1], 0)

@@ -164,8 +164,9 @@ def check_clips(
         raise InputError(f"{len(clips)} {what}: at least {least} are needed.")
     expected = sides
     for number, frames in enumerate(clips):
-        if not isinstance(frames, np.ndarray) or frames.dtype != np.uint8 or frames.ndim != 3 or len(frames) < 2:
-            found = f"{frames.dtype} {list(frames.shape)}" if isinstance(frames, np.ndarray) else type(frames).__name__
+        array = isinstance(frames, np.ndarray)
+        if not array or frames.dtype != np.uint8 or frames.ndim != 3 or len(frames) < 2 or not frames.size:
+            found = f"{frames.dtype} {list(frames.shape)}" if array else type(frames).__name__
             raise InputError(
                 f"number {number} of the {what} is {found}; grey pictures uint8 [t, h, w], two or more, are needed."
             )
