@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from echopulse.evaluate.privacy import CopyFilter
     from echopulse.measure.segmenter import Segmenter
 
-ENDINGS = (".npz", ".dcm", ".avi", ".mkv", ".mov", ".mp4", ".webm", ".gif")  # of one clip's forms the first counts
+FILMS = (".avi", ".mkv", ".mov", ".mp4", ".webm", ".gif")
+ENDINGS = (".npz", ".dcm", *FILMS)  # of one clip's forms the first counts
 SHARDS = "shard-*.safetensors"
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from echopulse.evaluate.intervals import interval_of
+from echopulse.evaluate.metrics.ejection import NORMAL_95
 from echopulse.evaluate.results import Results
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ INK, FAINT, TRUE, FOUND, MISSED = "#010203", "#010204", "#010205", "#010206", "#
 ON_PAGE = {INK: "currentColor", FAINT: "var(--faint)", TRUE: "var(--true)", FOUND: "var(--found)", MISSED: "var(--bad)"}
 POINTS = 1500  # at most in a scatter; of more, evenly spaced ones
 WIDTH_IN, HEIGHT_IN = 4.6, 3.4
-AGREEMENT = 1.96  # standard deviations to either side that hold 95 % of normal differences
 
 
 class Plot(NamedTuple):
@@ -70,7 +70,7 @@ def ejection(stem: str, true: np.ndarray, measured: np.ndarray) -> Plot:
 def bland_altman(stem: str, true: np.ndarray, measured: np.ndarray) -> Plot:
     """Differences of EF over their means, with bias and 95 % limits of agreement (Bland & Altman 1986, Lancet 327)."""
     difference, middle = measured - true, (measured + true) / 2
-    bias, spread = float(difference.mean()), AGREEMENT * float(difference.std(ddof=1))
+    bias, spread = float(difference.mean()), NORMAL_95 * float(difference.std(ddof=1))
 
     def draw(axes: Axes) -> None:
         axes.plot(*_thinned(middle, difference), "o", color=FOUND, markersize=3.5, alpha=0.6)

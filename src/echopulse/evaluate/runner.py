@@ -121,11 +121,10 @@ def evaluate(
 
     candidate: see `candidates.load_candidate`; no `parts` means all that suit it but the optional. `clips` held-out
     hearts of `seconds` are simulated from `seed`. Of `ecg_files` some may be folders; `start` is how clips from files
-    open.
-    `features` names files of published networks (i3d, inception, ...). `train_data` is a folder of the model's training
-    clips, `reject_copies` that of a filter whose copies are left out of the quality figures. The measurer is judged on
-    `measurer_clips` clips of its own; by default on 500 where it is the only part, else on 48. `work` keeps what is
-    finished. `workers` clips are made at a time (None: one per core). `on_step` gets the share done, 0..1.
+    open. `features` names files of published networks (i3d, inception, ...). `train_data` is a folder of the model's
+    training clips, `reject_copies` that of a filter whose copies are left out of the quality figures. The measurer is
+    judged on `measurer_clips` clips of its own; by default on 500 where it is the only part, else on 48. `work` keeps
+    what is finished. `workers` clips are made at a time (None: one per core). `on_step` gets the share done, 0..1.
     """
     candidate = load_candidate(candidate)
     paths = _ecg_paths(ecg_files)

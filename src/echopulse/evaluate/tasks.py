@@ -26,14 +26,13 @@ from echopulse.ecg import ECG
 from echopulse.echo import Clip, read_clip
 from echopulse.errors import InputError
 from echopulse.evaluate.controls import HEARTS, STILL, chosen_hearts, given_to, plan, with_image
+from echopulse.evaluate.given import ENDINGS, FILMS
 from echopulse.evaluate.hearts import Heart, donors
 from echopulse.evaluate.held_out import EF_ASKED, HEARTS_ASKED, HEARTS_TOLD
 from echopulse.evaluate.identity import hash_of_files
 from echopulse.files import write_text
 
 COLUMNS = ("task", "heart", "control", "ecg", "image", "view", "ef", "seconds", "fps", "seed", "at_s", "key")
-ENDINGS = (".mp4", ".avi", ".webm", ".mov", ".mkv", ".gif", ".npz", ".dcm")
-AS_THEY_ARE = (".mp4", ".avi", ".webm", ".mov", ".mkv", ".gif")  # the whole picture counts, no sector is searched for
 NAMED = 5  # of what is missing
 
 
@@ -165,7 +164,7 @@ class FolderCandidate:
             named = ", ".join(missing[:NAMED]) + (" ..." if len(missing) > NAMED else "")
             raise InputError(
                 f"{folder}: {len(missing)} of {len(rows)} clips are missing ({named}); one file clips/TASK.mp4 (or "
-                f"{', '.join(ENDINGS[1:])}) is expected for every row of tasks.csv."
+                f"{', '.join(one for one in ENDINGS if one != '.mp4')}) is expected for every row of tasks.csv."
             )
         return cls(folder, paths, frozenset(refused))
 
@@ -182,11 +181,11 @@ class FolderCandidate:
 
 
 def read_whole(path: Path) -> Clip:
-    """A clip of a film's whole pictures, of other files as `read_clip` reads them."""
+    """A clip of a film's whole pictures, where no sector is searched for; other files as `read_clip` reads them."""
     from echopulse.echo.films import open_image, open_video
     from echopulse.echo.sector import to_grey
 
-    if path.suffix.lower() not in AS_THEY_ARE:
+    if path.suffix.lower() not in FILMS:
         return read_clip(path)
     film = (open_image if path.suffix.lower() == ".gif" else open_video)(path)
     pictures = [(to_grey(picture), time_s) for picture, time_s in film.pictures]
