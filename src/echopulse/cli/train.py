@@ -21,6 +21,8 @@ def add_train(verbs) -> None:
     verb.add_argument("--preset", default="small", help="tiny, small (default) or base")
     verb.add_argument("--quantizer", metavar="KIND:SIZE", help="tokenizer: lfq:14 (bits), fsq:8,8,8,8,4 (levels) or "
                       "vq:16384 (codes); the generator takes 2^n codes")  # fmt: skip
+    verb.add_argument("--grain", action="store_true", help="tokenizer: also learn to draw the speckle that tokens "
+                      "cannot hold, from shards made with --displacement")  # fmt: skip
     verb.add_argument("--run", type=Path, help="folder of the run; runs/out/WHAT by default")
     verb.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     verb.add_argument("--from", type=Path, dest="start_from", metavar="MODEL", help="begin with the weights of this "
@@ -45,6 +47,7 @@ def run_train(options: argparse.Namespace) -> int:
     with Progress(f"training the {options.what}") as on_step:
         scores, model = train(
             options.what, data=options.data, clips=options.clips, preset=options.preset, quantizer=options.quantizer,
+            grain=options.grain,
             run=options.resume or options.run or Path("runs/out") / options.what, resume=options.resume is not None,
             tokenizer_folder=options.tokenizer, start_from=options.start_from, out=options.out, steps=options.steps,
             minutes=options.minutes, batch=options.batch, learning_rate=options.learning_rate, device=options.device,

@@ -126,8 +126,8 @@ def _export_shards(
     folder: Path, clips: int, plan: Plan, workers: int, force: bool, on_step: Callable[[float], None] | None
 ) -> Exported:
     """Whole shards in `folder`."""
-    if plan.drive is not None or plan.displacement:
-        raise InputError("--ecg and --displacement are not for shards; use --format pairs.")
+    if plan.drive is not None:
+        raise InputError("--ecg is not for shards; use --format pairs.")
     frames = round(plan.seconds * plan.fps)
     if (frames - 1) % 4:
         below = 1 + (frames - 1) // 4 * 4
@@ -142,7 +142,8 @@ def _export_shards(
     tell = (lambda _: on_step(shards_there(folder, plan.seed, total) / total)) if on_step else None
     made = SHARD * fill_bank(
         folder, clips, seed=plan.seed, prior=plan.prior, shard=SHARD, device=plan.device, workers=workers, force=force,
-        on_shard=tell, frames=frames, fps=plan.fps, size=plan.size, view=plan.views, leads=plan.leads, **plan.pins,
+        on_shard=tell, frames=frames, fps=plan.fps, size=plan.size, view=plan.views, leads=plan.leads,
+        **({"motion": True} if plan.displacement else {}), **plan.pins,
     )  # fmt: skip
     return Exported(made, clips_there(folder))
 
@@ -173,8 +174,8 @@ def _plan(
     if layout.possible and (strange := [view for view in chosen or () if view not in layout.possible]):
         known = ", ".join(layout.possible)
         raise InputError(f"--views {strange[0]}: the {layout.name} layout holds {known} only.")
-    if displacement and layout is not PAIRS:
-        raise InputError(f"--displacement: the {layout.name} layout has no place for it; use --format pairs.")
+    if displacement and layout not in (PAIRS, SHARDS):
+        raise InputError(f"--displacement: the {layout.name} layout has no place for it; use --format pairs or shards.")
     return Plan(
         form=layout.name, seed=seed, prior=prior, seconds=float(seconds), fps=float(fps),
         size=size, views=chosen, leads=2 if leads is None else leads, pins=pins,

@@ -53,6 +53,7 @@ def train(
     clips: int = 1024,
     preset: str = "small",
     quantizer: str | None = None,
+    grain: bool = False,
     run: Path,
     resume: bool = False,
     tokenizer_folder: Path | None = None,
@@ -72,9 +73,11 @@ def train(
 
     `data` is a bank's folder, "phantom", which makes a bank of `clips` inside the run first, or for the tokenizer a
     folder of videos; those that cannot be read are told to `on_skip` by name and reason, and stand in the run's
-    skipped.json. `quantizer` (lfq:14, fsq:8,8,8,8,4, vq:16384) takes the place of the preset's. `start_from` is a model
-    folder whose weights the run begins with instead of chance. Raises InputError for an unknown preset, a run that
-    exists without `resume`, a generator without a tokenizer, or weights of another architecture than the preset's.
+    skipped.json. `quantizer` (lfq:14, fsq:8,8,8,8,4, vq:16384) takes the place of the preset's; with `grain` the
+    tokenizer also learns to draw speckle, from shards that say how tissue moves. `start_from` is a model folder whose
+    weights the run begins with instead of chance; they need not know grain. Raises InputError for an unknown preset, a
+    run that exists without `resume`, a generator without a tokenizer, or weights of another architecture than the
+    preset's.
     """
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
@@ -87,6 +90,10 @@ def train(
         if what != "tokenizer":
             raise InputError(f"--quantizer {quantizer}: it is chosen when the tokenizer is trained, not the {what}.")
         sizes["tokenizer"] = parse_quantizer(quantizer, sizes["tokenizer"])
+    if grain:
+        if what != "tokenizer" or holds_videos(data):
+            raise InputError("--grain: only a tokenizer learns it, from simulated shards, which say how tissue moves.")
+        sizes["tokenizer"] = replace(sizes["tokenizer"], grain=True)
     tokenizer = _load_tokenizer(tokenizer_folder) if what == "generator" else None
     if tokenizer:
         sizes["generator"] = fit_generator(sizes["generator"], tokenizer.config)
@@ -97,7 +104,7 @@ def train(
         bank, held_out, skipped = load_own_videos(data, run, sizes["tokenizer"], on_skip)
     else:
         window = 1 if what == "measurer" else 1 + 4 * (sizes["generator"].window - 1)
-        bank, held_out, labelled = load_simulated(what, data, run, clips, seed, frame_size, window, device)
+        bank, held_out, labelled = load_simulated(what, data, run, clips, seed, frame_size, window, device, grain)
     given = {"steps": steps, "minutes": minutes, "learning_rate": learning_rate}
     settings = replace(SETTINGS[what], seed=seed, **{name: value for name, value in given.items() if value is not None})
     shared = {"device": device, "seed": seed, "batch": batch or BATCH[what]}
@@ -121,7 +128,7 @@ def train(
         task = GeneratorTask(sizes["generator"], tokenizer, bank, held_out, ecg_weights=ecg_weights, **shared)
         config = {"generator": sizes["generator"]}
     if start_from and not resume:
-        load_weights(task.model, start_from / what)
+        begin_with(task.model, start_from, what)
     model_folder = out or run / "model"
     training = Run(task, settings, run, resume=resume)
     writer = _tensorboard(run) if tensorboard else None
@@ -138,6 +145,16 @@ def train(
     save_weights(model, model_folder / what)
     save_config(model_folder, name=f"echopulse-{preset}", **config)
     return scores | ({"skipped": len(skipped)} if skipped else {}), model_folder
+
+
+def begin_with(model: nn.Module, folder: Path, what: str) -> None:
+    """Gives the model the weights that `folder` holds; a tokenizer that is to learn grain may come from one without."""
+    grown = isinstance(model, Tokenizer) and model.config.grain
+    if not grown or load_config(folder).get(what, {}).get("grain"):
+        load_weights(model, folder / what)
+        return
+    plain = load_weights(Tokenizer(replace(model.config, grain=False)), folder / what)
+    model.load_state_dict({**model.state_dict(), **plain.state_dict()})
 
 
 def train_ecg_encoder(config, bank: Bank, held_out: Bank, run: Path, *, device: str, seed: int) -> nn.Module:
@@ -171,14 +188,19 @@ def load_own_videos(
 
 
 def load_simulated(
-    what: str, data: str, run: Path, clips: int, seed: int, size: int, window: int, device: str
+    what: str, data: str, run: Path, clips: int, seed: int, size: int, window: int, device: str, motion: bool = False
 ) -> tuple[Bank, Bank, bool]:
     """Banks of simulated clips to train on and to judge by, and whether every pixel of theirs has a label.
 
-    Raises InputError where clips are shorter than `window` frames or of another size.
+    Raises InputError where clips are shorter than `window` frames, of another size, or do not say how tissue moves
+    although `motion` is asked for.
     """
-    load = load_measurer_bank if what == "measurer" else load_bank
-    bank = load(data, run, clips, seed, size, device)
+    if what == "measurer":
+        bank = load_measurer_bank(data, run, clips, seed, size, device)
+    else:
+        bank = load_bank(data, run, clips, seed, size, device, motion)
+    if motion and "motion" not in bank.tensors:
+        raise InputError(f"{data}: these shards do not say how tissue moves; make some with simulate --displacement.")
     if bank.frames.shape[1] < window or bank.frames.shape[2] != size:
         raise InputError(
             f"{data}: clips of {list(bank.frames.shape[1:])}; at least {window} frames of {size}×{size} "
@@ -192,12 +214,15 @@ def load_simulated(
     return bank, load_held_out(beside, size, device, clips=MEASURER_HELD_OUT, **options), True
 
 
-def load_bank(data: str, run: Path, clips: int, seed: int, size: int, device: str) -> Bank:
-    """The bank in `data`, or one of `clips` simulated clips made inside the run."""
+def load_bank(
+    data: str, run: Path, clips: int, seed: int, size: int, device: str, motion: bool = False
+) -> Bank:
+    """The bank in `data`, or one of `clips` simulated clips made inside the run, with `motion` if asked for."""
     if data != "phantom":
         return Bank.load(Path(data))
     folder = run / "bank"
-    fill_bank(folder, clips, seed=seed, size=size, view=VIEWS, device=device, workers=_workers(device))
+    kept = {"motion": True} if motion else {}
+    fill_bank(folder, clips, seed=seed, size=size, view=VIEWS, device=device, workers=_workers(device), **kept)
     return Bank.load(folder)
 
 
