@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 
 from echopulse.errors import InputError
+from echopulse.evaluate.together import together
+from echopulse.jobs import usable_cores
 from echopulse.measure.segmenter import Segmenter
 
 FPS = 25.0
@@ -93,7 +95,9 @@ class EchoFeatures:
         """Clips uint8 [t, h, w] -> float32 [n, 96], the mean of each clip's windows."""
         if not len(clips):
             raise InputError("no clips: features need at least one; check the folder.")
-        return np.stack([self.windows(clip, fps).mean(0) for clip in clips])
+        on_cpu = next(self.network.parameters()).device.type == "cpu"
+        vectors = together(lambda clip: self.windows(clip, fps).mean(0), clips, usable_cores() if on_cpu else 1)
+        return np.stack(vectors)
 
 
 @dataclass(frozen=True, eq=False)

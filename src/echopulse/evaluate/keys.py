@@ -18,11 +18,11 @@ MISSING_ALLOWED = 0.1  # a figure that leaves out more than this share of its cy
 COUNTS = ("n", "missing")
 ENDS = ("low", "high")  # of an interval that a part gives itself
 BESIDE = {"median": "median", "mean": "mean", "mean_abs": "mean absolute"}
-MODULES = ("control_figures", "measuring", "metrics.quality", "privacy", "usefulness")
+MODULES = ("control_figures", "round_trip", "measuring", "metrics.quality", "privacy", "usefulness")
 ORDER = (
     "speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "beats", "files",
 )  # fmt: skip
-ALIKE = ("controls", "measurer")  # parts that say the same of every control, view or look
+ALIKE = ("controls", "measurer", "tokenizer")  # parts that say the same of every control, view or look
 TABLE = "## Every figure\n\n"  # the heading in docs/evaluation.md below which the table is made
 
 
@@ -103,13 +103,6 @@ def _condition(name: str, what: str, ed_bar: float | None, es_bar: float | None)
 
 
 KEYS: dict[str, Figure] = {
-    "tokenizer.mse": Figure("", "mean squared error of encoding and decoding, whole picture, 0..1", at_most(2.2e-3)),
-    "tokenizer.mae": Figure("", "mean absolute error, whole picture, 0..1"),
-    "tokenizer.psnr": Figure("dB", "peak signal-to-noise ratio, whole picture"),
-    "tokenizer.psnr_sector": Figure("dB", "peak signal-to-noise ratio inside the sector"),
-    "tokenizer.ssim_sector": Figure("", "structural similarity inside the sector (11 x 11 Gaussian window)"),
-    "tokenizer.live_bits": Figure("", "bits whose rarer value is in over 5 % of the tokens", at_least(12)),
-    "tokenizer.perplexity": Figure("", "equally frequent codes that would have the entropy of those in use"),
     **{key: one for name, (what, bars) in CONDITIONS.items() for key, one in _condition(name, what, *bars).items()},
     **_ejection("timing.first_image.ef_given", "first image, ECG and true EF given"),
     **_lags("timing.ed_minus_r_ms", "ED after the R peak, first image and ECG"),

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from echopulse.evaluate.controls import control_scores
 from echopulse.evaluate.given import Supplied, clips_at_rate
@@ -23,7 +22,6 @@ from echopulse.measure import measure_clip
 if TYPE_CHECKING:
     from echopulse.pipeline import EchoPulse
 
-TOKENIZER_CLIPS = 48
 REAL_CLIPS = 64  # simulated frames that are measured: what the measurer alone would score
 TRAINING_CLIPS = 96  # at most, where none are given
 TRAINING_SEED = 800_000  # of simulated hearts that stand for training clips; held-out ones begin at 900 000
@@ -58,13 +56,14 @@ def speed(job: Job, on_step: OnStep) -> Results:
 
 
 def tokenizer(job: Job, on_step: OnStep) -> Results:
-    """What is lost on the way through the tokenizer, in the first clips."""
-    from echopulse.evaluate.reconstruction import reconstruction_scores
+    """What the tokenizer keeps of clinical clips of its own, as many as there are held-out hearts, 64 at most."""
+    from echopulse.evaluate.round_trip import CLIPS, round_trip_scores
 
-    some = job.shared.hearts[:TOKENIZER_CLIPS]
-    pieces = ((heart.frames, torch.from_numpy(heart.sector)) for heart in some)
-    found = reconstruction_scores(job.pulse.tokenizer, pieces, job.pulse.device)
-    return (found | Results.of({"n": len(some)})).under("tokenizer")
+    found = round_trip_scores(
+        job.pulse.tokenizer, job.measurer.measure, clips=min(job.shared.clips, CLIPS), seed=job.seed,
+        workers=job.workers, on_step=on_step,
+    )  # fmt: skip
+    return found.under("tokenizer")
 
 
 def measurer(job: Job, on_step: OnStep) -> Results:

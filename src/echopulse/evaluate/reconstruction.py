@@ -25,7 +25,7 @@ def reconstruction_scores(
 
     `perplexity`: as many codes, all equally frequent, would have the entropy of those that the clips were made of.
     """
-    errors: dict[str, list[float]] = {"mse": [], "mae": [], "psnr": [], "psnr_sector": [], "ssim_sector": []}
+    errors: dict[str, list[float]] = {}
     tokens = []
     latent = model.config.frames_per_latent
     for clip, sector in pieces:
@@ -34,13 +34,27 @@ def reconstruction_scores(
         ids = model.encode(frames)
         again = model.decode(ids)
         truth, rebuilt = frames[0].float().cpu(), again[0].float().cpu()
-        errors["mse"].append(float(F.mse_loss(rebuilt, truth)))
-        errors["mae"].append(float(F.l1_loss(rebuilt, truth)))
-        errors["psnr"].append(psnr(truth, rebuilt))
-        errors["psnr_sector"].append(psnr(truth, rebuilt, sector))
-        errors["ssim_sector"].append(ssim(truth[::SSIM_EVERY], rebuilt[::SSIM_EVERY], sector))
+        for name, value in picture_errors(truth, rebuilt, sector).items():
+            errors.setdefault(name, []).append(value)
         tokens.append(ids.flatten())
     scores = {name: sum(values) / len(values) for name, values in errors.items()}
-    scores["live_bits"] = float(live_bits(ids_to_bits(torch.cat(tokens), model.config.id_bits)))
-    scores["perplexity"] = codebook_use(torch.cat(tokens), model.config.codebook_size).perplexity
-    return Results.of(scores, errors)
+    return Results.of(scores | code_use(torch.cat(tokens), model), errors)
+
+
+def picture_errors(truth: Tensor, rebuilt: Tensor, sector: Tensor) -> dict[str, float]:
+    """Of one clip, float [t, h, w] in 0..1 and its sector bool [h, w]; SSIM of every eighth frame."""
+    return {
+        "mse": float(F.mse_loss(rebuilt, truth)),
+        "mae": float(F.l1_loss(rebuilt, truth)),
+        "psnr": psnr(truth, rebuilt),
+        "psnr_sector": psnr(truth, rebuilt, sector),
+        "ssim_sector": ssim(truth[::SSIM_EVERY], rebuilt[::SSIM_EVERY], sector),
+    }
+
+
+def code_use(ids: Tensor, model: Tokenizer) -> dict[str, float]:
+    """How many bits of the ids (int64, any shape) live, and their perplexity."""
+    return {
+        "live_bits": float(live_bits(ids_to_bits(ids, model.config.id_bits))),
+        "perplexity": codebook_use(ids, model.config.codebook_size).perplexity,
+    }

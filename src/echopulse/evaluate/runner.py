@@ -40,17 +40,17 @@ from echopulse.pipeline import STARTS, EchoPulse
 PARTS = ("speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "files")
 OPTIONAL = ("usefulness",)  # trains networks for minutes, so it is run when it is asked for
 OURS_ONLY = ("speed", "tokenizer", "files")  # need the inner road of a model of this package
-OF_HEARTS = ("tokenizer", "timing", "controls", "quality", "privacy", "usefulness")
+OF_HEARTS = ("timing", "controls", "quality", "privacy", "usefulness")
 OF_CLIPS = ("timing", "controls", "quality", "privacy")
 MODULES = {"measurer": "measuring", "quality": "metrics.quality", "privacy": "privacy", "usefulness": "usefulness"}
 # Shares of the progress bar: seconds for 200 clips on two cores.
-COST = {"speed": 30, "tokenizer": 15, "measurer": 60, "timing": 120, "controls": 180, "quality": 60, "privacy": 60,
+COST = {"speed": 30, "tokenizer": 60, "measurer": 60, "timing": 120, "controls": 180, "quality": 60, "privacy": 60,
         "usefulness": 600, "files": 60, "hearts": 60, "clips": 180}  # fmt: skip
 INCLUDES = {
     "speed": "generating 4 s four times, and a fresh interpreter's imports",
     "hearts": "simulating the held-out hearts",
     "clips": "generating the clips that the parts share, without measuring them",
-    "tokenizer": "encoding and decoding",
+    "tokenizer": "simulating clips of its own, encoding and decoding them, measuring them before and after",
     "measurer": "simulating clips of its own and measuring them",
     "timing": "measuring shared clips, simulated frames and those after the tokenizer; generating with an EF",
     "controls": "generating the clips of every control and measuring them",

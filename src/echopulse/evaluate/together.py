@@ -14,7 +14,10 @@ OnStep = Callable[[float], None]
 
 
 def together(
-    work: Callable[[Piece], Done], pieces: Iterable[Piece], workers: int, on_done: Callable[[Any], None]
+    work: Callable[[Piece], Done],
+    pieces: Iterable[Piece],
+    workers: int,
+    on_done: Callable[[Any], None] = lambda _: None,
 ) -> list[Done]:
     """`work` of every piece, in their order, in `workers` threads that compute with one core each.
 

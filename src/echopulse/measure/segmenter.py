@@ -123,6 +123,7 @@ class Segmenter(nn.Module):
             self.view_head = nn.Linear(2 * widths[-1], self.config.views)
         if self.config.volumes:
             self.volume_head = VolumeHead(widths[0], widths[-1], self.config.classes)
+        self.to(memory_format=torch.channels_last)  # a third faster on a CPU
 
     def encode(self, frames: torch.Tensor) -> list[torch.Tensor]:
         """Features at every resolution, finest first: frames -> [b, channels[i], h / 2^(i+1), ...]."""
@@ -132,6 +133,7 @@ class Segmenter(nn.Module):
         if frames.ndim != 4 or frames.shape[1:] != (together, size, size):
             raise ValueError(f"frames must be [b, {together}, {size}, {size}], got {tuple(frames.shape)}")
         x = F.pixel_unshuffle(4 * frames - 1, 2)  # [b, 4 or 12, h/2, w/2]; tissue is near zero
+        x = x.contiguous(memory_format=torch.channels_last)
         levels = []
         for i, stage in enumerate(self.down):
             x = stage(F.max_pool2d(x, 2) if i else x)

@@ -63,12 +63,14 @@ def grain_widths(frame: np.ndarray, sector: np.ndarray) -> tuple[float, float]:
 
 
 def _half_width(fine: np.ndarray, inside: np.ndarray) -> float:
-    """Full width at half height of the autocorrelation along the first axis; NaN where it stays above half."""
+    """Full width at half height of the autocorrelation along the first axis; NaN without grain or half."""
     curve = []
     for lag in range(LAGS):
         both = inside[: len(inside) - lag] & inside[lag:]
         curve.append((fine[: len(fine) - lag] * fine[lag:])[both].mean())
-    curve = np.array(curve) / max(curve[0], 1e-12)
+    if curve[0] < 1e-12:
+        return float("nan")
+    curve = np.array(curve) / curve[0]
     below = np.flatnonzero(curve < 0.5)
     if not len(below):
         return float("nan")

@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from echopulse.errors import InputError
+from echopulse.evaluate.together import together
+from echopulse.jobs import usable_cores
 
 RATE_HZ = 25.0  # on which lags are searched
 SIDE, COARSE = 24, 12  # pixels
@@ -81,8 +83,10 @@ class PixelSpace:
     ) -> Nearest:
         """Of every query the nearest reference, at 0 for a copy; with `others` query k is not held against number k."""
         fine, coarse = self._bank(references)
-        distance, which = np.empty(len(queries)), np.empty(len(queries), np.int64)
-        for number, pictures in enumerate(queries.pictures):
+        done = []
+
+        def search(number: int) -> tuple[float, int]:
+            pictures = queries.pictures[number]
             every = max(QUERY_EVERY, -(-len(pictures) // QUERY_PICTURES))
             some = pictures[::every]
             rough = likeness(self._variants(some, 2, coarse=True), coarse, every)  # [n]
@@ -91,8 +95,14 @@ class PixelSpace:
             chosen = rough.topk(min(CANDIDATES, len(rough) - others)).indices
             close = likeness(self._variants(some, 1), [fine[i] for i in chosen.tolist()], every)
             best = int(close.argmax())
-            distance[number], which[number] = max(1 - float(close[best]), 0.0), int(chosen[best])
-            on_step((number + 1) / len(queries))
+            return max(1 - float(close[best]), 0.0), int(chosen[best])
+
+        def told(_: tuple[float, int]) -> None:
+            done.append(1)
+            on_step(len(done) / len(queries))
+
+        found = together(search, range(len(queries)), usable_cores(), told)
+        distance, which = (np.array(column) for column in zip(*found, strict=True))
         return Nearest(distance, which)
 
     def _bank(self, small: Small) -> tuple[list[Tensor], list[Tensor]]:
