@@ -263,16 +263,22 @@ def _look_up(scatterers: Tensor, places: Tensor) -> Tensor:
 
 
 def _blurred(fields: Tensor, beam: Tensor) -> Tensor:
-    """Fields [b, t, 2, depths, beams] after the beam [b, 2], of unit power."""
-    b, rest = len(fields), fields.shape[1] * 2
+    """Fields [b, t, 2, depths, beams] after the beam [b, 2], of unit power; beyond the grid there is nothing.
+
+    As products with banded matrices, which a CPU does ten times faster than convolutions of one channel.
+    """
+    along, across = (_band(beam[:, axis], count)[:, None, None] for axis, count in enumerate((DEPTHS, BEAMS)))
+    return along @ fields @ across.transpose(-1, -2)
+
+
+def _band(sigma: Tensor, count: int) -> Tensor:
+    """Matrices [b, count, count] that blur by Gaussians of sigma [b] and keep the power of white noise."""
     radius = int(3 * LARGEST_SIGMA + 0.5)
-    x = fields.reshape(b, rest, DEPTHS, BEAMS).transpose(0, 1)  # a channel for each clip
-    for axis, sigma in enumerate(beam.unbind(1)):
-        kernel = _gaussian(sigma, radius)
-        kernel = (kernel / kernel.square().sum(1, keepdim=True).sqrt())[:, None]
-        kernel = kernel[..., None] if axis == 0 else kernel[..., None, :]
-        x = F.conv2d(x, kernel, padding=(radius, 0) if axis == 0 else (0, radius), groups=b)
-    return x.transpose(0, 1).reshape(fields.shape)
+    kernel = _gaussian(sigma, radius)
+    kernel = kernel / kernel.square().sum(1, keepdim=True).sqrt()
+    apart = torch.arange(count, device=sigma.device)
+    apart = apart[:, None] - apart + radius
+    return torch.where((apart >= 0) & (apart <= 2 * radius), kernel[:, apart.clamp(0, 2 * radius)], 0.0)
 
 
 def _gaussian(sigma: Tensor, radius: int) -> Tensor:
