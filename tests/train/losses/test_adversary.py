@@ -1,4 +1,4 @@
-"""The adversary: its losses by hand, critics without aliasing, gradients where they belong, and a state that is kept."""
+"""The adversary: its losses by hand, critics without aliasing, gradients where they belong, a state that is kept."""
 
 import pytest
 import torch

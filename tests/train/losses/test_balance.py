@@ -25,8 +25,8 @@ def sizes(gradient: torch.Tensor) -> list[float]:
 
 
 def test_every_term_pulls_as_hard_as_its_weight():
-    assert sizes(pull(Balancer(), {"above": 1.0, "below": 3.0})) == pytest.approx([1.0, 3.0])
-    assert sizes(pull(Balancer(), {"above": 1.0, "below": 3.0}, scale=1000.0)) == pytest.approx([1.0, 3.0])
+    assert sizes(pull(Balancer(), {"above": 1.0, "below": 3.0})) == pytest.approx([1.0, 3.0], rel=1e-4)
+    assert sizes(pull(Balancer(), {"above": 1.0, "below": 3.0}, scale=1000.0)) == pytest.approx([1.0, 3.0], rel=1e-4)
 
 
 def test_a_mean_absolute_error_is_the_measure_of_it():
@@ -41,7 +41,8 @@ def test_the_value_is_the_weighted_sum_and_weight_zero_takes_no_part():
     terms = {"a": x.mean(), "b": x.square().sum(), "off": (x * float("nan")).sum()}
     balancer = Balancer()
     total = balancer.combine(terms, {"a": 2.0, "b": 0.5, "off": 0.0}, x)
-    assert float(total) == pytest.approx(float(2 * terms["a"] + 0.5 * terms["b"])) and set(balancer.sizes) == {"a", "b"}
+    plain = 2 * terms["a"] + 0.5 * terms["b"]
+    assert float(total.detach()) == pytest.approx(float(plain.detach())) and set(balancer.sizes) == {"a", "b"}
     total.backward()
     assert bool(x.grad.isfinite().all())
 

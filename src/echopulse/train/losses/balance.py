@@ -29,7 +29,8 @@ class Balancer:
         asked = {name: term for name, term in terms.items() if weights[name]}
         value, balanced = made.new_zeros(()), torch.zeros_like(made)
         for number, (name, term) in enumerate(asked.items(), 1):
-            (gradient,) = torch.autograd.grad(term, made, retain_graph=number < len(asked))
+            with torch.autocast(made.device.type, enabled=False):  # backwards runs in the types of the way there
+                (gradient,) = torch.autograd.grad(term, made, retain_graph=number < len(asked))
             size = float(gradient.float().norm()) * made.numel() ** 0.5
             mean = self.sizes.setdefault(name, RunningMean(self.decay)).update(size)
             balanced += gradient * (weights[name] / max(mean, 1e-12))

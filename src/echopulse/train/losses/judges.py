@@ -26,7 +26,9 @@ class Judges:
     def __post_init__(self) -> None:
         for network in (self.measurer, self.lpips, self.video):
             if network is not None:
-                network.requires_grad_(False).eval()
+                network.eval()
+                for parameter in network.parameters():  # TorchScript has no requires_grad_ of the whole
+                    parameter.requires_grad = False
 
     def check(self, weights: Mapping[str, float], size: int) -> None:
         """InputError where a loss lacks its network, or pictures of `size` pixels are too small for it."""
