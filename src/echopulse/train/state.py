@@ -16,8 +16,11 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
     """Gives the optimiser the memory that `optimizer_tensors` took; rates and the like stay what they are."""
     state = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for key, value in tensors.items():
         index, name = key.split(".")
+        if value.shape == (parameter := parameters[int(index)]).shape:
+            value = torch.empty_like(parameter).copy_(value)  # lies in memory as it did, for the same bits
         state["state"].setdefault(int(index), {})[name] = value
     optimizer.load_state_dict(state)
 

@@ -58,7 +58,9 @@ def texture(pictures: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
 
 def background(pictures: Tensor) -> Tensor:
     """The mean around every pixel of [b, t, h, w]."""
-    return F.avg_pool2d(pictures, BACKGROUND, 1, BACKGROUND // 2, count_include_pad=False)
+    reach = BACKGROUND // 2
+    down = F.avg_pool2d(pictures, (BACKGROUND, 1), 1, (reach, 0), count_include_pad=False)
+    return F.avg_pool2d(down, (1, BACKGROUND), 1, (0, reach), count_include_pad=False)
 
 
 def cells(values: Tensor) -> Tensor:
