@@ -9,19 +9,19 @@ GROUPS = 8
 
 
 class BlurPool(nn.Module):
-    """Halves pictures [n, c, h, w] after a binomial blur over four pixels each way (Zhang 2019).
+    """Halves pictures [n, c, h, w] after a binomial blur over three pixels each way (Zhang 2019).
 
     A convolution that strides alone sees other pixels when speckle moves by one, and a critic that does so punishes
     where texture lies rather than what it is like.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        pairs = F.avg_pool2d(x, 2, 1, padding=1, count_include_pad=False)  # three means of two make 1, 3, 3, 1
-        return F.avg_pool2d(F.avg_pool2d(pairs, 2, 1), 2)
+        pairs = F.avg_pool2d(x, 2, 1, padding=1, count_include_pad=False)
+        return F.avg_pool2d(pairs, 2)  # means of pairs of pairs: 1, 2, 1
 
 
 class PatchCritic(nn.Module):
-    """Pictures [n, 1, h, w] → the higher the more real, [n, 1, h/8, w/8], for patches of 52 pixels (Isola et al. 2017).
+    """Pictures [n, 1, h, w] → the higher the more real, [n, 1, h/8, w/8], for patches of 45 pixels (Isola et al. 2017).
 
     Group norms: no picture judges another, and nothing of them has to be kept but the weights.
     """
