@@ -13,7 +13,7 @@ def add_train(verbs) -> None:
         verbs, "train", run_train, "train the tokenizer, the generator or the measurer",
         "echopulse train tokenizer --data bank --run runs/out/tokenizer --minutes 30\n"
         "  echopulse train tokenizer --data my_videos --quantizer fsq:8,8,8,8,4\n"
-        "  echopulse train tokenizer --data bank --loss speckle=0.05 --loss adversarial=0.1 --balance",
+        "  echopulse train tokenizer --data bank --balance --loss speckle=0.5 --loss adversarial=0.2",
     )  # fmt: skip
     verb.add_argument("what", choices=("tokenizer", "generator", "measurer"))
     verb.add_argument("--data", default="phantom", help="a bank from `simulate --bank`, or phantom: one is made first; "

@@ -83,10 +83,10 @@ def train(
     skipped.json. `quantizer` (lfq:14, fsq:8,8,8,8,4, vq:16384) takes the place of the preset's; with `grain` the
     tokenizer also learns to draw speckle, from shards that say how tissue moves. `losses`, `balance` and the networks
     for `perceptual` losses are a tokenizer's too (see `losses`); `measurer_folder` is the model folder of the measurer
-    that one of them looks through, the bundled one by default. `start_from` is a model folder whose
-    weights the run begins with instead of chance; they need not know grain. Raises InputError for an unknown preset, a
-    run that exists without `resume`, a generator without a tokenizer, or weights of another architecture than the
-    preset's.
+    that one of them looks through, the bundled one by default. `start_from` is a model folder whose weights the run
+    begins with instead of chance; they need not know grain. Raises InputError for an unknown preset, a loss that is
+    none or lacks its network, a run that exists without `resume`, a generator without a tokenizer, or weights of
+    another architecture than the preset's.
     """
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")

@@ -12,6 +12,8 @@ from echopulse.errors import InputError
 from echopulse.evaluate.metrics.perceptual import PerceptualNetwork
 from echopulse.measure.segmenter import Segmenter, SegmenterConfig
 from echopulse.model.config import PRESETS
+from echopulse.model.grain import Beams
+from echopulse.train.grain import grain_losses
 from echopulse.train.loop import Run, Settings
 from echopulse.train.losses.judges import Judges
 from echopulse.train.losses.weights import ON_DEMAND
@@ -64,6 +66,30 @@ def test_by_default_the_loss_is_to_the_bit_what_it_was_before_there_were_others(
         before = sum(weights[name] * value for name, value in terms.items())
     assert torch.equal(found, before)
     assert set(scalars) == {*terms, "live_bits", "perplexity"}
+
+
+def test_with_grain_too_the_loss_is_to_the_bit_what_it_was(toy_bank, monkeypatch):
+    draw = torch.Generator().manual_seed(3)
+    beams = Beams(*torch.rand(3, 7, 7, generator=draw))  # measuring them takes a second
+    monkeypatch.setattr("echopulse.train.tokenizer.measure_beams", lambda size: beams)
+    motion = 0.01 * torch.randn(4, 65, 8, 8, 2, generator=draw)
+    moving = replace(toy_bank, tensors=toy_bank.tensors | {"motion": motion.half()})
+    now = TokenizerTask(replace(CONFIG, grain=True), moving, moving, batch=2, frames=5)
+    now.model.eval()
+    with torch.no_grad():
+        found, scalars = now.loss(7)
+        pictures, motion = now.pictures_of(torch.Generator().manual_seed(7))
+        quantized = now.model.quantize(pictures)
+        features, _ = now.model.ascend(quantized.codes)
+        again = now.model.picture(features, quantized.codes.shape[1])
+        weight = 1 + 2 * ((pictures - pictures.mean(1, keepdim=True)).abs() / 0.15).clamp(max=1)
+        error = again - pictures
+        terms = {"l1": (error.abs() * weight).mean(), "mse": (error.square() * weight).mean(), **quantized.losses}
+        terms |= grain_losses(now.model.grain_head(features, 2), pictures, again, motion, now.beams)
+        weights = {"l1": 1.0, "mse": 2.0, "commitment": 0.01, "entropy": 0.01}
+        weights |= {"motion": 0.05, "strength": 0.05, "beam": 0.02, "keep": 0.02}
+        before = sum(weights[name] * value for name, value in terms.items())
+    assert torch.equal(found, before) and set(scalars) == {*terms, "live_bits", "perplexity"}
 
 
 def test_losses_that_are_off_draw_no_weights(toy_bank):
