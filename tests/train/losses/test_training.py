@@ -20,7 +20,7 @@ from echopulse.train.losses.weights import ON_DEMAND
 from echopulse.train.tokenizer import TokenizerTask
 
 CONFIG = PRESETS["tiny"]["tokenizer"]
-SETTINGS = Settings(steps=8, warmup=2, learning_rate=3e-3, evaluate_every=100, checkpoint_every_s=-1.0)
+SETTINGS = Settings(steps=5, warmup=2, learning_rate=3e-3, evaluate_every=100, checkpoint_every_s=-1.0)
 LEARNING = {"weights": {"adversarial": 0.1, "speckle": 0.05, "gradient": 0.5}, "balance": True}
 
 
@@ -161,9 +161,9 @@ def test_a_killed_run_goes_on_with_adversary_and_shares_to_the_same_bits(toy_ban
     whole = Run(task(toy_bank, **LEARNING), SETTINGS, tmp_path / "whole")
     whole.train()
     with pytest.raises(Killed):
-        Run(task(toy_bank, **LEARNING), SETTINGS, tmp_path / "killed").train(killed_at(7))
+        Run(task(toy_bank, **LEARNING), SETTINGS, tmp_path / "killed").train(killed_at(4))
     resumed = Run(task(toy_bank, **LEARNING), SETTINGS, tmp_path / "killed", resume=True)
-    assert resumed.step == 6 and resumed.task.of_picture.adversary.optimizer.state_dict()["state"]
+    assert resumed.step == 3 and resumed.task.of_picture.adversary.optimizer.state_dict()["state"]
     resumed.train()
     ends = [load_file(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "killed")]
     assert set(ends[0]) == set(ends[1])
