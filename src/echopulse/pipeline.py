@@ -19,10 +19,10 @@ from echopulse.ecg.stretch import clip_start
 from echopulse.echo import Clip, read_frame
 from echopulse.errors import InputError
 from echopulse.generation import Generation
-from echopulse.measure import Measurement, Segmenter, SegmenterConfig, measure_clip
+from echopulse.measure import Measurement, Segmenter, measure_clip
+from echopulse.measure.segmenter import load_segmenter
 from echopulse.model.adapter_files import AdapterSpec, attach, named_with
-from echopulse.model.checkpoint import load_config, load_weights
-from echopulse.model.config import config_from_dict
+from echopulse.model.checkpoint import load_config
 from echopulse.model.ecg_encoder import Memory
 from echopulse.model.generator import EF_RANGE, Conditions, Generator
 from echopulse.model.lora import Adapters
@@ -96,8 +96,7 @@ class EchoPulse:
                 f"{folder}/config.json: the generator reads {2**read.bits} codes on a grid of {read.grid}², the "
                 f"tokenizer gives {given.codebook_size} on {given.grid}²; give two that were trained together."
             )
-        segmenter = Segmenter(config_from_dict(SegmenterConfig, config["measurer"]))
-        load_weights(segmenter, folder / "measurer").to(device)
+        segmenter = load_segmenter(folder).to(device)
         attached = attach(networks, adapters)
         name = named_with(config.get("name", folder.name), adapters)
         return cls(**networks, segmenter=segmenter, name=name, adapters=attached)

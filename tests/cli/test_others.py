@@ -46,3 +46,34 @@ def test_train_refuses_what_it_cannot_do_before_any_work(tmp_path, capsys, files
     preset, tokenizer, resume = capsys.readouterr().err.splitlines()
     assert "huge" in preset and "--tokenizer" in tokenizer and "resume" in resume
     assert files_in(tmp_path) == []
+
+
+def test_train_passes_losses_on_and_refuses_what_is_none(tmp_path, monkeypatch, capsys, files_in, assert_one_sentence):
+    asked = {}
+
+    def train(what, **options):
+        asked.update(options)
+        return {"mse": 0.5}, tmp_path
+
+    file = tmp_path / "i3d.pt"
+    file.touch()
+    with monkeypatch.context() as patch:
+        patch.setattr("echopulse.train.recipes.train", train)
+        words = ["--loss", "video=0.1", "--loss", "mse=0", "--balance", "--perceptual", f"i3d={file}"]
+        assert main(["train", "tokenizer", *words, "--measurer", "there"]) == 0
+    assert asked["losses"] == {"video": 0.1, "mse": 0.0} and asked["balance"] is True
+    assert asked["perceptual"] == {"i3d": file} and str(asked["measurer_folder"]) == "there"
+    file.unlink()
+    capsys.readouterr()
+    quick = ["train", "tokenizer", "--preset", "tiny", "--run", str(tmp_path / "r")]
+    for words, complaint in (
+        (["--loss", "fog=1"], "loss fog: this tokenizer knows l1, mse"),
+        (["--loss", "speckle"], "--loss speckle: NAME=WEIGHT is expected"),
+        (["--loss", "video=1"], "give --perceptual i3d=FILE"),
+        (["--loss", "video=1", "--perceptual", f"i3d={file}"], f"--perceptual i3d={file}: there is no such file"),
+    ):
+        assert main([*quick, *words]) == 1
+        said = capsys.readouterr().err
+        assert_one_sentence(said)
+        assert complaint in said
+    assert files_in(tmp_path) == []

@@ -6,7 +6,8 @@ import pytest
 from echopulse.data import fill_bank
 from echopulse.echo import Clip
 from echopulse.errors import InputError
-from echopulse.evaluate.given import Supplied, clips_at_rate, feature_files, training_files
+from echopulse.evaluate.given import Supplied, clips_at_rate, training_files
+from echopulse.evaluate.metrics.networks import feature_files
 from echopulse.measure import Segmenter, SegmenterConfig
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (11, 128, 128), np.uint8)

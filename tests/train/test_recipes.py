@@ -143,3 +143,31 @@ def test_a_folder_without_clips_or_videos_is_refused(tmp_path):
     with pytest.raises(InputError, match="no shard-.* and no videos here"):
         recipes.train("tokenizer", data=str(tmp_path), preset="tiny", run=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_losses_are_chosen_by_name_and_those_of_others_networks_need_their_files(bank_folder, tiny_model, tmp_path):
+    shared = {"data": str(bank_folder), "preset": "tiny", "steps": 1}
+    told: list[str] = []
+    asked = {"losses": {"measurer": 0.1, "speckle": 0.05}, "balance": True, "measurer_folder": tiny_model}
+    monitor = recipes.TokenizerTask.loss
+
+    def loss(task, seed):
+        total, scalars = monitor(task, seed)
+        told.extend(scalars)
+        return total, scalars
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes.TokenizerTask, "loss", loss)
+        recipes.train("tokenizer", run=tmp_path / "t", **asked, **shared)
+    assert {"measurer", "speckle"} <= set(told) and "wavelet" not in told
+
+    def refused(words, what="tokenizer", **options):
+        with pytest.raises(InputError, match=words):
+            recipes.train(what, run=tmp_path / "no", **options, **shared)
+        assert not (tmp_path / "no").exists()
+
+    refused("loss fog: this tokenizer knows l1, mse", losses={"fog": 1.0})
+    refused("loss lpips: .* give --perceptual lpips-alex=FILE", losses={"lpips": 1.0})
+    refused("no loss looks through it; add --loss measurer", measurer_folder=tiny_model)
+    refused("they are a tokenizer's, not the measurer's", what="measurer", losses={"l1": 1.0})
+    refused("they are a tokenizer's, not the generator's", what="generator", balance=True)

@@ -120,7 +120,7 @@ def _evaluate(options: argparse.Namespace):
 
 def _supplied(options: argparse.Namespace) -> dict[str, Any]:
     """What a user hands over beside the model, for an evaluation of any kind."""
-    from echopulse.evaluate.given import feature_files
+    from echopulse.evaluate.metrics.networks import feature_files
 
     return {
         "features": feature_files(options.features), "as_published": options.as_published,

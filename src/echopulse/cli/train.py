@@ -12,7 +12,8 @@ def add_train(verbs) -> None:
     verb = add_verb(
         verbs, "train", run_train, "train the tokenizer, the generator or the measurer",
         "echopulse train tokenizer --data bank --run runs/out/tokenizer --minutes 30\n"
-        "  echopulse train tokenizer --data my_videos --quantizer fsq:8,8,8,8,4",
+        "  echopulse train tokenizer --data my_videos --quantizer fsq:8,8,8,8,4\n"
+        "  echopulse train tokenizer --data bank --balance --loss speckle=0.5 --loss adversarial=0.2",
     )  # fmt: skip
     verb.add_argument("what", choices=("tokenizer", "generator", "measurer"))
     verb.add_argument("--data", default="phantom", help="a bank from `simulate --bank`, or phantom: one is made first; "
@@ -23,6 +24,14 @@ def add_train(verbs) -> None:
                       "vq:16384 (codes); the generator takes 2^n codes")  # fmt: skip
     verb.add_argument("--grain", action="store_true", help="tokenizer: also learn to draw the speckle that tokens "
                       "cannot hold, from shards made with --displacement")  # fmt: skip
+    verb.add_argument("--loss", action="append", default=[], metavar="NAME=WEIGHT", help="tokenizer: how much a loss "
+                      "counts, 0 switches it off; again for another (docs/tokenizer.md lists them)")  # fmt: skip
+    verb.add_argument("--balance", action="store_true", help="tokenizer: make weights shares of the gradient at the "
+                      "picture, whatever the losses' scales")  # fmt: skip
+    verb.add_argument("--perceptual", metavar="NAME=FILE,...", help="tokenizer: published networks for the losses "
+                      "lpips (lpips-alex or lpips-vgg with lpips-heads) and video (i3d)")  # fmt: skip
+    verb.add_argument("--measurer", type=Path, metavar="MODEL", help="tokenizer: model folder of the measurer for the "
+                      "loss of that name; the bundled one by default")  # fmt: skip
     verb.add_argument("--run", type=Path, help="folder of the run; runs/out/WHAT by default")
     verb.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     verb.add_argument("--from", type=Path, dest="start_from", metavar="MODEL", help="begin with the weights of this "
@@ -42,12 +51,16 @@ def run_train(options: argparse.Namespace) -> int:
     """Trains one of the three models, or goes on with it."""
     if options.start_from and options.resume:
         raise InputError("--from with --resume: a run goes on with its own weights; leave one of them out.")
+    from echopulse.evaluate.metrics.networks import feature_files
+    from echopulse.train.losses.weights import parse_weights
     from echopulse.train.recipes import train
 
+    losses, files = parse_weights(options.loss), feature_files(options.perceptual, "--perceptual")
     with Progress(f"training the {options.what}") as on_step:
         scores, model = train(
             options.what, data=options.data, clips=options.clips, preset=options.preset, quantizer=options.quantizer,
-            grain=options.grain,
+            grain=options.grain, losses=losses, balance=options.balance, perceptual=files,
+            measurer_folder=options.measurer,
             run=options.resume or options.run or Path("runs/out") / options.what, resume=options.resume is not None,
             tokenizer_folder=options.tokenizer, start_from=options.start_from, out=options.out, steps=options.steps,
             minutes=options.minutes, batch=options.batch, learning_rate=options.learning_rate, device=options.device,

@@ -88,19 +88,6 @@ def training_files(folder: Path, least: int = 1) -> list[Path]:
     return sorted(films + shards)
 
 
-def feature_files(text: str | None) -> dict[str, Path]:
-    """`i3d=FILE,inception=FILE` as a dictionary of paths that exist; empty without a text."""
-    found: dict[str, Path] = {}
-    for pair in (text or "").split(",") if text else []:
-        name, equals, path = pair.strip().partition("=")
-        if not equals or not path:
-            raise InputError(f"--features {pair.strip()}: NAME=FILE is expected, as in i3d=i3d_torchscript.pt.")
-        if not Path(path).is_file():
-            raise InputError(f"--features {name}={path}: there is no such file.")
-        found[name] = Path(path)
-    return found
-
-
 def clips_at_rate(path: Path, fps: float = FPS, size: int = SIZE) -> list[np.ndarray]:
     """The clip of a file or all clips of a shard, uint8 [t, size, size] each at `fps`."""
     if path.match(SHARDS):

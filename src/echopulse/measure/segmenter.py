@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from echopulse.errors import InputError
 from echopulse.measure.volume_head import VolumeHead
+from echopulse.model.checkpoint import load_config, load_weights
+from echopulse.model.config import config_from_dict
 from echopulse.model.precision import mixed_precision
 from echopulse.phantom.types import LABELS, VIEWS
 
@@ -162,6 +166,14 @@ class Segmenter(nn.Module):
         """Logits [b, views] from what `encode` gives: the means and the maxima of the coarsest features."""
         deepest = levels[-1].flatten(2)
         return self.view_head(torch.cat([deepest.mean(2), deepest.amax(2)], dim=1))
+
+
+def load_segmenter(folder: Path) -> Segmenter:
+    """The measurer of a model folder in float32, in evaluation mode; InputError where the folder does not hold it."""
+    config = load_config(folder)
+    if "measurer" not in config:
+        raise InputError(f"{folder}/config.json: no measurer; give a folder that `train measurer` wrote.")
+    return load_weights(Segmenter(config_from_dict(SegmenterConfig, config["measurer"])), folder / "measurer")
 
 
 def segment(segmenter: Segmenter, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

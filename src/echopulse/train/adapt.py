@@ -15,7 +15,7 @@ from echopulse.model.checkpoint import load_config, save_config, save_weights
 from echopulse.model.lora import Adapters, Lora
 from echopulse.model.networks import NETWORKS, load_network
 from echopulse.model.precision import mixed_precision
-from echopulse.train.loop import Run, Settings, Task
+from echopulse.train.loop import Remembers, Run, Settings, Task
 from echopulse.train.recipes import BATCH, holds_videos, load_bank, load_own_videos
 from echopulse.train.tokenizer import TokenizerTask
 
@@ -45,6 +45,13 @@ class AdapterTask:
 
     def pictures(self, model: nn.Module) -> Tensor | None:
         return self.task.pictures(self.task.model)
+
+    def extra_state(self) -> dict[str, Tensor]:
+        return self.task.extra_state() if isinstance(self.task, Remembers) else {}
+
+    def load_extra_state(self, tensors: dict[str, Tensor]) -> None:
+        if isinstance(self.task, Remembers):
+            self.task.load_extra_state(tensors)
 
 
 def adapt_tokenizer(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from safetensors import safe_open
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from echopulse.errors import InputError
 from echopulse.model.precision import mixed_precision
+from echopulse.train.state import load_optimizer, optimizer_tensors, under
 
 
 class Task(Protocol):
@@ -35,6 +36,17 @@ class Task(Protocol):
 
     def on_progress(self, progress: float, step: int) -> None:
         """Called before every step with how far the run is, 0..1, and the steps done."""
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A task that needs more than its model to go on: what learns beside it, or is counted."""
+
+    def extra_state(self) -> dict[str, Tensor]:
+        """Tensors by name, for the checkpoint."""
+
+    def load_extra_state(self, tensors: dict[str, Tensor]) -> None:
+        """Goes on from what `extra_state` gave; empty from a checkpoint of a task that had nothing to remember."""
 
 
 @dataclass(frozen=True)
@@ -185,8 +197,9 @@ class Run:
         """All that is needed to go on, in one file that is replaced as a whole."""
         tensors = {f"model.{name}": value for name, value in self.task.model.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.state.items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+        tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
+        if isinstance(self.task, Remembers):
+            tensors |= {f"extra.{name}": value for name, value in self.task.extra_state().items()}
         tensors = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
         about = {"step": self.step, "elapsed_s": self.elapsed_s, "task": self.task.name}
         about["settings"] = asdict(self.settings)
@@ -200,18 +213,12 @@ class Run:
             if about["task"] != self.task.name:
                 raise InputError(f"{self.checkpoint} is a run of {about['task']}, not of {self.task.name}.")
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-        self.task.model.load_state_dict(_under("model.", tensors))
-        self.average.state = {name: value.to(self.device) for name, value in _under("average.", tensors).items()}
-        state = self.optimizer.state_dict()
-        for key, value in _under("optimizer.", tensors).items():
-            index, name = key.split(".")
-            state["state"].setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict(state)
+        if isinstance(self.task, Remembers):
+            self.task.load_extra_state(under("extra.", tensors))
+        self.task.model.load_state_dict(under("model.", tensors))
+        self.average.state = {name: value.to(self.device) for name, value in under("average.", tensors).items()}
+        load_optimizer(self.optimizer, under("optimizer.", tensors))
         self.step, self.elapsed_s = about["step"], about["elapsed_s"]
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def write_sheet(sheet: Tensor, path: Path) -> None:

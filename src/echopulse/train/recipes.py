@@ -1,6 +1,6 @@
 """From the words of a command to a trained model folder: data, sizes and rates of each recipe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +18,11 @@ from echopulse.model.networks import load_network
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.phantom.types import APICAL_VIEWS, LABELS
 from echopulse.phantom.types import VIEWS as ALL_VIEWS
+from echopulse.pipeline import BUNDLED
 from echopulse.train.generator import EcgTask, GeneratorTask
 from echopulse.train.loop import Run, Settings
+from echopulse.train.losses.judges import load_judges
+from echopulse.train.losses.weights import loss_weights
 from echopulse.train.measurer import MeasurerTask
 from echopulse.train.tokenizer import TokenizerTask
 
@@ -54,6 +57,10 @@ def train(
     preset: str = "small",
     quantizer: str | None = None,
     grain: bool = False,
+    losses: Mapping[str, float] | None = None,
+    balance: bool = False,
+    perceptual: Mapping[str, Path] | None = None,
+    measurer_folder: Path | None = None,
     run: Path,
     resume: bool = False,
     tokenizer_folder: Path | None = None,
@@ -74,10 +81,12 @@ def train(
     `data` is a bank's folder, "phantom", which makes a bank of `clips` inside the run first, or for the tokenizer a
     folder of videos; those that cannot be read are told to `on_skip` by name and reason, and stand in the run's
     skipped.json. `quantizer` (lfq:14, fsq:8,8,8,8,4, vq:16384) takes the place of the preset's; with `grain` the
-    tokenizer also learns to draw speckle, from shards that say how tissue moves. `start_from` is a model folder whose
-    weights the run begins with instead of chance; they need not know grain. Raises InputError for an unknown preset, a
-    run that exists without `resume`, a generator without a tokenizer, or weights of another architecture than the
-    preset's.
+    tokenizer also learns to draw speckle, from shards that say how tissue moves. `losses`, `balance` and the networks
+    for `perceptual` losses are a tokenizer's too (see `losses`); `measurer_folder` is the model folder of the measurer
+    that one of them looks through, the bundled one by default. `start_from` is a model folder whose weights the run
+    begins with instead of chance; they need not know grain. Raises InputError for an unknown preset, a loss that is
+    none or lacks its network, a run that exists without `resume`, a generator without a tokenizer, or weights of
+    another architecture than the preset's.
     """
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
@@ -94,6 +103,14 @@ def train(
         if what != "tokenizer" or holds_videos(data):
             raise InputError("--grain: only a tokenizer learns it, from simulated shards, which say how tissue moves.")
         sizes["tokenizer"] = replace(sizes["tokenizer"], grain=True)
+    if what != "tokenizer" and (losses or balance or perceptual or measurer_folder):
+        raise InputError(f"--loss, --balance, --perceptual and --measurer: they are a tokenizer's, not the {what}'s.")
+    if what == "tokenizer":
+        weights = loss_weights(sizes["tokenizer"], losses)
+        if measurer_folder and not weights["measurer"]:
+            raise InputError("--measurer: no loss looks through it; add --loss measurer=WEIGHT.")
+        judges = load_judges(weights, perceptual or {}, measurer_folder or BUNDLED, device)
+        judges.check(weights, sizes["tokenizer"].size)
     tokenizer = _load_tokenizer(tokenizer_folder) if what == "generator" else None
     if tokenizer:
         sizes["generator"] = fit_generator(sizes["generator"], tokenizer.config)
@@ -109,7 +126,8 @@ def train(
     settings = replace(SETTINGS[what], seed=seed, **{name: value for name, value in given.items() if value is not None})
     shared = {"device": device, "seed": seed, "batch": batch or BATCH[what]}
     if what == "tokenizer":
-        task = TokenizerTask(sizes["tokenizer"], bank, held_out, **shared)
+        aims = {"weights": losses, "balance": balance, "judges": judges}
+        task = TokenizerTask(sizes["tokenizer"], bank, held_out, **shared, **aims)
         config = {"tokenizer": sizes["tokenizer"]}
     elif what == "measurer":
         measurer = SegmenterConfig(size=frame_size)  # shards without labels: the ventricle alone

@@ -1,22 +1,24 @@
 """The tokenizer's recipe: say the picture again, most of all where it moves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from echopulse.errors import InputError
 from echopulse.evaluate.reconstruction import reconstruction_scores
 from echopulse.model.config import TokenizerConfig
 from echopulse.model.grain import measure_beams
 from echopulse.model.quantizer import codebook_use, live_bits
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import ids_to_bits
-from echopulse.train.grain import WEIGHTS as GRAIN_WEIGHTS
 from echopulse.train.grain import grain_losses
-
-WEIGHTS = {"l1": 1.0, "mse": 2.0}
-QUANTIZER_WEIGHTS = {"lfq": {"commitment": 0.01, "entropy": 0.01}, "fsq": {}, "vq": {"commitment": 0.25}}
+from echopulse.train.losses.balance import Balancer
+from echopulse.train.losses.judges import Judges
+from echopulse.train.losses.picture import ADVERSARY_FROM, picture_losses
+from echopulse.train.losses.weights import loss_weights
+from echopulse.train.state import under
 
 
 class Clips(Protocol):
@@ -33,9 +35,12 @@ class Clips(Protocol):
 
 
 class TokenizerTask:
-    """Stretches of `frames` pictures; the error weighs up to three times as much where the picture moves.
+    """Stretches of `frames` pictures, held to every loss whose weight is above 0.
 
-    `model` is a tokenizer that has learned already, of the same configuration; without it one begins by chance.
+    `weights` change those of `losses.weights`, by the names under which the losses are logged; with `balance` they are
+    shares of the gradient at the decoder's output. `judges` are the networks that some losses look through. After
+    `adversary_from` of the run there is an adversary, if `adversarial` has a weight. `model` is a tokenizer that has
+    learned already, of the same configuration; without it one begins by chance.
     """
 
     name = "tokenizer"
@@ -51,6 +56,10 @@ class TokenizerTask:
         device: str = "cpu",
         seed: int = 0,
         model: Tokenizer | None = None,
+        weights: Mapping[str, float] | None = None,
+        balance: bool = False,
+        judges: Judges | None = None,
+        adversary_from: float = ADVERSARY_FROM,
     ):
         torch.manual_seed(seed)
         self.config = config
@@ -60,20 +69,27 @@ class TokenizerTask:
         if config.grain:
             self.beams = measure_beams(config.size)
             self.model.grain_head.spreads.copy_(self.beams.spreads)
+        self.weights = loss_weights(config, weights)
+        self.of_picture = picture_losses(
+            self.weights, judges or Judges(), fps=config.fps, size=config.size, frames=frames,
+            adversary_from=adversary_from, device=device,
+        )  # fmt: skip
+        self.balancer = Balancer() if balance else None
+        self.progress = 0.0
 
     def on_progress(self, progress: float, step: int) -> None:
         """Takes in new clips now and then; holds the quantizer's statistics still for the last tenth."""
+        self.progress = progress
         if step % 200 == 199:
             self.bank.refresh()
         if progress > 0.9:
             self.model.quantizer.eval()
 
-    def pictures_of(self, seed: int) -> tuple[Tensor, Tensor | None]:
-        """float [batch, frames, h, w] in 0..1: the batch that `seed` names, each clip with a gain of its own.
+    def pictures_of(self, draw: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """float [batch, frames, h, w] in 0..1, each clip with a gain of its own.
 
         And the motion of the tissue in it, float [batch, frames, g, g, 2], where the tokenizer is to know grain.
         """
-        draw = torch.Generator().manual_seed(seed)
         motion = None
         if self.config.grain:
             frames, motion = self.bank.draw_moving(self.batch, self.frames, draw)
@@ -85,27 +101,54 @@ class TokenizerTask:
         return (frames * gain.to(self.device)).clamp(0, 1), motion
 
     def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
-        pictures, motion = self.pictures_of(seed)
+        draw = torch.Generator().manual_seed(seed)
+        pictures, motion = self.pictures_of(draw)
         quantized = self.model.quantize(pictures)
         features, _ = self.model.ascend(quantized.codes)
         again = self.model.picture(features, quantized.codes.shape[1])
-        error = again - pictures
-        moving = (pictures - pictures.mean(1, keepdim=True)).abs()
-        weight = 1 + 2 * (moving / 0.15).clamp(max=1)
-        terms = {
-            "l1": (error.abs() * weight).mean(),
-            "mse": (error.square() * weight).mean(),
-            **quantized.losses,
-        }
-        weights = WEIGHTS | QUANTIZER_WEIGHTS[self.config.quantizer]
+        learn = self.model.training
+        of_picture = self.of_picture(again, pictures, draw, progress=self.progress, learn=learn)
+        others = dict(quantized.losses)
         if motion is not None:
             grain = self.model.grain_head(features, quantized.codes.shape[1])
-            terms |= grain_losses(grain, pictures, again, motion, self.beams)
-            weights |= GRAIN_WEIGHTS
-        scalars = {name: float(value.detach()) for name, value in terms.items()}
+            others |= grain_losses(grain, pictures, again, motion, self.beams)
+        scalars = {name: float(value.detach()) for name, value in (of_picture | others).items()}
+        scalars |= self.of_picture.scalars
         scalars["live_bits"] = float(live_bits(ids_to_bits(quantized.ids, self.config.id_bits)))
         scalars["perplexity"] = codebook_use(quantized.ids, self.config.codebook_size).perplexity
-        return sum(weights[name] * value for name, value in terms.items()), scalars
+        if self.balancer and learn:
+            total = self.balancer.combine(of_picture, self.weights, again)
+        else:
+            total = sum(self.weights[name] * value for name, value in of_picture.items())
+        return sum((self.weights[name] * value for name, value in others.items()), total), scalars
+
+    def extra_state(self) -> dict[str, Tensor]:
+        """What the losses need to go on beside the model, and their weights."""
+        asked = self._asked().items()
+        tensors = {f"weights.{name}": torch.tensor(weight, dtype=torch.float64) for name, weight in asked}
+        if self.of_picture.adversary:
+            tensors |= {f"adversary.{name}": value for name, value in self.of_picture.adversary.state().items()}
+        if self.balancer:
+            tensors |= {f"balance.{name}": value for name, value in self.balancer.state().items()}
+        return tensors
+
+    def load_extra_state(self, tensors: dict[str, Tensor]) -> None:
+        """Goes on from what `extra_state` gave; InputError where the run began with other losses.
+
+        A checkpoint from before losses were kept has none, and goes on with those asked for.
+        """
+        asked = self._asked()
+        for name, weight in under("weights.", tensors).items():
+            if float(weight) != asked.get(name):
+                began, now = f"{name}={float(weight):g}", f"{name}={asked.get(name, 0):g}"
+                raise InputError(f"this run began with the loss {began}, not {now}; give the same losses to go on.")
+        if self.of_picture.adversary and (state := under("adversary.", tensors)):
+            self.of_picture.adversary.load(state)
+        if self.balancer:
+            self.balancer.load(under("balance.", tensors))
+
+    def _asked(self) -> dict[str, float]:
+        return self.weights | {"balance": float(self.balancer is not None)}
 
     def evaluate(self, model: Tokenizer, clips: int = 16) -> dict[str, float]:
         return reconstruction_scores(model, self.held_out.first(clips), self.device).scores

@@ -116,6 +116,19 @@ def load_i3d(path: str | Path, sha256: str | None = None) -> ClipNetwork:
     return ClipNetwork(network, digest)
 
 
+def feature_files(text: str | None, option: str = "--features") -> dict[str, Path]:
+    """`i3d=FILE,inception=FILE` as a dictionary of paths that exist; empty without a text. `option` is what held it."""
+    found: dict[str, Path] = {}
+    for pair in (text or "").split(",") if text else []:
+        name, equals, path = pair.strip().partition("=")
+        if not equals or not path:
+            raise InputError(f"{option} {pair.strip()}: NAME=FILE is expected, as in i3d=i3d_torchscript.pt.")
+        if not Path(path).is_file():
+            raise InputError(f"{option} {name}={path}: there is no such file.")
+        found[name] = Path(path)
+    return found
+
+
 def load_networks(files: Mapping[str, str | Path], sha256: Mapping[str, str] | None = None) -> Networks:
     """All networks that the user has files for, by the names of `NAMES`; `sha256` by the same names."""
     sha256 = sha256 or {}

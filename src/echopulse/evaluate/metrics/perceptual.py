@@ -88,7 +88,8 @@ class PerceptualNetwork(nn.Module):
         found = []
         for begin, end in pairwise((0, *self.ends)):
             x = self.features[begin:end](x)
-            found.append(x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10))
+            length = x.square().sum(1, keepdim=True).clamp(min=1e-20).sqrt()  # of nothing too, for the gradient's sake
+            found.append(x / (length + 1e-10))
         return found
 
     def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
