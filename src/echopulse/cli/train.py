@@ -12,7 +12,8 @@ def add_train(verbs) -> None:
     verb = add_verb(
         verbs, "train", run_train, "train the tokenizer, the generator or the measurer",
         "echopulse train tokenizer --data bank --run runs/out/tokenizer --minutes 30\n"
-        "  echopulse train tokenizer --data my_videos --quantizer fsq:8,8,8,8,4",
+        "  echopulse train tokenizer --data my_videos --quantizer fsq:8,8,8,8,4\n"
+        "  echopulse train tokenizer --data bank --patch 8 --decoder motion",
     )  # fmt: skip
     verb.add_argument("what", choices=("tokenizer", "generator", "measurer"))
     verb.add_argument("--data", default="phantom", help="a bank from `simulate --bank`, or phantom: one is made first; "
@@ -23,6 +24,10 @@ def add_train(verbs) -> None:
                       "vq:16384 (codes); the generator takes 2^n codes")  # fmt: skip
     verb.add_argument("--grain", action="store_true", help="tokenizer: also learn to draw the speckle that tokens "
                       "cannot hold, from shards made with --displacement")  # fmt: skip
+    verb.add_argument("--patch", type=int, help="tokenizer: pixels along a token's side, 16 (default) or 8, which "
+                      "makes four times as many tokens")  # fmt: skip
+    verb.add_argument("--decoder", metavar="KIND", help="tokenizer: plain (default) or motion, which bends the first "
+                      "picture to draw the later ones, learned from shards made with --displacement")  # fmt: skip
     verb.add_argument("--run", type=Path, help="folder of the run; runs/out/WHAT by default")
     verb.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     verb.add_argument("--from", type=Path, dest="start_from", metavar="MODEL", help="begin with the weights of this "
@@ -47,7 +52,7 @@ def run_train(options: argparse.Namespace) -> int:
     with Progress(f"training the {options.what}") as on_step:
         scores, model = train(
             options.what, data=options.data, clips=options.clips, preset=options.preset, quantizer=options.quantizer,
-            grain=options.grain,
+            grain=options.grain, patch=options.patch, decoder=options.decoder,
             run=options.resume or options.run or Path("runs/out") / options.what, resume=options.resume is not None,
             tokenizer_folder=options.tokenizer, start_from=options.start_from, out=options.out, steps=options.steps,
             minutes=options.minutes, batch=options.batch, learning_rate=options.learning_rate, device=options.device,

@@ -14,6 +14,8 @@ from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import ids_to_bits
 from echopulse.train.grain import WEIGHTS as GRAIN_WEIGHTS
 from echopulse.train.grain import grain_losses
+from echopulse.train.motion import WEIGHTS as MOTION_WEIGHTS
+from echopulse.train.motion import motion_losses
 
 WEIGHTS = {"l1": 1.0, "mse": 2.0}
 QUANTIZER_WEIGHTS = {"lfq": {"commitment": 0.01, "entropy": 0.01}, "fsq": {}, "vq": {"commitment": 0.25}}
@@ -71,11 +73,11 @@ class TokenizerTask:
     def pictures_of(self, seed: int) -> tuple[Tensor, Tensor | None]:
         """float [batch, frames, h, w] in 0..1: the batch that `seed` names, each clip with a gain of its own.
 
-        And the motion of the tissue in it, float [batch, frames, g, g, 2], where the tokenizer is to know grain.
+        And the motion of the tissue in it, float [batch, frames, g, g, 2], where the tokenizer learns grain or motion.
         """
         draw = torch.Generator().manual_seed(seed)
         motion = None
-        if self.config.grain:
+        if self.config.needs_motion:
             frames, motion = self.bank.draw_moving(self.batch, self.frames, draw)
             motion = motion.to(self.device).float()
         else:
@@ -98,7 +100,11 @@ class TokenizerTask:
             **quantized.losses,
         }
         weights = WEIGHTS | QUANTIZER_WEIGHTS[self.config.quantizer]
-        if motion is not None:
+        if self.config.decoder == "motion":
+            displacement = self.model.decoder_motion.displacement(features, quantized.codes.shape[1])
+            terms |= motion_losses(displacement, pictures, motion)
+            weights |= MOTION_WEIGHTS
+        if self.config.grain:
             grain = self.model.grain_head(features, quantized.codes.shape[1])
             terms |= grain_losses(grain, pictures, again, motion, self.beams)
             weights |= GRAIN_WEIGHTS

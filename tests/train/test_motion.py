@@ -1,0 +1,107 @@
+"""Displacements: composed from motion frame by frame, and learned where tissue is visible."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from echopulse.data import Bank
+from echopulse.data.bank import clips_to_tensors
+from echopulse.errors import InputError
+from echopulse.model.config import PRESETS
+from echopulse.phantom import simulate
+from echopulse.train.motion import compose_motion, motion_losses
+from echopulse.train.tokenizer import TokenizerTask
+
+CONFIG = replace(PRESETS["tiny"]["tokenizer"], decoder="motion")
+GRID = 16
+
+
+@pytest.fixture(scope="module")
+def made():
+    return simulate(2, seed=3, frames=13, size=64, view="a4c", leads=1, displacement=True)
+
+
+@pytest.fixture(scope="module")
+def moving_bank() -> Bank:
+    small = simulate(2, seed=3, frames=13, size=32, view="a4c", leads=1, displacement=True)
+    return Bank(clips_to_tensors(small, motion=True), 25.0, 200.0, 0.0)
+
+
+def test_translations_add_up_whatever_the_first_frames_motion_was():
+    steps = torch.tensor([[9.0, 9.0], [0.02, 0.0], [0.01, -0.03], [-0.05, 0.01]])
+    found = compose_motion(steps[None, :, None, None].expand(2, -1, GRID, GRID, -1))
+    expected = torch.tensor([[0.0, 0.0], [0.02, 0.0], [0.03, -0.03], [-0.02, -0.02]])
+    assert found.shape == (2, 4, GRID, GRID, 2)
+    assert torch.allclose(found, expected[None, :, None, None].expand_as(found), atol=1e-6)
+
+
+def test_tissue_takes_the_displacement_that_it_had_along_with_it():
+    """The left half moved once; then all goes three cells to the right, and the border of the halves with it."""
+    motion = torch.zeros(1, 3, GRID, GRID, 2)
+    motion[:, 1, :, :8, 1] = 0.04
+    motion[:, 2, ..., 0] = 3 / GRID
+    found = compose_motion(motion)[0, 2]
+    assert torch.allclose(found[..., 0], torch.tensor(3 / GRID))
+    assert torch.allclose(found[:, :11, 1], torch.tensor(0.04), atol=1e-6)
+    assert torch.allclose(found[:, 11:, 1], torch.tensor(0.0), atol=1e-6)
+
+
+def test_composed_motion_of_a_simulated_heart_is_how_far_it_lies_from_its_first_frame(made):
+    spacing = made.truth.pixel_spacing_cm[:, None, None, None, None]
+    lies = made.truth.displacement_cm / spacing  # pixels
+    truth = F.avg_pool2d(lies.flatten(0, 1).permute(0, 3, 1, 2), 4).permute(0, 2, 3, 1).unflatten(0, lies.shape[:2])
+    truth = truth - truth[:, :1]
+    tensors = clips_to_tensors(made, motion=True)
+    found = compose_motion(tensors["motion"].float()) * 64
+    assert float(truth.norm(dim=-1).amax()) > 2  # there is something to be composed
+    off = (found - truth).norm(dim=-1)
+    assert float(off.mean()) < 0.05 and float(off.quantile(0.99)) < 0.5
+
+
+def test_the_loss_is_none_for_the_truth_counts_pixels_and_looks_only_at_what_is_visible():
+    motion = torch.zeros(1, 3, GRID, GRID, 2)
+    motion[:, 1:, ..., 0] = 1 / 64
+    pictures = torch.zeros(1, 3, 64, 64)
+    pictures[..., :32] = 0.5
+    truth = compose_motion(motion)
+    assert float(motion_losses(truth, pictures, motion)["displacement"]) == 0
+    wrong = truth.clone()
+    wrong[:, :, :, 9:] += 7  # in the dark, beyond the edge
+    wrong[:, 0] += 7  # the first picture is its own key
+    assert float(motion_losses(wrong, pictures, motion)["displacement"]) == 0
+    off = truth + torch.tensor([2 / 64, 0.0])
+    # smooth l1 of 2 px with beta 0.25, mean over right and down
+    assert float(motion_losses(off, pictures, motion)["displacement"]) == pytest.approx((2 - 0.125) / 2, rel=1e-4)
+    assert float(motion_losses(truth, 0 * pictures, motion)["displacement"]) == 0  # nothing is visible
+
+
+@pytest.mark.parametrize("grain", [False, True])
+def test_the_tokenizer_learns_displacements_beside_the_picture_with_and_without_grain(moving_bank, grain):
+    task = TokenizerTask(replace(CONFIG, grain=grain), moving_bank, moving_bank, batch=2, frames=9)
+    optimizer = torch.optim.Adam(task.model.parameters(), 3e-3)
+    told = []
+    for _ in range(40):
+        loss, scalars = task.loss(0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        told.append(scalars)
+    assert ("strength" in told[0]) == grain
+    assert told[-1]["displacement"] < 0.9 * told[0]["displacement"]
+    assert told[-1]["l1"] < 0.8 * told[0]["l1"]
+
+
+def test_both_decoders_are_shown_the_same_clips(moving_bank):
+    plain, motion = (
+        TokenizerTask(replace(CONFIG, decoder=kind), moving_bank, moving_bank, batch=2, frames=5)
+        for kind in ("plain", "motion")
+    )
+    (one, without), (two, moves) = plain.pictures_of(7), motion.pictures_of(7)
+    assert torch.equal(one, two) and without is None and moves.shape == (2, 5, 8, 8, 2)
+
+
+def test_clips_that_do_not_say_how_tissue_moves_are_refused(toy_bank):
+    with pytest.raises(InputError, match="do not say how tissue moves"):
+        TokenizerTask(CONFIG, toy_bank, toy_bank, batch=2, frames=5).loss(0)
