@@ -7,7 +7,7 @@ import torch
 
 from echopulse.errors import InputError
 from echopulse.model.config import PRESETS, TokenizerConfig
-from echopulse.model.motion import FARTHEST, KeyAndMotion, bend
+from echopulse.model.motion import FARTHEST, KeyAndMotion, _unfold, bend
 from echopulse.model.tokenizer import Tokenizer
 
 CONFIG = replace(PRESETS["tiny"]["tokenizer"], decoder="motion")
@@ -81,6 +81,12 @@ def test_with_the_gate_shut_and_a_known_displacement_the_decoder_draws_the_key_m
     assert not said[:, 0].any() and torch.allclose(said[:, 1:, ..., 0], torch.tensor(4 / SIZE))
     for later in range(1, 9):
         assert torch.allclose(inner(pictures[:, later, :, 4:]), inner(pictures[:, 0, :, :-4]), atol=1e-3)
+
+
+def test_cells_unfold_as_in_a_pixel_shuffle_of_each_picture():
+    cells = torch.rand(3, 2 * 5 * 16, 4, 6, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.pixel_shuffle(cells.unflatten(1, (2, -1)).flatten(0, 1), 4)
+    assert torch.equal(_unfold(cells, 2), expected)
 
 
 # --- the tokenizer's promises, kept with this decoder ---

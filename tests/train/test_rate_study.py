@@ -87,8 +87,8 @@ def test_another_study_in_the_folder_and_shards_without_motion_are_refused(segme
     with pytest.raises(InputError, match="at least 13 frames of 32×32"):
         study.rate_study(tmp_path / "b", segmenter, data=tmp_path / "short", **one)
     with pytest.raises(InputError, match="patch 12"):
-        study.rate_study(tmp_path / "c", segmenter, **one | {"patches": [12]})
-    assert not (tmp_path / "c").exists()
+        study.rate_study(tmp_path / "b", segmenter, **one | {"patches": [12]})
+    assert not (tmp_path / "b").exists()
 
 
 # --- figures ---

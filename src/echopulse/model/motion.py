@@ -53,7 +53,7 @@ class KeyAndMotion(nn.Module):
     def key(self, features: Tensor, latent_frames: int) -> Key:
         """The key of clips that begin with these features."""
         first = F.silu(features.unflatten(0, (-1, latent_frames))[:, 0])
-        return Key(F.pixel_shuffle(self.key_texture(first), PATCH), self.seen_then(first))
+        return Key(_unfold(self.key_texture(first), 1), self.seen_then(first))
 
     def displacement(self, features: Tensor, latent_frames: int) -> Tensor:
         """How far each picture of clips that begin here lies from its key, [b, t, h / 4, w / 4, 2]; 0 in the first."""
@@ -62,16 +62,20 @@ class KeyAndMotion(nn.Module):
 
     def forward(self, features: Tensor, latent_frames: int, key: Key, *, begins: bool) -> Tensor:
         """Of a clip that `begins` here with its key, or of latent frames that go on with one."""
-        features, b = F.silu(features), len(key.texture)
-        mixed = key.texture[:, None].float()[:, : int(begins)]  # [b, 0 or 1, TEXTURE, h, w]
+        parts = [self._show(key.texture[:, None])] if begins else []
         if latent_frames > begins:
+            features = F.silu(features)
             displacement, gate = self._later(features, latent_frames, key, begins=begins)
-            own = self.own_texture(_without_key(features, latent_frames, begins)).unflatten(1, (self.per, -1))
-            own = F.pixel_shuffle(own.flatten(0, 1), PATCH).float().unflatten(0, (b, -1))
             bent = bend(key.texture, displacement)
             gate = torch.sigmoid(_enlarge(gate, bent.shape[-2:]))
-            mixed = torch.cat([mixed, torch.lerp(bent, own, gate)], 1)
-        return self.out(F.silu(mixed.flatten(0, 1)))[:, 0].float().unflatten(0, (b, -1)) * 0.5 + 0.5
+            own = self.own_texture(_without_key(features, latent_frames, begins))
+            own = _unfold(own, self.per).unflatten(0, bent.shape[:2]).float()
+            parts.append(self._show(torch.lerp(bent, own, gate)))
+        return torch.cat(parts, 1)
+
+    def _show(self, texture: Tensor) -> Tensor:
+        """Texture [b, n, TEXTURE, h, w] → pictures [b, n, h, w]."""
+        return self.out(F.silu(texture.flatten(0, 1)))[:, 0].float().unflatten(0, texture.shape[:2]) * 0.5 + 0.5
 
     def _later(self, features: Tensor, latent_frames: int, key: Key, *, begins: bool) -> tuple[Tensor, Tensor]:
         """Of every picture after the key its displacement [b, n, 2, g, g] and its gate's logit [b, n, 1, g, g]."""
@@ -100,6 +104,13 @@ def bend(pictures: Tensor, displacement: Tensor) -> Tensor:
 
 def _without_key(features: Tensor, latent_frames: int, begins: bool) -> Tensor:
     return features.unflatten(0, (-1, latent_frames))[:, int(begins) :].flatten(0, 1)
+
+
+def _unfold(cells: Tensor, pictures: int) -> Tensor:
+    """[n, pictures · c · PATCH², g, g] → [n · pictures, c, g · PATCH, g · PATCH]: a pixel shuffle in one copy."""
+    n, _, rows, columns = cells.shape
+    cells = cells.reshape(n * pictures, -1, PATCH, PATCH, rows, columns)
+    return cells.permute(0, 1, 4, 2, 5, 3).reshape(n * pictures, -1, rows * PATCH, columns * PATCH)
 
 
 def _enlarge(fields: Tensor, size: tuple[int, int]) -> Tensor:

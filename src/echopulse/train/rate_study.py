@@ -92,13 +92,13 @@ def rate_study(
     config = config or TokenizerConfig()
     cells = [Cell(*choice) for choice in product(patches, bits, decoders)]
     configs = {cell: cell.of(config) for cell in cells}  # what cannot be is refused before any work
+    given = _given(data, config.size, "motion" in decoders) if data else None
     _claim(work, {
         "config": asdict(replace(config, patch=16, quantizer="lfq", bits=14, decoder="plain")),
         "data": str(data) if data else clips, "held_out": held_out, "steps": steps, "batch": batch, "seed": seed,
     })  # fmt: skip
-    learn, held = _banks(work, config.size, data, clips, held_out, seed, device)
-    if "motion" in decoders and "motion" not in learn.tensors:
-        raise InputError(f"{data}: these shards do not say how tissue moves; make some with simulate --displacement.")
+    held = _made(work / "held-out", config.size, held_out, HELD_OUT_SEED, device, labels=True)
+    learn = given or _made(work / "bank", config.size, clips, seed, device, motion=True)
 
     def own_row() -> Row:
         shown = [appearance(held, row, held.frames[row].float() / 255, segmenter) for row in range(held_out)]
@@ -152,24 +152,26 @@ def _claim(work: Path, settings: dict[str, Any]) -> None:
         raise InputError(f"{work} holds a study with {name} {found.get(name)}, not {asked[name]}; name another folder.")
 
 
-def _banks(
-    work: Path, size: int, data: Path | None, clips: int, held_out: int, seed: int, device: str
-) -> tuple[Bank, Bank]:
-    """Clips to learn from, and those of other hearts, held out, that say what every pixel shows."""
-    options = {"size": size, "frames": FRAMES, "view": VIEWS, "device": device}
-    options["workers"] = usable_cores() if device == "cpu" else 1
-    wanted = [("held-out", held_out, HELD_OUT_SEED, {"labels": True})]
-    wanted += [] if data else [("bank", clips, seed, {"motion": True})]
-    for name, count, number, kept in wanted:
-        shard = min(SHARD, count)
-        if shards_there(work / name, number, math.ceil(count / shard)) < math.ceil(count / shard):
-            fill_bank(work / name, count, seed=number, shard=shard, **kept, **options)
-    learn, held = Bank.load(data or work / "bank"), Bank.load(work / "held-out")
-    if learn.frames.shape[1] < STRETCH or learn.frames.shape[2] != size:
+def _given(data: Path, size: int, moving: bool) -> Bank:
+    """A bank of others; InputError where it cannot be learned from."""
+    bank = Bank.load(data)
+    if bank.frames.shape[1] < STRETCH or bank.frames.shape[2] != size:
         raise InputError(
-            f"{data}: clips of {list(learn.frames.shape[1:])}; at least {STRETCH} frames of {size}×{size} are needed."
+            f"{data}: clips of {list(bank.frames.shape[1:])}; at least {STRETCH} frames of {size}×{size} are needed."
         )
-    return learn, held
+    if moving and "motion" not in bank.tensors:
+        raise InputError(f"{data}: these shards do not say how tissue moves; make some with simulate --displacement.")
+    return bank
+
+
+def _made(folder: Path, size: int, clips: int, seed: int, device: str, **kept: bool) -> Bank:
+    """A bank of simulated clips, made where it is not there yet."""
+    shard = min(SHARD, clips)
+    if shards_there(folder, seed, math.ceil(clips / shard)) < math.ceil(clips / shard):
+        workers = usable_cores() if device == "cpu" else 1
+        options = {"size": size, "frames": FRAMES, "view": VIEWS, "device": device, "workers": workers}
+        fill_bank(folder, clips, seed=seed, shard=shard, **options, **kept)
+    return Bank.load(folder)
 
 
 def to_table(rows: list[Row]) -> str:
