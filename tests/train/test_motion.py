@@ -10,7 +10,9 @@ from echopulse.data import Bank
 from echopulse.data.bank import clips_to_tensors
 from echopulse.errors import InputError
 from echopulse.model.config import PRESETS
+from echopulse.model.motion import bend
 from echopulse.phantom import simulate
+from echopulse.phantom.types import LABELS
 from echopulse.train.motion import compose_motion, motion_losses
 from echopulse.train.tokenizer import TokenizerTask
 
@@ -58,6 +60,18 @@ def test_composed_motion_of_a_simulated_heart_is_how_far_it_lies_from_its_first_
     assert float(truth.norm(dim=-1).amax()) > 2  # there is something to be composed
     off = (found - truth).norm(dim=-1)
     assert float(off.mean()) < 0.05 and float(off.quantile(0.99)) < 0.5
+
+
+def test_the_composed_motion_carries_a_simulated_hearts_muscle_along(made):
+    """Muscle keeps its speckle: bent along the true displacement the first picture is nearer to the later ones."""
+    tensors = clips_to_tensors(made, motion=True)
+    frames = tensors["frames"].float() / 255
+    field = compose_motion(tensors["motion"].float()).permute(0, 1, 4, 2, 3)
+    bent = bend(frames[:, :1], field)[:, :, 0]
+    far = (made.truth.labels == LABELS.index("myocardium")) & (made.truth.displacement_cm.norm(dim=-1) > 0.4)
+    assert int(far.sum()) > 300
+    still, moved = ((pictures - frames).square()[far].mean() for pictures in (frames[:, :1].expand_as(frames), bent))
+    assert float(moved) < 0.6 * float(still)
 
 
 def test_the_loss_is_none_for_the_truth_counts_pixels_and_looks_only_at_what_is_visible():
