@@ -131,6 +131,17 @@ def test_later_tokens_never_change_earlier_pictures_and_the_key_changes_all(toke
     assert all(not torch.allclose(one[:, k], two[:, k]) for k in range(16))
 
 
+@torch.inference_mode()
+def test_in_bfloat16_the_picture_is_nearly_the_same_and_chunks_still_agree(tokenizer):
+    ids = tokens(4)
+    exact = tokenizer.decode(ids)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = tokenizer.decode(ids)
+        chunks = torch.cat(list(tokenizer.decode_chunks(ids.split(1, 1))), 1)
+    assert rounded.dtype == torch.float32 and float((rounded - exact).abs().mean()) < 0.02
+    assert float((chunks - rounded).abs().mean()) < 0.01
+
+
 def test_training_reaches_every_weight_of_the_decoder_and_the_first_of_the_encoder():
     torch.manual_seed(0)
     network = Tokenizer(CONFIG)
@@ -147,7 +158,7 @@ def test_it_begins_with_a_still_key_half_mixed_with_its_own_picture_and_gradient
     torch.manual_seed(0)
     step = KeyAndMotion(8, 4)
     features = torch.randn(3, 8, 8, 8)
-    assert not step.displacement(features, 3).any()
+    assert not step.displacement(features, 3).any() and step.displacement(features, 1).shape == (3, 1, 8, 8, 2)
     step(features, 3, step.key(features, 3), begins=True).square().mean().backward()
     moves = step.move.weight.grad.unflatten(0, (4, 3))
     assert (moves.abs().flatten(2).sum(2) > 0).all()  # right, down and gate of each of the four pictures
