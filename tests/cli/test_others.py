@@ -45,6 +45,11 @@ def test_train_refuses_what_it_cannot_do_before_any_work(tmp_path, capsys, files
     assert main(["train", "tokenizer", "--preset", "tiny", "--resume", str(tmp_path / "r")]) == 1
     preset, tokenizer, resume = capsys.readouterr().err.splitlines()
     assert "huge" in preset and "--tokenizer" in tokenizer and "resume" in resume
+    assert main(["train", "tokenizer", "--patch", "4", "--run", str(tmp_path / "r")]) == 1
+    assert main(["train", "tokenizer", "--decoder", "bent", "--run", str(tmp_path / "r")]) == 1
+    assert main(["train", "generator", "--patch", "8", "--run", str(tmp_path / "r")]) == 1
+    patch, decoder, generator = capsys.readouterr().err.splitlines()
+    assert "16 or 8 pixels" in patch and "plain, motion" in decoder and "not the generator" in generator
     assert files_in(tmp_path) == []
 
 

@@ -1,6 +1,7 @@
 """Adapters trained for real, one iteration at a time, and what the other look's benchmark prints."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from echopulse.data import Bank
 from echopulse.echo import Clip, write_clip
 from echopulse.errors import InputError
-from echopulse.model.checkpoint import load_config
+from echopulse.model.checkpoint import load_config, save_config, save_weights
 from echopulse.model.config import PRESETS
 from echopulse.model.lora import Lora
 from echopulse.model.networks import load_network
@@ -122,6 +123,24 @@ def test_anybodys_videos_will_do(tiny_model, tmp_path):
     scores, folder = adapt_tokenizer(tiny_model, data=str(mine), run=tmp_path / "run", **quick)
     assert (folder / "adapter_model.safetensors").exists() and "mse_before" in scores
     assert set(told) <= {"broken.mp4"} and scores.get("skipped", 0) == len(told)
+
+
+def test_a_tokenizer_of_motion_is_adapted_on_shards_that_say_how_tissue_moves(toy_bank, tmp_path):
+    model, bank = tmp_path / "model", tmp_path / "bank"
+    config = replace(CONFIG, decoder="motion")
+    torch.manual_seed(0)
+    save_weights(Tokenizer(config), model / "tokenizer")
+    save_config(model, tokenizer=config)
+    bank.mkdir()
+    motion = torch.full((4, 65, 8, 8, 2), 0.01, dtype=torch.float16)
+    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
+    save_file(toy_bank.tensors | {"motion": motion}, bank / "shard-000000-00000.safetensors", metadata=about)
+    _, folder = adapt(model, bank, tmp_path / "run")
+    assert (folder / "adapter_model.safetensors").exists()
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "a.mp4").touch()
+    with pytest.raises(InputError, match="films: videos; a tokenizer with grain or motion learns from shards"):
+        adapt(model, tmp_path / "films", tmp_path / "other")
 
 
 def test_training_an_adapter_leaves_the_network_where_it_was(toy_bank, tmp_path):

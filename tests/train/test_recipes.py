@@ -171,3 +171,69 @@ def test_losses_are_chosen_by_name_and_those_of_others_networks_need_their_files
     refused("no loss looks through it; add --loss measurer", measurer_folder=tiny_model)
     refused("they are a tokenizer's, not the measurer's", what="measurer", losses={"l1": 1.0})
     refused("they are a tokenizer's, not the generator's", what="generator", balance=True)
+
+
+# --- tokens and decoders of other kinds ---
+
+
+@pytest.fixture(scope="module")
+def moving_folder(toy_bank, tmp_path_factory):
+    """The toy bank with motion: all of it a little to the right."""
+    folder = tmp_path_factory.mktemp("moving")
+    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
+    motion = torch.zeros(4, 65, 8, 8, 2, dtype=torch.float16)
+    motion[..., 0] = 0.01
+    (folder / "held-out").mkdir()
+    for name in ("shard-000000-00000", *(f"held-out/shard-{recipes.HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
+        save_file(toy_bank.tensors | {"motion": motion}, folder / f"{name}.safetensors", metadata=about)
+    return folder
+
+
+def test_small_patches_and_the_motion_decoder_are_trained_kept_and_read_by_a_generator(moving_folder, tmp_path):
+    shared = {"data": str(moving_folder), "preset": "tiny", "steps": 1}
+    scores, model = recipes.train(
+        "tokenizer", patch=8, decoder="motion", quantizer="lfq:18", run=tmp_path / "t", **shared
+    )
+    config = load_network(model, "tokenizer").config
+    assert (config.patch, config.decoder, config.bits, config.grid) == (8, "motion", 18, 4) and scores["mse"] > 0
+    recipes.train("generator", run=tmp_path / "g", tokenizer_folder=model, out=model, **shared)
+    recipes.train("measurer", run=tmp_path / "m", out=model, **shared)
+    fitted = json.loads((model / "config.json").read_text())["generator"]
+    assert (fitted["grid"], fitted["groups"], fitted["group_bits"]) == (4, 2, 9)
+    assert EchoPulse.from_pretrained(model).tokenizer.config == config
+
+
+def test_a_decoder_of_motion_may_begin_with_a_plain_tokenizer_and_not_the_other_way(moving_folder, tmp_path):
+    shared = {"data": str(moving_folder), "preset": "tiny", "steps": 1, "learning_rate": 0.0}
+    _, plain = recipes.train("tokenizer", run=tmp_path / "t", **shared)
+    _, moved = recipes.train("tokenizer", decoder="motion", start_from=plain, seed=5, run=tmp_path / "m", **shared)
+    first, second = (load_file(folder / "tokenizer.safetensors") for folder in (plain, moved))
+    both = [name for name in first if name in second and not name.startswith("quantizer")]
+    assert all(torch.equal(first[name], second[name]) for name in both) and len(both) > 20
+    assert {name.split(".")[0] for name in set(first) ^ set(second)} == {"decoder_out", "decoder_motion"}
+    _, grained = recipes.train(
+        "tokenizer", decoder="motion", grain=True, start_from=moved, run=tmp_path / "g", **shared
+    )
+    third = load_file(grained / "tokenizer.safetensors")
+    assert all(torch.equal(second[name], third[name]) for name in second if not name.startswith("quantizer"))
+    assert {name.split(".")[0] for name in set(third) - set(second)} == {"grain_head"}
+    with pytest.raises(InputError, match="another architecture"):
+        recipes.train("tokenizer", start_from=moved, run=tmp_path / "back", **shared)
+    with pytest.raises(InputError, match="another architecture"):
+        recipes.train("tokenizer", patch=8, start_from=plain, run=tmp_path / "finer", **shared)
+
+
+def test_decoders_and_patches_that_cannot_be_are_refused_in_one_sentence(bank_folder, films, tmp_path):
+    shared = {"preset": "tiny", "steps": 1, "run": tmp_path / "run"}
+    with pytest.raises(InputError, match="--decoder motion: it is learned from simulated shards"):
+        recipes.train("tokenizer", data=str(films), decoder="motion", **shared)
+    with pytest.raises(InputError, match="do not say how tissue moves; make some with simulate --displacement"):
+        recipes.train("tokenizer", data=str(bank_folder), decoder="motion", **shared)
+    with pytest.raises(InputError, match="patch 4: a token shows 16 or 8 pixels"):
+        recipes.train("tokenizer", data=str(bank_folder), patch=4, **shared)
+    with pytest.raises(InputError, match="decoder 'bent': expected one of plain, motion"):
+        recipes.train("tokenizer", data=str(bank_folder), decoder="bent", **shared)
+    for choice in ({"patch": 8}, {"decoder": "motion"}):
+        with pytest.raises(InputError, match="chosen when the tokenizer is trained, not the generator"):
+            recipes.train("generator", data=str(bank_folder), **choice, **shared)
+    assert not (tmp_path / "run").exists()

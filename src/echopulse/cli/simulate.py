@@ -32,7 +32,7 @@ def add_simulate(verbs) -> None:
     verb.add_argument("--ecg", type=Path, metavar="FILE", help="a recording whose beats every heart follows")
     add_ecg_options(verb)
     verb.add_argument("--displacement", action="store_true", help="pairs and shards: add how tissue moves, "
-                      "which a tokenizer with grain learns from")  # fmt: skip
+                      "which a tokenizer with grain or motion learns from")  # fmt: skip
     verb.add_argument("--device", default="cpu")
     verb.add_argument("--json", type=Path, help="with --check: write the figures here too")
     verb.add_argument("--force", action="store_true", help="replace files that exist")

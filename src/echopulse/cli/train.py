@@ -13,7 +13,8 @@ def add_train(verbs) -> None:
         verbs, "train", run_train, "train the tokenizer, the generator or the measurer",
         "echopulse train tokenizer --data bank --run runs/out/tokenizer --minutes 30\n"
         "  echopulse train tokenizer --data my_videos --quantizer fsq:8,8,8,8,4\n"
-        "  echopulse train tokenizer --data bank --balance --loss speckle=0.5 --loss adversarial=0.2",
+        "  echopulse train tokenizer --data bank --balance --loss speckle=0.5 --loss adversarial=0.2\n"
+        "  echopulse train tokenizer --data bank --patch 8 --decoder motion",
     )  # fmt: skip
     verb.add_argument("what", choices=("tokenizer", "generator", "measurer"))
     verb.add_argument("--data", default="phantom", help="a bank from `simulate --bank`, or phantom: one is made first; "
@@ -24,6 +25,10 @@ def add_train(verbs) -> None:
                       "vq:16384 (codes); the generator takes 2^n codes")  # fmt: skip
     verb.add_argument("--grain", action="store_true", help="tokenizer: also learn to draw the speckle that tokens "
                       "cannot hold, from shards made with --displacement")  # fmt: skip
+    verb.add_argument("--patch", type=int, help="tokenizer: pixels along a token's side, 16 (default) or 8, which "
+                      "makes four times as many tokens")  # fmt: skip
+    verb.add_argument("--decoder", metavar="KIND", help="tokenizer: plain (default) or motion, which bends the first "
+                      "picture to draw the later ones, learned from shards made with --displacement")  # fmt: skip
     verb.add_argument("--loss", action="append", default=[], metavar="NAME=WEIGHT", help="tokenizer: how much a loss "
                       "counts, 0 switches it off; again for another (docs/tokenizer.md lists them)")  # fmt: skip
     verb.add_argument("--balance", action="store_true", help="tokenizer: make weights shares of the gradient at the "
@@ -59,8 +64,8 @@ def run_train(options: argparse.Namespace) -> int:
     with Progress(f"training the {options.what}") as on_step:
         scores, model = train(
             options.what, data=options.data, clips=options.clips, preset=options.preset, quantizer=options.quantizer,
-            grain=options.grain, losses=losses, balance=options.balance, perceptual=files,
-            measurer_folder=options.measurer,
+            grain=options.grain, patch=options.patch, decoder=options.decoder, losses=losses,
+            balance=options.balance, perceptual=files, measurer_folder=options.measurer,
             run=options.resume or options.run or Path("runs/out") / options.what, resume=options.resume is not None,
             tokenizer_folder=options.tokenizer, start_from=options.start_from, out=options.out, steps=options.steps,
             minutes=options.minutes, batch=options.batch, learning_rate=options.learning_rate, device=options.device,

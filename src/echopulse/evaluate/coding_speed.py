@@ -52,6 +52,21 @@ def coding_speed(tokenizer: Tokenizer, *, on_step: Callable[[float], None] = lam
     return scores
 
 
+@torch.inference_mode()
+def one_thread_decoding(tokenizer: Tokenizer) -> float:
+    """Seconds on one thread of a CPU, in float32, that decoding a second of video takes."""
+    config, threads = tokenizer.config, torch.get_num_threads()
+    latents = config.latent_frames(round(SECONDS * config.fps))
+    draw = torch.Generator().manual_seed(0)
+    ids = torch.randint(config.codebook_size, (1, latents, config.grid, config.grid), generator=draw)
+    torch.set_num_threads(1)
+    try:
+        taken = _seconds(lambda: tokenizer.decode(ids), torch.device("cpu"))
+    finally:
+        torch.set_num_threads(threads)
+    return taken / ((1 + (latents - 1) * config.frames_per_latent) / config.fps)
+
+
 def _seconds(work: Callable[[], object], device: torch.device) -> float:
     taken = []
     for _ in range(REPEATS + 1):

@@ -8,6 +8,8 @@ from echopulse.errors import InputError
 
 VIEWS = ("a4c", "a2c")
 QUANTIZERS = ("lfq", "fsq", "vq")
+PATCHES = (16, 8)  # pixels along a token's side
+DECODERS = ("plain", "motion")
 MOST_BITS = 18  # of a token: more codes than a training run sees tokens
 GROUP_BITS = (4, 9)  # the generator predicts each group of bits as one of 16 to 512 choices
 
@@ -16,8 +18,10 @@ GROUP_BITS = (4, 9)  # the generator predicts each group of bits as one of 16 to
 class TokenizerConfig:
     """A causal video tokenizer: 1 + 4k frames of `size`² pixels become k + 1 latent frames of `grid`² tokens.
 
-    `widths` are the channels at 1/4, 1/8 and 1/16 of the picture's size; `depths` the residual blocks there. With
-    `grain` the decoder also says how to draw the speckle that the tokens cannot hold (see `grain`).
+    `widths` are the channels at 1/4, 1/8 and 1/`patch` of the picture's size; `depths` the residual blocks there. A
+    token shows `patch`² pixels: with 8 in place of 16 there are four times as many. The "plain" `decoder` draws every
+    latent frame from features of its own; "motion" bends the first one's along a displacement (see `motion`). With
+    `grain` either also says how to draw the speckle that the tokens cannot hold (see `grain`).
 
     `quantizer` is "lfq" (2^`bits` codes; `entropy_group` bits are held jointly in its entropy), "fsq" (the product of
     `levels`) or "vq" (`codes` directions in `code_width` channels); the sizes of the others are ignored.
@@ -35,8 +39,14 @@ class TokenizerConfig:
     levels: tuple[int, ...] = (8, 8, 8, 8, 4)
     codes: int = 16384
     code_width: int = 8
+    patch: int = 16
+    decoder: str = "plain"
 
     def __post_init__(self) -> None:
+        if self.patch not in PATCHES:
+            raise InputError(f"patch {self.patch}: a token shows 16 or 8 pixels along its side.")
+        if self.decoder not in DECODERS:
+            raise InputError(f"decoder {self.decoder!r}: expected one of {', '.join(DECODERS)}.")
         if self.quantizer not in QUANTIZERS:
             raise InputError(f"quantizer {self.quantizer!r}: expected one of {', '.join(QUANTIZERS)}.")
         if self.quantizer == "lfq" and (not 1 <= self.bits <= MOST_BITS or self.bits % self.entropy_group):
@@ -73,7 +83,12 @@ class TokenizerConfig:
     @property
     def grid(self) -> int:
         """Tokens along one side of a latent frame."""
-        return self.size // 16
+        return self.size // self.patch
+
+    @property
+    def needs_motion(self) -> bool:
+        """Whether it learns from clips that say how tissue moves."""
+        return self.grain or self.decoder == "motion"
 
     def latent_frames(self, frames: int) -> int:
         """Latent frames that hold `frames` pictures (the first picture has a latent frame of its own)."""

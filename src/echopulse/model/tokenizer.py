@@ -4,7 +4,8 @@ The first picture stands alone and every four later ones share a latent frame (1
 channels at the input, so that the costly convolutions run once per latent frame at a quarter of the size.
 
 What is causal can be done piece by piece: the blocks that mix time need two latent frames of the past, which the
-chunked forms hand on from chunk to chunk, so that the result is that of the whole clip.
+chunked forms hand on from chunk to chunk, and with them the key where later pictures are bent from the first (see
+`motion`), so that the result is that of the whole clip.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,9 +17,9 @@ from torch import Tensor, nn
 from echopulse.errors import InputError
 from echopulse.model.config import TokenizerConfig
 from echopulse.model.grain import GrainHead, GrainPainter, add_grain
+from echopulse.model.motion import PATCH, Key, KeyAndMotion
 from echopulse.model.quantizer import Quantized, make_quantizer
 
-PATCH = 4
 Past = list[Tensor | None]  # for each layer what it needs of the past: [b, 2, c, h, w] where it mixes time
 
 
@@ -69,8 +70,8 @@ def _with_past(x: Tensor, latent_frames: int, past: Tensor | None) -> tuple[Tens
 class Tokenizer(nn.Module):
     """Encoder, quantizer and decoder.
 
-    Pictures are float [b, t, h, w] in 0..1 with t = 1 + 4k; ids are int64 [b, k + 1, h/16, w/16], and the codes that
-    the decoder reads in their place float [b, k + 1, h/16, w/16, channels].
+    Pictures are float [b, t, h, w] in 0..1 with t = 1 + 4k; ids are int64 [b, k + 1, h', w'], a token for 16 (or
+    `patch`) pixels each way, and the codes that the decoder reads in their place float [b, k + 1, h', w', channels].
     """
 
     def __init__(self, config: TokenizerConfig):
@@ -79,12 +80,13 @@ class Tokenizer(nn.Module):
         w1, w2, w3 = config.widths
         d1, d2, d3 = config.depths
         folded = config.frames_per_latent * PATCH**2
+        last = config.patch // 8  # the third stage has a quarter of the second's places, or as many
         self.encoder_in = nn.Conv2d(folded, w1, 3, padding=1)
         self.encoder = nn.ModuleList(
             [CausalBlock(w1, False) for _ in range(d1)]
             + [nn.Conv2d(w1, w2, 2, stride=2)]
             + [CausalBlock(w2, True) for _ in range(d2)]
-            + [nn.Conv2d(w2, w3, 2, stride=2)]
+            + [nn.Conv2d(w2, w3, last, stride=last)]
             + [CausalBlock(w3, True) for _ in range(d3)]
         )
         self.encoder_out = nn.Conv2d(w3, config.code_channels, 1)
@@ -92,17 +94,20 @@ class Tokenizer(nn.Module):
         self.decoder_in = nn.Conv2d(config.code_channels, w3, 3, padding=1)
         self.decoder = nn.ModuleList(
             [CausalBlock(w3, True) for _ in range(d3)]
-            + [nn.Sequential(nn.Conv2d(w3, 4 * w2, 1), nn.PixelShuffle(2))]
+            + [nn.Sequential(nn.Conv2d(w3, last**2 * w2, 1), nn.PixelShuffle(last))]
             + [CausalBlock(w2, True) for _ in range(d2)]
             + [nn.Sequential(nn.Conv2d(w2, 4 * w1, 1), nn.PixelShuffle(2))]
             + [CausalBlock(w1, False) for _ in range(d1)]
         )
-        self.decoder_out = nn.Conv2d(w1, folded, 3, padding=1)
+        if config.decoder == "motion":
+            self.decoder_motion = KeyAndMotion(w1, config.frames_per_latent)
+        else:
+            self.decoder_out = nn.Conv2d(w1, folded, 3, padding=1)
         self.grain_head = GrainHead(w1, config.frames_per_latent) if config.grain else None
         self.to(memory_format=torch.channels_last)
 
     def features(self, pictures: Tensor) -> Tensor:
-        """float [b, 1 + 4k, h, w] in 0..1 → float [b, k + 1, h/16, w/16, channels] before quantization."""
+        """float [b, 1 + 4k, h, w] in 0..1 → float [b, k + 1, h', w', channels] before quantization."""
         self._check(pictures.shape[1], pictures)
         return self._features(self._with_lead(pictures), None)[0]
 
@@ -111,7 +116,7 @@ class Tokenizer(nn.Module):
         return self.quantizer(self.features(pictures))
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """float [b, 1 + 4k, h, w] in 0..1 → ids int64 [b, k + 1, h/16, w/16]."""
+        """float [b, 1 + 4k, h, w] in 0..1 → ids int64 [b, k + 1, h', w']."""
         return self.quantizer.to_ids(self.features(pictures))
 
     def encode_chunks(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -141,8 +146,20 @@ class Tokenizer(nn.Module):
         x = codes.flatten(0, 1).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
         return _run(self.decoder, self.decoder_in(x), codes.shape[1], past)
 
-    def picture(self, features: Tensor, latent_frames: int, *, begins: bool = True) -> Tensor:
-        """What `ascend` gives → pictures, not clamped, without grain; where a clip `begins` without the lead."""
+    def key(self, features: Tensor, latent_frames: int) -> Key | None:
+        """What the pictures of later chunks need of a clip that begins with these features; plain ones nothing."""
+        return self.decoder_motion.key(features, latent_frames) if self.config.decoder == "motion" else None
+
+    def picture(self, features: Tensor, latent_frames: int, *, begins: bool = True, key: Key | None = None) -> Tensor:
+        """What `ascend` gives → pictures, not clamped, without grain; where a clip `begins` without the lead.
+
+        A chunk that goes on needs the `key` of the clip's first one.
+        """
+        if self.config.decoder == "motion":
+            if key is None and not begins:
+                raise ValueError("latent frames that go on with a clip need its key")
+            key = key or self.key(features, latent_frames)
+            return self.decoder_motion(features, latent_frames, key, begins=begins)
         x = F.pixel_shuffle(self.decoder_out(F.silu(features)), PATCH).float() * 0.5 + 0.5
         lead = self.config.frames_per_latent - 1 if begins else 0
         return x.unflatten(0, (-1, latent_frames)).flatten(1, 2)[:, lead:]
@@ -156,11 +173,12 @@ class Tokenizer(nn.Module):
 
     def decode_chunks(self, chunks: Iterable[Tensor], grain_seed: int | None = None) -> Iterator[Tensor]:
         """ids int64 [b, any number, h', w'] in order → their pictures; together what `decode` makes of all ids."""
-        past, painter = None, None
+        past, painter, key = None, None, None
         for ids in chunks:
             begins, latent_frames = past is None, ids.shape[1]
             features, past = self.ascend(self.quantizer.to_codes(ids), past)
-            pictures = self.picture(features, latent_frames, begins=begins).clamp(0, 1)
+            key = self.key(features, latent_frames) if begins else key
+            pictures = self.picture(features, latent_frames, begins=begins, key=key).clamp(0, 1)
             if grain_seed is not None and self.grain_head is not None:
                 if painter is None:
                     painter = GrainPainter(len(ids), self.config.size, seed=grain_seed, device=pictures.device)

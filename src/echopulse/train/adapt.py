@@ -95,9 +95,11 @@ def adapt_tokenizer(
     settings = replace(ADAPTER, seed=seed, **{name: value for name, value in given.items() if value is not None})
     config, skipped = tokenizer.config, {}
     if holds_videos(data):
+        if config.needs_motion:
+            raise InputError(f"{data}: videos; a tokenizer with grain or motion learns from shards made with motion.")
         bank, held_out, skipped = load_own_videos(data, run, config, on_skip)
     else:
-        bank, held_out = split_bank(load_bank(data, run, clips, seed, config.size, device))
+        bank, held_out = split_bank(load_bank(data, run, clips, seed, config.size, device, config.needs_motion))
         if bank.frames.shape[1] < FRAMES or bank.frames.shape[2] != config.size:
             raise InputError(
                 f"{data}: clips of {list(bank.frames.shape[1:])}; at least {FRAMES} frames of "

@@ -57,6 +57,8 @@ def train(
     preset: str = "small",
     quantizer: str | None = None,
     grain: bool = False,
+    patch: int | None = None,
+    decoder: str | None = None,
     losses: Mapping[str, float] | None = None,
     balance: bool = False,
     perceptual: Mapping[str, Path] | None = None,
@@ -80,13 +82,13 @@ def train(
 
     `data` is a bank's folder, "phantom", which makes a bank of `clips` inside the run first, or for the tokenizer a
     folder of videos; those that cannot be read are told to `on_skip` by name and reason, and stand in the run's
-    skipped.json. `quantizer` (lfq:14, fsq:8,8,8,8,4, vq:16384) takes the place of the preset's; with `grain` the
-    tokenizer also learns to draw speckle, from shards that say how tissue moves. `losses`, `balance` and the networks
-    for `perceptual` losses are a tokenizer's too (see `losses`); `measurer_folder` is the model folder of the measurer
-    that one of them looks through, the bundled one by default. `start_from` is a model folder whose weights the run
-    begins with instead of chance; they need not know grain. Raises InputError for an unknown preset, a loss that is
-    none or lacks its network, a run that exists without `resume`, a generator without a tokenizer, or weights of
-    another architecture than the preset's.
+    skipped.json. `quantizer` (lfq:14, fsq:8,8,8,8,4, vq:16384), `patch` and `decoder` take the place of the preset's;
+    with `grain` the tokenizer also learns to draw speckle. Grain and the decoder "motion" are learned from shards that
+    say how tissue moves. `losses`, `balance` and the networks for `perceptual` losses are a tokenizer's too (see
+    `losses`); `measurer_folder` is the model folder of the measurer that one of them looks through, the bundled one by
+    default. `start_from` is a model folder whose weights the run begins with instead of chance; they need not know
+    grain or motion. Raises InputError for an unknown preset, a loss that is none or lacks its network, a run that
+    exists without `resume`, a generator without a tokenizer, or weights of another architecture than the preset's.
     """
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
@@ -95,14 +97,21 @@ def train(
     if start_from:
         load_config(start_from)  # what is no model folder is refused before anything is simulated
     sizes = dict(PRESETS[preset])
+    for name, value in {"quantizer": quantizer, "patch": patch, "decoder": decoder}.items():
+        if value is not None and what != "tokenizer":
+            raise InputError(f"--{name} {value}: it is chosen when the tokenizer is trained, not the {what}.")
     if quantizer:
-        if what != "tokenizer":
-            raise InputError(f"--quantizer {quantizer}: it is chosen when the tokenizer is trained, not the {what}.")
         sizes["tokenizer"] = parse_quantizer(quantizer, sizes["tokenizer"])
     if grain:
         if what != "tokenizer" or holds_videos(data):
             raise InputError("--grain: only a tokenizer learns it, from simulated shards, which say how tissue moves.")
         sizes["tokenizer"] = replace(sizes["tokenizer"], grain=True)
+    if patch is not None:
+        sizes["tokenizer"] = replace(sizes["tokenizer"], patch=patch)
+    if decoder is not None:
+        sizes["tokenizer"] = replace(sizes["tokenizer"], decoder=decoder)
+        if decoder == "motion" and holds_videos(data):
+            raise InputError("--decoder motion: it is learned from simulated shards, which say how tissue moves.")
     if what != "tokenizer" and (losses or balance or perceptual or measurer_folder):
         raise InputError(f"--loss, --balance, --perceptual and --measurer: they are a tokenizer's, not the {what}'s.")
     if what == "tokenizer":
@@ -121,7 +130,8 @@ def train(
         bank, held_out, skipped = load_own_videos(data, run, sizes["tokenizer"], on_skip)
     else:
         window = 1 if what == "measurer" else 1 + 4 * (sizes["generator"].window - 1)
-        bank, held_out, labelled = load_simulated(what, data, run, clips, seed, frame_size, window, device, grain)
+        moving = what == "tokenizer" and sizes["tokenizer"].needs_motion
+        bank, held_out, labelled = load_simulated(what, data, run, clips, seed, frame_size, window, device, moving)
     given = {"steps": steps, "minutes": minutes, "learning_rate": learning_rate}
     settings = replace(SETTINGS[what], seed=seed, **{name: value for name, value in given.items() if value is not None})
     shared = {"device": device, "seed": seed, "batch": batch or BATCH[what]}
@@ -166,13 +176,22 @@ def train(
 
 
 def begin_with(model: nn.Module, folder: Path, what: str) -> None:
-    """Gives the model the weights that `folder` holds; a tokenizer that is to learn grain may come from one without."""
-    grown = isinstance(model, Tokenizer) and model.config.grain
-    if not grown or load_config(folder).get(what, {}).get("grain"):
+    """Gives the model the weights that `folder` holds; a tokenizer may come from one without grain or motion.
+
+    What that one did not know begins by chance.
+    """
+    held = load_config(folder).get(what, {})
+    grain, decoder = bool(held.get("grain")), held.get("decoder", "plain")
+    if not isinstance(model, Tokenizer) or (grain, decoder) == (model.config.grain, model.config.decoder):
         load_weights(model, folder / what)
         return
-    plain = load_weights(Tokenizer(replace(model.config, grain=False)), folder / what)
-    model.load_state_dict({**model.state_dict(), **plain.state_dict()})
+    less = replace(
+        model.config,
+        grain=model.config.grain and grain,
+        decoder=decoder if model.config.decoder == "motion" else model.config.decoder,
+    )
+    known, own = load_weights(Tokenizer(less), folder / what).state_dict(), model.state_dict()
+    model.load_state_dict(own | {name: value for name, value in known.items() if name in own})
 
 
 def train_ecg_encoder(config, bank: Bank, held_out: Bank, run: Path, *, device: str, seed: int) -> nn.Module:

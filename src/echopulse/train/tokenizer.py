@@ -18,6 +18,7 @@ from echopulse.train.losses.balance import Balancer
 from echopulse.train.losses.judges import Judges
 from echopulse.train.losses.picture import ADVERSARY_FROM, picture_losses
 from echopulse.train.losses.weights import loss_weights
+from echopulse.train.motion import motion_losses
 from echopulse.train.state import under
 
 
@@ -88,10 +89,10 @@ class TokenizerTask:
     def pictures_of(self, draw: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """float [batch, frames, h, w] in 0..1, each clip with a gain of its own.
 
-        And the motion of the tissue in it, float [batch, frames, g, g, 2], where the tokenizer is to know grain.
+        And the motion of the tissue in it, float [batch, frames, g, g, 2], where the tokenizer learns grain or motion.
         """
         motion = None
-        if self.config.grain:
+        if self.config.needs_motion:
             frames, motion = self.bank.draw_moving(self.batch, self.frames, draw)
             motion = motion.to(self.device).float()
         else:
@@ -109,7 +110,10 @@ class TokenizerTask:
         learn = self.model.training
         of_picture = self.of_picture(again, pictures, draw, progress=self.progress, learn=learn)
         others = dict(quantized.losses)
-        if motion is not None:
+        if self.config.decoder == "motion":
+            displacement = self.model.decoder_motion.displacement(features, quantized.codes.shape[1])
+            others |= motion_losses(displacement, pictures, motion)
+        if self.config.grain:
             grain = self.model.grain_head(features, quantized.codes.shape[1])
             others |= grain_losses(grain, pictures, again, motion, self.beams)
         scalars = {name: float(value.detach()) for name, value in (of_picture | others).items()}

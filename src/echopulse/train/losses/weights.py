@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from echopulse.errors import InputError
 from echopulse.model.config import TokenizerConfig
 from echopulse.train.grain import WEIGHTS as GRAIN
+from echopulse.train.motion import WEIGHTS as MOTION
 
 # Of the picture. `moving` is no term: it is how much more l1 and mse count where the picture moves (see `moving`).
 PICTURE = {"l1": 1.0, "mse": 2.0, "moving": 2.0}
@@ -24,6 +25,7 @@ def loss_weights(config: TokenizerConfig, changes: Mapping[str, float] | None = 
     number.
     """
     known = PICTURE | ON_DEMAND | QUANTIZER[config.quantizer] | (GRAIN if config.grain else {})
+    known |= MOTION if config.decoder == "motion" else {}
     for name, weight in (changes or {}).items():
         if name not in known:
             raise InputError(f"loss {name}: this tokenizer knows {', '.join(known)}.")

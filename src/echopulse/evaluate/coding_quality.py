@@ -1,0 +1,95 @@
+"""What of simulated clips survives the tokenizer: the picture, its texture, the ventricle's outline and the valve."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from echopulse.data import Bank
+from echopulse.evaluate.metrics import mse, psnr, ssim
+from echopulse.evaluate.phantom.image import grain_widths, local_contrast, neighbour_correlations
+from echopulse.measure import Segmenter, outline_all
+from echopulse.model.tokenizer import Tokenizer
+from echopulse.phantom.types import LABELS
+
+LOOKED_AT = slice(None, None, 8)  # frames of which SSIM and texture are read; neighbours tell little more
+OUTLINED_S = 0.08  # between outlined frames: how far apart the measurer looks for its neighbours
+VALVE_REACH = 0.08  # picture heights from both the ventricle and the left atrium: there the mitral leaflets are
+
+
+@torch.inference_mode()
+def clip_quality(tokenizer: Tokenizer, bank: Bank, segmenter: Segmenter, clips: int) -> Iterator[dict[str, float]]:
+    """Of each of the first `clips` clips of a bank with labels what `likeness` and `appearance` say of its coding."""
+    device, per = next(tokenizer.parameters()).device, tokenizer.config.frames_per_latent
+    for row in range(min(clips, len(bank))):
+        frames = bank.frames[row]
+        frames = frames[: 1 + (len(frames) - 1) // per * per]
+        coded = tokenizer.decode(tokenizer.encode(frames[None].to(device).float() / 255))[0].float().cpu()
+        yield likeness(bank, row, frames, coded) | appearance(bank, row, coded, segmenter)
+
+
+def likeness(bank: Bank, row: int, frames: Tensor, coded: Tensor) -> dict[str, float]:
+    """How far frames uint8 [t, h, w] of a clip and what became of them, float [t, h, w] in 0..1, are apart.
+
+    `mse`, `psnr` and `ssim` inside the sector; `valve_mse` where the mitral leaflets are, NaN where none is in sight.
+    """
+    every, truth = torch.arange(len(frames)), frames.float() / 255
+    sector = bank.sectors(torch.tensor([row]))[0]
+    valve = valve_region(bank.labels(torch.full_like(every, row), every)) & sector
+    return {
+        "mse": mse(coded, truth, sector),
+        "psnr": psnr(coded, truth, sector),
+        "ssim": ssim(coded[LOOKED_AT], truth[LOOKED_AT], sector),
+        "valve_mse": float((coded - truth).square()[valve].mean()),
+    }
+
+
+def appearance(bank: Bank, row: int, pictures: Tensor, segmenter: Segmenter) -> dict[str, float]:
+    """How pictures float [t, h, w] in 0..1 of a clip look, whether they are the clip's own or what became of them.
+
+    `contrast`, `down` and `across` (px) of the texture and `neighbour`, the correlation of a frame with the next, as
+    `evaluate.phantom.image` defines them; `area_error` of the ventricle that the segmenter outlines, relative to the
+    true area, 1 where it finds none.
+    """
+    sector = bank.sectors(torch.tensor([row]))[0].numpy()
+    grey = pictures.double().numpy()
+    widths = np.array([grain_widths(frame, sector) for frame in grey[LOOKED_AT]])
+    step = max(1, round(OUTLINED_S * bank.fps))
+    some = np.arange(0, len(grey), step)
+    found = outline_all(segmenter, np.rint(grey[some] * 255).astype(np.uint8), some / bank.fps)
+    areas = found.ventricle.sum((1, 2))
+    true = bank.masks(torch.full((len(some),), row), torch.from_numpy(some)).sum((1, 2)).numpy()
+    return {
+        "contrast": _mean([local_contrast(frame, sector) for frame in grey[LOOKED_AT]]),
+        "down": _mean(widths[:, 0]),
+        "across": _mean(widths[:, 1]),
+        "neighbour": _mean(neighbour_correlations(grey)),
+        "area_error": _mean(np.abs(areas - true) / np.maximum(true, 1)),
+    }
+
+
+def valve_region(labels: Tensor) -> Tensor:
+    """bool [t, h, w]: what is near both the left ventricle and the left atrium, of labels uint8 [t, h, w].
+
+    Leaflets have no label of their own; they hang between these two and reach about as far into the ventricle.
+    """
+    reach = max(1, round(VALVE_REACH * labels.shape[1]))
+    near = [
+        F.max_pool2d((labels == LABELS.index(name)).float()[:, None], 2 * reach + 1, 1, reach)[:, 0] > 0
+        for name in ("lv", "la")
+    ]
+    return near[0] & near[1]
+
+
+def mean_of(clips: list[dict[str, float]]) -> dict[str, float]:
+    """Means over clips, of each figure over those that have it."""
+    return {name: _mean([clip[name] for clip in clips]) for name in clips[0]}
+
+
+def _mean(values) -> float:
+    values = np.asarray(values, np.float64)
+    return float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else float("nan")
