@@ -24,12 +24,15 @@ DEPTHS, BEAMS = 160, 160
 REACH = 1.25  # depth of the polar grid, picture heights
 HALF_ANGLE = math.radians(60)
 PROBE = -0.04  # of the beams' common point, below the picture's top
-COMPOUND = 0.6  # of the power is that of one look, the rest is its mean: what spatial compounding leaves of the nulls
+COMPOUND = 0.3  # of the power is that of one look, the rest is its mean: what spatial compounding leaves of the nulls
+EVEN = 41  # samples of the polar grid over which the power is brought to one
+NEAR, FAR = 0.04, 0.14  # from the beams' common point: between these grain sets in, since nearer by beams overlap
 BACKGROUND_PX = 2.5  # standard deviation of the Gaussian that tells grain from what lies under it
 LEAST_SIGMA, LARGEST_SIGMA = 0.5, 4.0  # of the beam, samples of the polar grid
 SIGMAS = tuple(LEAST_SIGMA * (LARGEST_SIGMA / LEAST_SIGMA) ** (k / 6) for k in range(7))  # beams that are measured
 LAG = 2  # samples of the polar grid, at which correlations tell the beam
 SETTLING = 0.01  # per frame: scatterers drift back, so that small errors of motion do not add up for ever
+FADING = 0.05  # grey value 0..1 below which grain fades with the picture
 STRONGEST = 0.25  # grey values 0..1
 FASTEST = 0.06  # picture heights per frame
 
@@ -117,9 +120,11 @@ class GrainPainter:
         b, t = grain.strength.shape[:2]
         fields = torch.stack([self._next(grain, k, points) for k in range(t)], 1)  # [b, t, 2, depths, beams]
         power = _blurred(fields, grain.beam).square().sum(2) / 2
+        # scatterers looked up between their samples are alike, so that a beam adds them up to more than one
+        power = power / F.avg_pool2d(power, EVEN, 1, EVEN // 2, count_include_pad=False)
         level = torch.log(COMPOUND * power + (1 - COMPOUND))
         screen = F.grid_sample(level, pixels.expand(b, -1, -1, -1), align_corners=False)
-        screen = above_background(screen)
+        screen = above_background(screen) * far_enough(self.size).to(screen)
         strength = F.interpolate(grain.strength, (self.size, self.size), mode="bilinear", align_corners=False)
         return screen * strength * grain.gain[:, None, None, None]
 
@@ -216,8 +221,11 @@ def grain_products(grain: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tenso
 
 
 def add_grain(pictures: Tensor, grain: Tensor) -> Tensor:
-    """Pictures [b, t, h, w] in 0..1 with their grain, in 0..1; black stays black, as below a scanner's threshold."""
-    return torch.where(pictures > 1 / 255, pictures + grain, pictures).clamp(0, 1)
+    """Pictures [b, t, h, w] in 0..1 with their grain, in 0..1.
+
+    It fades where they do, so that black stays black, as below a scanner's threshold, and edges keep their line.
+    """
+    return (pictures + grain * (pictures / FADING).clamp(max=1)).clamp(0, 1)
 
 
 def above_background(pictures: Tensor) -> Tensor:
@@ -239,6 +247,14 @@ def polar_grid(size: int) -> tuple[Tensor, Tensor]:
     points = torch.stack([2 * x, 2 * y - 1], -1)
     row, column = torch.meshgrid((torch.arange(size) + 0.5) / size, _centres_1d(size) / 2, indexing="ij")
     return points, _to_polar(torch.stack([2 * column, 2 * row - 1], -1))
+
+
+@cache
+def far_enough(size: int) -> Tensor:
+    """How much of its grain each pixel shows, [size, size]: 0 at the probe, 1 from `FAR` on."""
+    _, pixels = polar_grid(size)
+    far = (pixels[..., 1] + 1) * (REACH / 2)
+    return ((far - NEAR) / (FAR - NEAR)).clamp(0, 1)
 
 
 def _to_polar(places: Tensor) -> Tensor:

@@ -69,7 +69,8 @@ class TokenizerTask:
         self.batch, self.frames, self.device = batch, frames, device
         if config.grain:
             self.beams = measure_beams(config.size)
-            self.model.grain_head.spreads.copy_(self.beams.spreads)
+            if bool((self.model.grain_head.spreads == 1).all()):  # a tokenizer that has learned keeps what it knows
+                self.model.grain_head.spreads.copy_(self.beams.spreads)
         self.weights = loss_weights(config, weights)
         self.of_picture = picture_losses(
             self.weights, judges or Judges(), fps=config.fps, size=config.size, frames=frames,
