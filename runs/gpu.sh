@@ -12,18 +12,21 @@ resume() { [ -f "$1/checkpoint.safetensors" ] || [ -d "$1/ecg" ] && echo "--resu
 case "${1:?phantom, bank, tokenizer, measurer, generator or export}" in
 phantom) # how fast the simulator is there, and by how many grey values it differs from the CPU's; two minutes
     python3 benchmarks/phantom_speed.py --device cuda ;;
-bank) # twelve processes; training may start after a minute
-    setsid $echopulse simulate --bank "$run/bank" --clips "${CLIPS:-19200}" --seed 1 --prior uniform --view a4c,a2c \
-        --workers 12 > "$run-bank.log" 2>&1 &
+bank) # twelve processes; training may start after a minute. `seen` is the tokenizer's, `beating` the generator's
+    setsid bash -c "
+        $echopulse simulate --bank '$run/seen' --clips ${SEEN:-3840} --seed 101 --prior clinical --displacement \
+            --views a4c,a2c,a3c,plax,psax_mitral,psax_papillary,psax_apical --workers 12
+        $echopulse simulate --bank '$run/beating' --clips ${CLIPS:-19200} --seed 200 --prior uniform --view a4c,a2c \
+            --workers 12" > "$run-bank.log" 2>&1 &
     sleep "${WAIT:-60}" ;;
-tokenizer)
-    OMP_NUM_THREADS=3 $echopulse train tokenizer --data "$run/bank" $(resume "$run/tokenizer") --device cuda \
+tokenizer) # --grain: also how tissue moves, and the speckle on it
+    OMP_NUM_THREADS=3 $echopulse train tokenizer --grain --data "$run/seen" $(resume "$run/tokenizer") --device cuda \
         --batch 48 --minutes 8 --steps 1000000 --learning-rate 1e-3 --out "$run/model" ;;
 measurer)
     OMP_NUM_THREADS=3 $echopulse train measurer --clips 20000 $(resume "$run/measurer") --device cuda \
         --batch 96 --minutes 2 --steps 1000000 --out "$run/model" ;;
 generator)
-    OMP_NUM_THREADS=3 $echopulse train generator --data "$run/bank" $(resume "$run/generator") --device cuda \
+    OMP_NUM_THREADS=3 $echopulse train generator --data "$run/beating" $(resume "$run/generator") --device cuda \
         --batch 96 --minutes 9 --steps 1000000 --learning-rate 1e-3 --tokenizer "$run/model" --out "$run/model" ;;
 export) # parts that any channel takes: join them again with cat
     mkdir -p "${OUT:?}"
