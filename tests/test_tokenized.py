@@ -126,6 +126,17 @@ def test_tokens_of_another_tokenizer_are_refused(tokenizer):
     assert len({hash_of_tokenizer(network(config)) for config in levels}) == 2  # the same weights
 
 
+def test_grain_is_drawn_where_it_is_known_in_any_chunks_and_refused_elsewhere(tokenizer):
+    with pytest.raises(InputError, match="has not learned to draw it"):
+        decode(tokenizer, tokenize(tokenizer, made_clip()), grain_seed=0)
+    grained = network(replace(CONFIG, grain=True))
+    tokenized = tokenize(grained, made_clip())
+    mean, drawn, pieces = (decode(grained, tokenized, **how).frames.astype(int) for how in (
+        {}, {"grain_seed": 0}, {"grain_seed": 0, "chunk": 1}
+    ))  # fmt: skip
+    assert np.abs(drawn - mean).max() > 2 and np.abs(drawn - pieces).max() <= 1
+
+
 def test_losses_are_those_of_the_pictures_and_of_the_sector_alone():
     clip = made_clip(20)
     same = compare(clip, clip)
@@ -138,6 +149,6 @@ def test_losses_are_those_of_the_pictures_and_of_the_sector_alone():
 
 
 def test_the_sheet_has_both_rows_and_few_columns():
-    short, long = (side_by_side(made_clip(count), made_clip(count)) for count in (10, 400))
+    short, long = (side_by_side(made_clip(count), decoded=made_clip(count)) for count in (10, 400))
     assert short.shape[0] == long.shape[0] and short.dtype == np.uint8
     assert short.shape[1] < long.shape[1] < 2200

@@ -96,12 +96,20 @@ def tokenize(tokenizer: Tokenizer, clip: Clip, *, chunk: int = CHUNK) -> Tokeniz
 
 
 def decode(
-    tokenizer: Tokenizer, tokenized: Tokenized, *, chunk: int = CHUNK, on_step: Callable[[float], None] = lambda _: None
+    tokenizer: Tokenizer,
+    tokenized: Tokenized,
+    *,
+    chunk: int = CHUNK,
+    grain_seed: int | None = None,
+    on_step: Callable[[float], None] = lambda _: None,
 ) -> Clip:
     """The clip that the tokens stand for, marked as synthetic: a network drew it.
 
-    Raises InputError where another tokenizer made them.
+    In the mean, nearest to what was encoded; with a `grain_seed` as it looks, with the speckle that tokens cannot hold.
+    Raises InputError where another tokenizer made them, or for grain of a tokenizer that knows none.
     """
+    if grain_seed is not None and not tokenizer.config.grain:
+        raise InputError("grain: this tokenizer has not learned to draw it; leave it out or train one with --grain.")
     mine = hash_of_tokenizer(tokenizer)
     if tokenized.tokenizer != mine:
         raise InputError(
@@ -111,7 +119,7 @@ def decode(
     device, ids = next(tokenizer.parameters()).device, tokenized.tokens.ids
     frames = []
     with torch.inference_mode(), mixed_precision(device):
-        for pictures in tokenizer.decode_chunks(part[None].to(device) for part in ids.split(chunk)):
+        for pictures in tokenizer.decode_chunks((part[None].to(device) for part in ids.split(chunk)), grain_seed):
             frames.append((pictures[0].float() * 255).round().to(torch.uint8).cpu().numpy())
             on_step(len(frames) * chunk / len(ids))
     return Clip(
@@ -198,9 +206,10 @@ def _decibels(error: float) -> float:
     return math.inf if error == 0 else -10 * math.log10(error)
 
 
-def side_by_side(original: Clip, decoded: Clip) -> np.ndarray:
-    """The clip above, decoded below, every few frames: a sheet uint8 [h, w, 3]."""
+def side_by_side(original: Clip, **others: Clip) -> np.ndarray:
+    """The clip above, what became of it below, each under its name, every few frames: a sheet uint8 [h, w, 3]."""
     from echopulse.echo import strip_sheet
 
     every = max(4, math.ceil(len(original.frames) / COLUMNS))
-    return strip_sheet([original, decoded], ["original", "decoded"], every_s=every / original.fps)
+    names = ["original", *(name.replace("_", " ") for name in others)]
+    return strip_sheet([original, *others.values()], names, every_s=every / original.fps)

@@ -25,6 +25,7 @@ def add_generate(verbs) -> None:
     verb.add_argument("--guidance", type=float, default=3.0, help="how strongly ECG and EF steer; 1 is off")
     verb.add_argument("--lead", help="which lead to use where there are several")
     add_ecg_options(verb)
+    verb.add_argument("--no-grain", action="store_true", help="leave out the speckle that tokens cannot hold")
     verb.add_argument("--plain", action="store_true", help="the picture alone, without ECG strip and marks")
     verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
     add_adapter_option(verb)
@@ -76,7 +77,7 @@ def _generate_one(pulse, path: Path, out: Path, options: argparse.Namespace) -> 
         made = pulse(
             ecg, image=options.image, view=options.view, ef=options.ef, seconds=options.seconds, fps=options.fps,
             seed=options.seed, start=options.start, at_s=options.at, allow_flat=options.allow_flat,
-            sampling=Sampling(options.steps, options.guidance), on_step=on_step,
+            sampling=Sampling(options.steps, options.guidance, grain=not options.no_grain), on_step=on_step,
         )  # fmt: skip
     made.seconds["read"] = round(read_s, 3)
     report = made.save(out, plain=options.plain, force=options.force)

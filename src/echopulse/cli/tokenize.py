@@ -16,7 +16,7 @@ def add_tokenize(verbs) -> None:
     verb.add_argument("--out", type=Path, required=True, metavar="TOKENS.npz")
     verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
     add_adapter_option(verb)
-    verb.add_argument("--png", type=Path, help="a sheet: the clip above, decoded below, every few frames")
+    verb.add_argument("--png", type=Path, help="a sheet: the clip above, decoded below, then with grain if known")
     verb.add_argument("--json", type=Path, help="write the figures here too")
     verb.add_argument("--force", action="store_true", help="replace files that exist")
 
@@ -28,6 +28,7 @@ def add_tokenize(verbs) -> None:
     verb.add_argument("--out", type=Path, required=True, help="NAME.mp4, .gif, .webm, .npz or .png")
     verb.add_argument("--model", type=Path, help="the model folder whose tokenizer made them; the bundled one if none")
     add_adapter_option(verb)
+    verb.add_argument("--grain", action="store_true", help="draw the speckle that tokens cannot hold")
     verb.add_argument("--plain", action="store_true", help="the picture alone, without scales and marks")
     verb.add_argument("--force", action="store_true", help="replace files that exist")
 
@@ -52,7 +53,8 @@ def run_tokenize(options: argparse.Namespace) -> int:
     loss = compare(clip, decoded)
     save_tokens(tokenized, options.out)
     if options.png:
-        save_sheet(side_by_side(clip, decoded), options.png, force=options.force)
+        drawn = {"with_grain": decode(tokenizer, tokenized, grain_seed=0)} if tokenizer.config.grain else {}
+        save_sheet(side_by_side(clip, decoded=decoded, **drawn), options.png, force=options.force)
     latents, rows, columns = tokenized.tokens.ids.shape
     if options.json:
         figures = {**vars(loss), "bits_per_second": tokenized.bits_per_second, "frames": tokenized.frames,
@@ -78,7 +80,7 @@ def run_decode(options: argparse.Namespace) -> int:
     tokenized = load_tokens(options.tokens)
     tokenizer = load_adapted_tokenizer(options)
     with Progress("decoding") as on_step:
-        clip = decode(tokenizer, tokenized, on_step=on_step)
+        clip = decode(tokenizer, tokenized, grain_seed=0 if options.grain else None, on_step=on_step)
     write_clip(clip, options.out, plain=options.plain, force=options.force)
     print(f"{options.out}: {len(clip.frames)} pictures at {tokenized.fps:g}/s. {NOTICE}")
     return 0

@@ -23,8 +23,9 @@ def coding_speed(tokenizer: Tokenizer, *, on_step: Callable[[float], None] = lam
 
     `encode_s` of a clip of 3 s; `decode_s_per_s` and `decode_chunks_s_per_s` of a second of video; `chunk_s` to the
     first pictures where they come 4 latent frames at a time; `chunks_differ`, the largest difference of grey values in
-    0..1 between decoding in chunks and at once.
+    0..1 between decoding in chunks and at once. Pictures are decoded as they are shown: with grain, if it is known.
     """
+    seed = 0 if tokenizer.config.grain else None
     config, device = tokenizer.config, next(tokenizer.parameters()).device
     frames = 1 + round(SECONDS * config.fps) // config.frames_per_latent * config.frames_per_latent
     pictures = torch.rand(1, frames, config.size, config.size, generator=torch.Generator().manual_seed(0)).to(device)
@@ -32,9 +33,9 @@ def coding_speed(tokenizer: Tokenizer, *, on_step: Callable[[float], None] = lam
     chunks = ids.split(CHUNK, 1)
     ways = {
         "encode_s": (lambda: tokenizer.encode(pictures), 1.0),
-        "decode_s_per_s": (lambda: tokenizer.decode(ids), frames / config.fps),
-        "decode_chunks_s_per_s": (lambda: list(tokenizer.decode_chunks(chunks)), frames / config.fps),
-        "chunk_s": (lambda: list(tokenizer.decode_chunks(chunks[:1])), 1.0),
+        "decode_s_per_s": (lambda: tokenizer.decode(ids, seed), frames / config.fps),
+        "decode_chunks_s_per_s": (lambda: list(tokenizer.decode_chunks(chunks, seed)), frames / config.fps),
+        "chunk_s": (lambda: list(tokenizer.decode_chunks(chunks[:1], seed)), 1.0),
     }
     has_bfloat16 = cpu_has_bfloat16() if device.type == "cpu" else torch.cuda.is_bf16_supported()
     kinds = {"float32": nullcontext}
@@ -47,8 +48,8 @@ def coding_speed(tokenizer: Tokenizer, *, on_step: Callable[[float], None] = lam
                 scores[f"{kind}.{name}"] = _seconds(work, device) / share
             on_step((number + (place + 1) / len(ways)) / len(kinds))
         with context():
-            together = torch.cat(list(tokenizer.decode_chunks(chunks)), 1)
-            scores[f"{kind}.chunks_differ"] = float((together - tokenizer.decode(ids)).abs().max())
+            together = torch.cat(list(tokenizer.decode_chunks(chunks, seed)), 1)
+            scores[f"{kind}.chunks_differ"] = float((together - tokenizer.decode(ids, seed)).abs().max())
     return scores
 
 
