@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from echopulse.measure.volume_head import LV, average_over, ellipse_of
+from echopulse.measure.volume_head import LV, ellipse_of
 
 STRETCHES = 3  # of the edge on either side, from base to apex
 SLICES = 8  # of the cavity on either side, from base to apex
-SOFT_PX = 1.5  # how gradually one side of the long axis passes into the other
+SOFT_PX = 0.75  # of two by two; how gradually one side of the long axis passes into the other
 
 
 def seen_in_regions(finest: int) -> int:
@@ -29,22 +29,20 @@ def what_regions_show(finest: Tensor, logits: Tensor) -> Tensor:
     unsure its edge is; where the cavity lies, how it is tilted and the logarithm of how slender it is.
     """
     with torch.autocast(logits.device.type, enabled=False):
-        chance = logits.float().softmax(1)[:, LV]
+        chance = F.avg_pool2d(logits.float().softmax(1)[:, LV : LV + 1], 2)[:, 0]  # where the finest features are
         height, width = chance.shape[1:]
         area, long, short = ellipse_of(chance)
         centre, direction = long_axis(chance, area)
         along, right = along_and_right(centre, direction, long, height, width)
         unsure = 4 * chance * (1 - chance)
-        slices = _in_regions(along, right, SLICES)  # [b, 16, h, w]
-        widths = torch.einsum("bkhw,bhw->bk", slices, chance) / area[:, None]
-        doubts = torch.einsum("bkhw,bhw->bk", slices, unsure) / long[:, None]
-        stretches = F.avg_pool2d(_in_regions(along, right, STRETCHES), 2)
-        coarse = F.avg_pool2d(chance[:, None], 2)
-        edges = 4 * coarse * (1 - coarse) * stretches
-        pooled = [average_over(finest.float(), edges[:, k]) for k in range(edges.shape[1])]
+        slices = _in_regions(along, right, SLICES).flatten(2)  # [b, 16, h/2 * w/2]
+        both = torch.stack([chance, unsure], 1).flatten(2) @ slices.transpose(1, 2)  # [b, 2, 16]
+        edges = _in_regions(along, right, STRETCHES).flatten(2) * unsure.flatten(1)[:, None]
+        pooled = edges @ finest.float().flatten(2).transpose(1, 2) / edges.sum(2, keepdim=True).clamp(min=1)
         place = centre / torch.tensor([width, height], device=centre.device)
         slender = (long / short).log()[:, None]
-        return torch.cat([*pooled, widths, doubts, place, direction, slender], 1)
+        parts = [pooled.flatten(1), both[:, 0] / area[:, None], both[:, 1] / long[:, None], place, direction, slender]
+        return torch.cat(parts, 1)
 
 
 def long_axis(chance: Tensor, area: Tensor) -> tuple[Tensor, Tensor]:

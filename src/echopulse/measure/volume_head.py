@@ -55,7 +55,7 @@ def what_is_seen(coarsest: Tensor, finest: Tensor, logits: Tensor) -> tuple[Tens
         coarse = F.avg_pool2d(chance, 2)
         cavity, wall = coarse[:, LV], coarse[:, WALL]
         fine = finest.float()
-        pooled = [average_over(fine, weight) for weight in (cavity, 4 * cavity * (1 - cavity), wall)]
+        pooled = [_average(fine, weight) for weight in (cavity, 4 * cavity * (1 - cavity), wall)]
         deepest = coarsest.float().flatten(2)
         areas = chance.sum((2, 3))[:, 1:] / area[:, None]
         shape = torch.stack([area.log(), long.log(), short.log()], 1)
@@ -85,7 +85,7 @@ def ellipse_of(chance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return area, long, short
 
 
-def average_over(features: Tensor, weight: Tensor) -> Tensor:
+def _average(features: Tensor, weight: Tensor) -> Tensor:
     """Features [b, c, h, w] averaged by weights [b, h, w]: [b, c]."""
     return torch.einsum("bchw,bhw->bc", features, weight) / weight.sum((1, 2)).clamp(min=1)[:, None]
 

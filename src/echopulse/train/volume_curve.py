@@ -25,7 +25,7 @@ from echopulse.phantom.types import APICAL_VIEWS
 from echopulse.train.loop import Run, Settings
 from echopulse.train.measurer import log_pixel_volumes
 
-VERSIONS = 4  # of every clip: as it is, and worse and framed otherwise
+VERSIONS = 3  # of every clip: as it is, and worse and framed otherwise
 CLIPS_AT_ONCE = 16  # of one file
 FRAMES_AT_ONCE = 32
 FRAMES_FOR_SCALE = 20_000
