@@ -103,3 +103,6 @@ def test_train_begins_with_given_weights_or_goes_on_but_not_both(tmp_path, monke
     assert main(["train", "tokenizer", "--from", "there"]) == 0 and asked["start_from"] == Path("there")
     assert main(["train", "tokenizer", "--from", "there", "--resume", str(tmp_path)]) == 1
     assert_one_sentence(capsys.readouterr().err)
+    whole = ["train", "measurer", "--from", "there", "--only-volumes"]
+    assert main([*whole, "--resume", str(tmp_path)]) == 0  # the segmenter is no part of the run that goes on
+    assert asked["only_volumes"] and asked["resume"] and asked["start_from"] == Path("there")

@@ -26,7 +26,8 @@ def bank_folder(toy_bank, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setitem(recipes.SETTINGS, "ecg", recipes.replace(recipes.SETTINGS["ecg"], steps=1))
+    for short in ("ecg", "volumes"):
+        monkeypatch.setitem(recipes.SETTINGS, short, recipes.replace(recipes.SETTINGS[short], steps=1))
     monkeypatch.setattr(recipes, "BATCH", dict.fromkeys(recipes.BATCH, 2))
 
 
@@ -47,15 +48,65 @@ def test_the_three_recipes_make_a_folder_that_the_pipeline_loads(bank_folder, tm
 
 
 def test_the_measurer_simulates_clips_of_its_own_with_every_label(tmp_path, monkeypatch):
-    monkeypatch.setattr(recipes, "MEASURER_HELD_OUT", 2)
+    monkeypatch.setattr(recipes, "MEASURER_HELD_OUT", 4)
     monkeypatch.setattr(recipes, "_workers", lambda device: 1)
     monkeypatch.setitem(recipes.MEASURER_CLIPS, "frames", 2)
     scores, model = recipes.train("measurer", preset="tiny", clips=4, steps=1, run=tmp_path / "m")
     config = json.loads((model / "config.json").read_text())["measurer"]
     assert config["classes"] == 7 and config["views"] == 7 and config["volumes"]
-    assert {"dice", "dice_degraded", "views_right"} <= set(scores)
+    assert config["sequence"] == recipes.MEASURER_SEQUENCE
+    assert {"dice", "dice_degraded", "views_right", "ef_error", "curve_ef_error"} <= set(scores)
     made = {path.name for path in (tmp_path / "m" / "bank").iterdir()}
     assert made == {f"shard-00000{seed}-00000.safetensors" for seed in range(3)}
+
+
+@pytest.fixture(scope="module")
+def measurer_folder(tmp_path_factory):
+    """An untrained measurer of 32 pixels that reads volumes frame by frame."""
+    folder = tmp_path_factory.mktemp("measurer")
+    torch.manual_seed(0)
+    config = recipes.SegmenterConfig(32, (8, 8, 8), 4, classes=7, context_s=0.08, volumes=True)
+    recipes.save_weights(recipes.Segmenter(config), folder / "measurer")
+    recipes.save_config(folder, name="tiny one", measurer=config)
+    return folder
+
+
+def test_a_measurer_may_learn_the_curve_of_volumes_alone(bank_folder, measurer_folder, tmp_path):
+    shared = {"data": str(bank_folder), "only_volumes": True, "steps": 2}
+    told: list[float] = []
+    scores, model = recipes.train(
+        "measurer", run=tmp_path / "v", start_from=measurer_folder, on_progress=told.append, **shared
+    )
+    assert {"ef_error", "ef_error_alone"} <= set(scores) and told == sorted(told) and told[-1] == 1
+    before, after = (load_file(folder / "measurer.safetensors") for folder in (measurer_folder, model))
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    assert {name.split(".")[0] for name in set(after) - set(before)} == {"curve_head"}
+    config = json.loads((model / "config.json").read_text())
+    assert config["measurer"]["sequence"] == recipes.MEASURER_SEQUENCE and config["name"] == "tiny one"
+    assert recipes.load_segmenter(model).config.sequence == recipes.MEASURER_SEQUENCE
+    recipes.train("measurer", run=tmp_path / "again", start_from=model, **shared)  # a curve head gives way to a new one
+    plain = recipes.without_curve_head(recipes.load_segmenter(model))
+    recipes.begin_with(plain, model, "measurer")
+    with pytest.raises(InputError, match="another architecture than this recipe's"):
+        recipes.begin_with(recipes.Segmenter(), model, "measurer")
+
+
+def test_the_curve_of_volumes_needs_a_measurer_that_reads_volumes(bank_folder, measurer_folder, tmp_path):
+    shared = {"data": str(bank_folder), "run": tmp_path / "v", "only_volumes": True}
+    with pytest.raises(InputError, match="--only-volumes: `train measurer --from MODEL` is needed"):
+        recipes.train("measurer", **shared)
+    with pytest.raises(InputError, match="--only-volumes: `train measurer --from MODEL` is needed"):
+        recipes.train("tokenizer", start_from=measurer_folder, **shared)
+    recipes.save_config(tmp_path / "old", measurer=recipes.SegmenterConfig(32, (8, 8, 8), 4))
+    with pytest.raises(InputError, match="no such weights"):
+        recipes.train("measurer", start_from=tmp_path / "old", **shared)
+    recipes.save_weights(recipes.Segmenter(recipes.SegmenterConfig(32, (8, 8, 8), 4)), tmp_path / "old" / "measurer")
+    with pytest.raises(InputError, match="reads no volumes that could be corrected"):
+        recipes.train("measurer", start_from=tmp_path / "old", **shared)
+    recipes.save_config(tmp_path / "none", name="nothing")
+    with pytest.raises(InputError, match="no measurer; give a folder"):
+        recipes.train("measurer", start_from=tmp_path / "none", **shared)
+    assert not (tmp_path / "v").exists()
 
 
 def test_a_run_may_begin_with_the_weights_of_another(bank_folder, tmp_path):

@@ -8,6 +8,7 @@ import torch
 from echopulse.data import Bank
 from echopulse.data.bank import clips_to_tensors
 from echopulse.measure.segmenter import SegmenterConfig
+from echopulse.measure.volume_curve import CurveHead
 from echopulse.model.config import PRESETS
 from echopulse.model.ecg_encoder import EcgEncoder
 from echopulse.model.tokenizer import Tokenizer
@@ -24,6 +25,7 @@ from echopulse.train.generator import (
 )
 from echopulse.train.measurer import MeasurerTask, dice, log_pixel_volumes
 from echopulse.train.tokenizer import TokenizerTask, strips
+from echopulse.train.volume_curve import Looks, VolumeCurveTask
 
 TOKENIZER, GENERATOR = PRESETS["tiny"]["tokenizer"], PRESETS["tiny"]["generator"]
 MEASURER = SegmenterConfig(size=32, channels=(8, 8, 8), groups=4)
@@ -50,13 +52,25 @@ def generator_task(tokenizer, toy_bank) -> GeneratorTask:
     return GeneratorTask(GENERATOR, tokenizer, toy_bank, toy_bank, ecg_weights=encoder, batch=4)
 
 
-@pytest.fixture(params=["tokenizer", "ecg", "generator", "measurer"])
-def task(request, toy_bank, generator_task):
+@pytest.fixture
+def volumes_task() -> VolumeCurveTask:
+    """Four clips, two versions of each; volumes that are read alone are off by what the features say."""
+    times, draw = torch.arange(8) * 0.08, rng()
+    truth = (8 + 0.25 * torch.cos(2 * torch.pi * times / 0.8)).expand(4, 2, -1)
+    seen = torch.randn(4, 2, 8, 5, generator=draw)
+    looks = Looks(seen.half(), truth + 0.2 * seen[..., 0], truth, times)
+    torch.manual_seed(0)
+    return VolumeCurveTask(CurveHead(5, 1, width=16, heads=2), looks, looks, batch=8)
+
+
+@pytest.fixture(params=["tokenizer", "ecg", "generator", "measurer", "volumes"])
+def task(request, toy_bank, generator_task, volumes_task):
     make = {
         "tokenizer": lambda: TokenizerTask(TOKENIZER, toy_bank, toy_bank, batch=2, frames=5),
         "ecg": lambda: EcgTask(GENERATOR, toy_bank, toy_bank, batch=4),
         "generator": lambda: generator_task,
         "measurer": lambda: MeasurerTask(MEASURER, toy_bank, toy_bank, batch=4),
+        "volumes": lambda: volumes_task,
     }
     return make[request.param]()
 
@@ -154,6 +168,24 @@ def test_frames_are_shown_with_their_neighbours_of_the_same_clip():
     task = MeasurerTask(WHOLE_MEASURER, bank, bank, batch=4)
     assert task._around(bank, torch.tensor([[0, 2]])).tolist() == [[[0, 0, 1], [1, 2, 3]]]
     assert MeasurerTask(MEASURER, bank, bank)._around(bank, torch.tensor([[0, 2]])).tolist() == [[[0], [2]]]
+
+
+# --- the measurer's curve of volumes ---
+
+
+def test_the_curve_of_volumes_learns_what_reading_frames_alone_got_wrong(volumes_task):
+    optimizer = torch.optim.Adam(volumes_task.model.parameters(), 1e-2)
+    with torch.no_grad():
+        before = volumes_task.evaluate(volumes_task.model)
+    assert before["ef_error"] == pytest.approx(before["ef_error_alone"]) and before["ef_error"] > 0.03
+    for seed in range(60):
+        loss, _ = volumes_task.loss(seed)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        after = volumes_task.evaluate(volumes_task.model)
+    assert after["ef_error"] < 0.4 * before["ef_error"] and after["ef_error_alone"] == before["ef_error_alone"]
 
 
 # --- what the ECG encoder learns ---

@@ -41,6 +41,8 @@ def add_train(verbs) -> None:
     verb.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     verb.add_argument("--from", type=Path, dest="start_from", metavar="MODEL", help="begin with the weights of this "
                       "model folder, of the same preset, instead of chance")  # fmt: skip
+    verb.add_argument("--only-volumes", action="store_true", help="measurer: only learn to read volumes with "
+                      "the clip's other frames, and leave all else that --from holds as it is")  # fmt: skip
     verb.add_argument("--tokenizer", type=Path, help="generator: model folder with the tokenizer's weights")
     verb.add_argument("--out", type=Path, help="model folder for the averaged weights; RUN/model by default")
     verb.add_argument("--steps", type=int, help="steps in all")
@@ -54,7 +56,7 @@ def add_train(verbs) -> None:
 
 def run_train(options: argparse.Namespace) -> int:
     """Trains one of the three models, or goes on with it."""
-    if options.start_from and options.resume:
+    if options.start_from and options.resume and not options.only_volumes:
         raise InputError("--from with --resume: a run goes on with its own weights; leave one of them out.")
     from echopulse.evaluate.metrics.networks import feature_files
     from echopulse.train.losses.weights import parse_weights
@@ -67,7 +69,8 @@ def run_train(options: argparse.Namespace) -> int:
             grain=options.grain, patch=options.patch, decoder=options.decoder, losses=losses,
             balance=options.balance, perceptual=files, measurer_folder=options.measurer,
             run=options.resume or options.run or Path("runs/out") / options.what, resume=options.resume is not None,
-            tokenizer_folder=options.tokenizer, start_from=options.start_from, out=options.out, steps=options.steps,
+            tokenizer_folder=options.tokenizer, start_from=options.start_from,
+            only_volumes=options.only_volumes, out=options.out, steps=options.steps,
             minutes=options.minutes, batch=options.batch, learning_rate=options.learning_rate, device=options.device,
             seed=options.seed, tensorboard=options.tensorboard, on_progress=on_step, on_skip=say_skipped,
         )  # fmt: skip

@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from echopulse.errors import InputError
-from echopulse.measure.volume_head import VolumeHead
+from echopulse.measure.regions import seen_in_regions, what_regions_show
+from echopulse.measure.volume_curve import CurveHead
+from echopulse.measure.volume_head import VolumeHead, seen_in_a_frame, what_is_seen
 from echopulse.model.checkpoint import load_config, load_weights
 from echopulse.model.config import config_from_dict
 from echopulse.model.precision import mixed_precision
@@ -35,6 +37,8 @@ class SegmenterConfig:
         context_s: a frame is read together with those so many seconds before and after it, so that what moves can be
             told from what only shines; 0: by itself.
         volumes: whether it also reads the ventricle's volume off the picture (see `volume_head`).
+        sequence: layers of the network that corrects these volumes by those of the clip's other frames (see
+            `volume_curve`); 0: every frame is read by itself.
     """
 
     size: int = 128
@@ -44,6 +48,7 @@ class SegmenterConfig:
     views: int = 0
     context_s: float = 0.0
     volumes: bool = False
+    sequence: int = 0
 
     @property
     def frames_at_once(self) -> int:
@@ -60,6 +65,8 @@ class SegmenterConfig:
             )
         if self.context_s < 0 or self.volumes and self.classes == 1:
             raise ValueError(f"context_s {self.context_s} must not be below 0; volumes need all classes")
+        if self.sequence < 0 or self.sequence and not self.volumes:
+            raise ValueError(f"sequence {self.sequence} must not be below 0; it needs volumes to correct")
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +134,8 @@ class Segmenter(nn.Module):
             self.view_head = nn.Linear(2 * widths[-1], self.config.views)
         if self.config.volumes:
             self.volume_head = VolumeHead(widths[0], widths[-1], self.config.classes)
+        if self.config.sequence:
+            self.curve_head = CurveHead(seen_by_look(self.config), self.config.sequence)
         self.to(memory_format=torch.channels_last)  # a third faster on a CPU
 
     def encode(self, frames: torch.Tensor) -> list[torch.Tensor]:
@@ -167,6 +176,22 @@ class Segmenter(nn.Module):
         deepest = levels[-1].flatten(2)
         return self.view_head(torch.cat([deepest.mean(2), deepest.amax(2)], dim=1))
 
+    def look(
+        self, levels: list[torch.Tensor], features: torch.Tensor, logits: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What each frame brings to the curve of volumes, [b, seen_by_look(config)], and its log volume by itself [b].
+
+        From what `encode`, `ascend` and `outline` give.
+        """
+        seen, area_length = what_is_seen(levels[-1], features, logits)
+        return torch.cat([seen, what_regions_show(features, logits)], 1), self.volume_head.read(seen, area_length)
+
+
+def seen_by_look(config: SegmenterConfig) -> int:
+    """How many numbers `Segmenter.look` gives of a frame."""
+    finest, coarsest = config.channels[0], config.channels[-1]
+    return seen_in_a_frame(finest, coarsest, config.classes) + seen_in_regions(finest)
+
 
 def load_segmenter(folder: Path) -> Segmenter:
     """The measurer of a model folder in float32, in evaluation mode; InputError where the folder does not hold it."""
@@ -202,7 +227,7 @@ def outline_all(segmenter: Segmenter, frames: np.ndarray, times_s: np.ndarray | 
     top, left = (side - height) // 2, (side - width) // 2
     labels, ventricle = np.zeros(frames.shape, np.uint8), np.empty(frames.shape, np.float32)
     around = neighbours(len(frames), times_s, config.context_s)
-    views, volumes = [], []
+    views, looks, volumes = [], [], []
     was_training = segmenter.training
     segmenter.eval()
     for start in range(0, len(frames), FRAMES_AT_ONCE):
@@ -219,8 +244,12 @@ def outline_all(segmenter: Segmenter, frames: np.ndarray, times_s: np.ndarray | 
             logits = segmenter.outline(features).float()
             if config.views:
                 views.append(segmenter.guess_view(levels).double().log_softmax(1))
-            if config.volumes:
-                volumes.append(segmenter.volume_head(levels[-1], features, logits).double().exp().cpu().numpy())
+            if config.sequence:
+                look, alone = segmenter.look(levels, features, logits)
+                looks.append(look)
+                volumes.append(alone)
+            elif config.volumes:
+                volumes.append(segmenter.volume_head(levels[-1], features, logits))
         if side != size:
             logits = F.interpolate(logits, (side, side), mode="bilinear")
         logits = logits[:, :, top : top + height, left : left + width]
@@ -239,7 +268,13 @@ def outline_all(segmenter: Segmenter, frames: np.ndarray, times_s: np.ndarray | 
     guess = torch.cat(views).mean(0).softmax(0).cpu().numpy() if views else None
     read = None
     if volumes:
-        read = np.where(masks.any((1, 2)), np.concatenate(volumes) * (side / size) ** 3, np.nan)
+        read = np.full(len(frames), np.nan)
+        known, alone = masks.any((1, 2)), torch.cat(volumes)
+        if looks and known.any():  # frames without a ventricle have nothing to say to the others
+            there = torch.from_numpy(known).to(alone.device)
+            times = None if times_s is None else np.asarray(times_s)[known]
+            alone[there] = segmenter.curve_head.read(torch.cat(looks)[there], alone[there], times).to(alone.dtype)
+        read[known] = alone.double().exp().cpu().numpy()[known] * (side / size) ** 3
     return Outlines(labels, 2 * inside / np.maximum(near, 1e-6), guess, read)
 
 

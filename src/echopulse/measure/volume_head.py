@@ -30,7 +30,7 @@ class VolumeHead(nn.Module):
 
     def __init__(self, finest: int, coarsest: int, classes: int):
         super().__init__()
-        inputs = 3 * finest + 2 * coarsest + 3 + classes - 1
+        inputs = seen_in_a_frame(finest, coarsest, classes)
         self.layers = nn.Sequential(
             nn.LayerNorm(inputs), nn.Linear(inputs, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN), nn.SiLU(),
             nn.Linear(HIDDEN, 1))  # fmt: skip
@@ -38,20 +38,34 @@ class VolumeHead(nn.Module):
         nn.init.zeros_(self.layers[-1].bias)
 
     def forward(self, coarsest: Tensor, finest: Tensor, logits: Tensor) -> Tensor:
-        with torch.autocast(logits.device.type, enabled=False):
-            chance = logits.float().softmax(1)
-            area, long, short = ellipse_of(chance[:, LV])
-            coarse = F.avg_pool2d(chance, 2)
-            cavity, wall = coarse[:, LV], coarse[:, WALL]
-            fine = finest.float()
-            pooled = [_average(fine, weight) for weight in (cavity, 4 * cavity * (1 - cavity), wall)]
-            deepest = coarsest.float().flatten(2)
-            areas = chance.sum((2, 3))[:, 1:] / area[:, None]
-            shape = torch.stack([area.log(), long.log(), short.log()], 1)
-            seen = torch.cat([*pooled, deepest.mean(2), deepest.amax(2), shape, areas.clamp(max=10)], 1)
+        return self.read(*what_is_seen(coarsest, finest, logits))
+
+    def read(self, seen: Tensor, area_length: Tensor) -> Tensor:
+        """Log volume [b] from what `what_is_seen` gives."""
+        with torch.autocast(seen.device.type, enabled=False):
             change = self.layers(seen.to(self.layers[1].weight.dtype))[:, 0].float()
-            change = LARGEST * torch.tanh(change / LARGEST)
-            return 2 * area.log() - long.log() + math.log(8 / (3 * math.pi)) + change  # area-length
+            return area_length + LARGEST * torch.tanh(change / LARGEST)
+
+
+def what_is_seen(coarsest: Tensor, finest: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """What a volume is read from [b, seen_in_a_frame(...)], and the logarithm of the area-length volume [b]."""
+    with torch.autocast(logits.device.type, enabled=False):
+        chance = logits.float().softmax(1)
+        area, long, short = ellipse_of(chance[:, LV])
+        coarse = F.avg_pool2d(chance, 2)
+        cavity, wall = coarse[:, LV], coarse[:, WALL]
+        fine = finest.float()
+        pooled = [_average(fine, weight) for weight in (cavity, 4 * cavity * (1 - cavity), wall)]
+        deepest = coarsest.float().flatten(2)
+        areas = chance.sum((2, 3))[:, 1:] / area[:, None]
+        shape = torch.stack([area.log(), long.log(), short.log()], 1)
+        seen = torch.cat([*pooled, deepest.mean(2), deepest.amax(2), shape, areas.clamp(max=10)], 1)
+        return seen, 2 * area.log() - long.log() + math.log(8 / (3 * math.pi))
+
+
+def seen_in_a_frame(finest: int, coarsest: int, classes: int) -> int:
+    """How many numbers `what_is_seen` gives of a frame, from the widths of what it is given."""
+    return 3 * finest + 2 * coarsest + 3 + classes - 1
 
 
 def ellipse_of(chance: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,7 +11,7 @@ from echopulse.data.videos import Videos, load_videos
 from echopulse.errors import InputError
 from echopulse.files import write_json
 from echopulse.jobs import usable_cores
-from echopulse.measure.segmenter import SegmenterConfig
+from echopulse.measure.segmenter import Segmenter, SegmenterConfig, load_segmenter
 from echopulse.model.checkpoint import load_config, load_weights, save_config, save_weights
 from echopulse.model.config import PRESETS, VIEWS, TokenizerConfig, fit_generator, parse_quantizer
 from echopulse.model.networks import load_network
@@ -25,6 +25,7 @@ from echopulse.train.losses.judges import load_judges
 from echopulse.train.losses.weights import loss_weights
 from echopulse.train.measurer import MeasurerTask
 from echopulse.train.tokenizer import TokenizerTask
+from echopulse.train.volume_curve import shows_apical_views, train_curve_head, without_curve_head
 
 HELD_OUT_SEED = 900_000  # training seeds stay below it
 HELD_OUT_CLIPS = 64
@@ -33,6 +34,7 @@ SETTINGS = {
     "ecg": Settings(steps=500, learning_rate=1e-3, ema=0.99, evaluate_every=250),
     "generator": Settings(steps=3000, learning_rate=8e-4, weight_decay=0.05, ema=0.998),
     "measurer": Settings(steps=2000, learning_rate=2e-3, ema=0.995),
+    "volumes": Settings(steps=1500, learning_rate=1e-3, weight_decay=0.05, ema=0.995, evaluate_every=250),
 }
 # Frames 0.08 s apart, so that a frame's neighbours are those that it is read with, over a beat of 50/min.
 MEASURER_CLIPS = {"frames": 16, "fps": 12.5, "leads": 1, "ecg_before_s": 0.4, "labels": True}
@@ -45,8 +47,9 @@ MEASURER_MIX = (
 )
 MEASURER_CHANNELS = (32, 64, 96, 128, 160)
 MEASURER_CONTEXT_S = 0.08
+MEASURER_SEQUENCE = 3  # layers
 MEASURER_HELD_OUT = 160
-BATCH = {"tokenizer": 6, "ecg": 32, "generator": 12, "measurer": 8}
+BATCH = {"tokenizer": 6, "ecg": 32, "generator": 12, "measurer": 8, "volumes": 32}
 
 
 def train(
@@ -67,6 +70,7 @@ def train(
     resume: bool = False,
     tokenizer_folder: Path | None = None,
     start_from: Path | None = None,
+    only_volumes: bool = False,
     out: Path | None = None,
     steps: int | None = None,
     minutes: float | None = None,
@@ -87,7 +91,9 @@ def train(
     say how tissue moves. `losses`, `balance` and the networks for `perceptual` losses are a tokenizer's too (see
     `losses`); `measurer_folder` is the model folder of the measurer that one of them looks through, the bundled one by
     default. `start_from` is a model folder whose weights the run begins with instead of chance; they need not know
-    grain or motion. Raises InputError for an unknown preset, a loss that is none or lacks its network, a run that
+    grain or motion. A measurer of labelled clips at last learns the curve of volumes in apical views, in RUN/volumes,
+    while its other weights stand still; with `only_volumes` it learns nothing else, and `start_from` has to name a
+    measurer. Raises InputError for an unknown preset, a loss that is none or lacks its network, a run that
     exists without `resume`, a generator without a tokenizer, or weights of another architecture than the preset's.
     """
     if preset not in PRESETS:
@@ -96,6 +102,12 @@ def train(
         raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
     if start_from:
         load_config(start_from)  # what is no model folder is refused before anything is simulated
+    if only_volumes:
+        given = {"steps": steps, "minutes": minutes, "learning_rate": learning_rate, "batch": batch}
+        return train_only_volumes(
+            what, start_from, data=data, clips=clips, run=run, resume=resume, out=out or run / "model", device=device,
+            seed=seed, on_progress=on_progress, **given,
+        )  # fmt: skip
     sizes = dict(PRESETS[preset])
     for name, value in {"quantizer": quantizer, "patch": patch, "decoder": decoder}.items():
         if value is not None and what != "tokenizer":
@@ -170,17 +182,64 @@ def train(
 
     scores = training.train(on_step)
     model = training.averaged_model()
+    if what == "measurer" and measurer.volumes and shows_apical_views(bank) and shows_apical_views(held_out):
+        settings = replace(SETTINGS["volumes"], seed=seed)
+        model, more = train_curve_head(model, MEASURER_SEQUENCE, bank, held_out, run / "volumes", settings, resume=True)
+        scores |= {f"curve_{name}": value for name, value in more.items()}
+        config = {"measurer": model.config}
     save_weights(model, model_folder / what)
     save_config(model_folder, name=f"echopulse-{preset}", **config)
     return scores | ({"skipped": len(skipped)} if skipped else {}), model_folder
 
 
+def train_only_volumes(
+    what: str,
+    start_from: Path | None,
+    *,
+    data: str,
+    clips: int,
+    run: Path,
+    resume: bool,
+    out: Path,
+    device: str,
+    seed: int,
+    batch: int | None,
+    on_progress: Callable[[float], None] | None,
+    **given: int | float | None,
+) -> tuple[dict[str, float], Path]:
+    """The curve of volumes for a measurer that is there already; the last scores and the model folder.
+
+    All other weights are those of `start_from`. What it has seen of the bank is kept in the run, so a run that was
+    killed goes on where it was. Raises InputError where `start_from` reads no volumes or no clip shows an apical view.
+    """
+    if what != "measurer" or start_from is None:
+        raise InputError("--only-volumes: `train measurer --from MODEL` is needed, with a measurer that reads volumes.")
+    segmenter = load_segmenter(start_from)
+    if not segmenter.config.volumes:
+        raise InputError(f"{start_from}: this measurer reads no volumes that could be corrected; train a whole one.")
+    bank, held_out, _ = load_simulated(what, data, run, clips, seed, segmenter.config.size, 1, device)
+    asked = {name: value for name, value in given.items() if value is not None}
+    segmenter, scores = train_curve_head(
+        segmenter.to(device), MEASURER_SEQUENCE, bank, held_out, run, replace(SETTINGS["volumes"], seed=seed, **asked),
+        batch=batch or BATCH["volumes"], resume=resume, on_progress=on_progress,
+    )  # fmt: skip
+    save_weights(segmenter, out / what)
+    save_config(out, name=load_config(start_from).get("name", "echopulse"), measurer=segmenter.config)
+    return scores, out
+
+
 def begin_with(model: nn.Module, folder: Path, what: str) -> None:
     """Gives the model the weights that `folder` holds; a tokenizer may come from one without grain or motion.
 
-    What that one did not know begins by chance.
+    What that one did not know begins by chance. A measurer learns its curve of volumes anew.
     """
     held = load_config(folder).get(what, {})
+    if isinstance(model, Segmenter) and held.get("sequence"):
+        kept = without_curve_head(load_segmenter(folder))
+        if kept.config != model.config:
+            raise InputError(f"{folder}: a measurer of another architecture than this recipe's ({kept.config}).")
+        model.load_state_dict(kept.state_dict())
+        return
     grain, decoder = bool(held.get("grain")), held.get("decoder", "plain")
     if not isinstance(model, Tokenizer) or (grain, decoder) == (model.config.grain, model.config.decoder):
         load_weights(model, folder / what)
