@@ -121,7 +121,7 @@ class GrainPainter:
         fields = torch.stack([self._next(grain, k, points) for k in range(t)], 1)  # [b, t, 2, depths, beams]
         power = _blurred(fields, grain.beam).square().sum(2) / 2
         # scatterers looked up between their samples are alike, so that a beam adds them up to more than one
-        power = power / F.avg_pool2d(power, EVEN, 1, EVEN // 2, count_include_pad=False)
+        power = power / _local_mean(power)
         level = torch.log(COMPOUND * power + (1 - COMPOUND))
         screen = F.grid_sample(level, pixels.expand(b, -1, -1, -1), align_corners=False)
         screen = above_background(screen) * far_enough(self.size).to(screen)
@@ -285,6 +285,12 @@ def _blurred(fields: Tensor, beam: Tensor) -> Tensor:
     """
     along, across = (_band(beam[:, axis], count)[:, None, None] for axis, count in enumerate((DEPTHS, BEAMS)))
     return along @ fields @ across.transpose(-1, -2)
+
+
+def _local_mean(power: Tensor) -> Tensor:
+    """Means over EVEN x EVEN samples of the grid [b, t, depths, beams], fewer at its rim."""
+    along = F.avg_pool2d(power, (EVEN, 1), 1, (EVEN // 2, 0), count_include_pad=False)
+    return F.avg_pool2d(along, (1, EVEN), 1, (0, EVEN // 2), count_include_pad=False)
 
 
 def _band(sigma: Tensor, count: int) -> Tensor:
