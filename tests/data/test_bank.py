@@ -13,6 +13,7 @@ from echopulse.data.bank import (
     VIEWS,
     Bank,
     bank_from_clips,
+    clips_to_tensors,
     fill_bank,
     frame_motion,
     pack_bits,
@@ -198,6 +199,18 @@ def test_shards_of_another_seed_may_differ_in_hearts_but_not_in_kind(tmp_path):
         fill_bank(tmp_path, 2, seed=2, **SMALL | {"frames": 4})
     fill_bank(tmp_path, 2, seed=2, force=True, **SMALL | {"frames": 4})
     assert Bank.load(tmp_path).frames.shape[:2] == (2, 4)
+
+
+def test_a_shard_that_lacks_what_those_before_it_hold_is_refused(tmp_path, clips):
+    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
+    still = clips_to_tensors(clips)
+    moving = still | {"motion": torch.zeros(1)}
+    for number, tensors in enumerate((moving, still)):
+        save_file(tensors, tmp_path / f"shard-{number:06d}-00000.safetensors", metadata=about)
+    with pytest.raises(InputError, match="shard-000001-00000.* holds no motion, which shards before it do"):
+        Bank.load(tmp_path)
+    with pytest.raises(InputError, match="do not say how tissue moves; make some with .*--displacement"):
+        Bank(still, 25.0, 200.0, -1.6).check_moving()
 
 
 def test_pictures_that_cannot_be_packed_are_refused_before_a_folder_is_made(tmp_path):

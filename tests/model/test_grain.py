@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from echopulse.model.config import PRESETS
 from echopulse.model.grain import (
     LARGEST_SIGMA,
     SIGMAS,
@@ -15,9 +16,11 @@ from echopulse.model.grain import (
     add_grain,
     at_beam,
     beam_of,
+    far_enough,
     grain_products,
     measure_beams,
 )
+from echopulse.model.tokenizer import Tokenizer
 from echopulse.train.grain import carry, grain_losses
 
 SIZE = 64
@@ -70,6 +73,44 @@ def test_it_moves_with_the_tissue():
     drawn = GrainPainter(1, SIZE)(grain(right=step, beam=(1.5, 2.5)))[0]
     followed = torch.roll(drawn[0], 4, dims=1)
     assert likeness(followed, drawn[4]) > 0.7 > likeness(drawn[0], drawn[4]) + 0.3
+
+
+@pytest.mark.parametrize("stretch", [-0.05, 0.05])
+def test_it_stays_as_strong_where_tissue_has_closed_in_or_spread_for_a_second(stretch):
+    """Without the power brought to one it would be three and one and a half times as strong by then."""
+    place = (torch.arange(16) + 0.5) / 16 - 0.5
+    motion = stretch * torch.stack(torch.meshgrid(place, place, indexing="xy"), -1).expand(1, 30, -1, -1, -1)
+    drawn = GrainPainter(1, SIZE)(replace(grain(30), motion=motion))[0]
+    assert float(middle(drawn[-1]).std() / middle(drawn[0]).std()) == pytest.approx(1, abs=0.3)
+
+
+def test_it_sets_in_away_from_the_probe_and_fades_with_the_picture():
+    size = 128
+    shown = far_enough(size)
+    assert shown[0, size // 2] < 0.05 and (shown[size // 4 :] == 1).all()
+    below = shown[:, size // 2]
+    assert (below.diff() >= 0).all() and ((0 < below) & (below < 1)).any()
+    drawn = GrainPainter(1, size)(grain(1))[0, 0]
+    assert float(drawn[0, size // 2 - 2 : size // 2 + 2].abs().max()) < 0.1 * float(drawn.std())
+    ramp = torch.tensor([0.0, 0.0125, 0.025, 0.5]).view(1, 1, 1, 4)
+    added = (add_grain(ramp, torch.full_like(ramp, 0.01)) - ramp).flatten()
+    assert added.tolist() == pytest.approx([0, 0.0025, 0.005, 0.01], abs=1e-6)
+
+
+@torch.inference_mode()
+def test_a_tokenizer_draws_in_chunks_what_it_draws_at_once():
+    torch.manual_seed(0)
+    config = replace(PRESETS["tiny"]["tokenizer"], grain=True)
+    tokenizer = Tokenizer(config).eval()
+    for layer in (tokenizer.grain_head.local[-1], tokenizer.grain_head.whole[-1]):
+        torch.nn.init.normal_(layer.weight, std=0.5)
+    draw = torch.Generator().manual_seed(1)
+    ids = torch.randint(config.codebook_size, (2, 4, config.grid, config.grid), generator=draw)
+    at_once = tokenizer.decode(ids, 3)
+    assert float((at_once - tokenizer.decode(ids)).abs().max()) > 0.02
+    for sizes in ((1, 1, 1, 1), (1, 3), (3, 1)):
+        chunks = torch.cat(list(tokenizer.decode_chunks(ids.split(sizes, 1), 3)), 1)
+        assert torch.allclose(chunks, at_once, atol=1e-5)
 
 
 def test_blocks_give_what_the_whole_gives_and_a_seed_gives_the_same():

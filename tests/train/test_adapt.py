@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from echopulse.data import Bank
 from echopulse.echo import Clip, write_clip
 from echopulse.errors import InputError
+from echopulse.model.adapter_files import attach
 from echopulse.model.checkpoint import load_config, save_config, save_weights
 from echopulse.model.config import PRESETS
 from echopulse.model.lora import Lora
@@ -141,6 +142,39 @@ def test_a_tokenizer_of_motion_is_adapted_on_shards_that_say_how_tissue_moves(to
     (tmp_path / "films" / "a.mp4").touch()
     with pytest.raises(InputError, match="films: videos; a tokenizer with grain or motion learns from shards"):
         adapt(model, tmp_path / "films", tmp_path / "other")
+
+
+@pytest.mark.parametrize("learned", [True, False])
+def test_a_tokenizer_with_grain_is_adapted_without_a_change_of_its_own(toy_bank, tmp_path, learned):
+    model, bank = tmp_path / "model", tmp_path / "bank"
+    config = replace(CONFIG, grain=True)
+    motion = torch.full((4, 65, 8, 8, 2), 0.01, dtype=torch.float16)
+    moving = replace(toy_bank, tensors=toy_bank.tensors | {"motion": motion})
+    torch.manual_seed(0)
+    network = TokenizerTask(config, moving, moving).model if learned else Tokenizer(config)
+    save_weights(network, model / "tokenizer")  # in bfloat16, which rounds how strong grain of each beam is
+    save_config(model, tokenizer=config)
+    spreads = load_network(model, "tokenizer").grain_head.spreads
+    assert bool((spreads != 1).any()) == learned
+    bank.mkdir()
+    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
+    save_file(moving.tensors, bank / "shard-000000-00000.safetensors", metadata=about)
+    _, folder = adapt(model, bank, tmp_path / "run")
+    attached = load_network(model, "tokenizer")
+    attach({"tokenizer": attached}, [folder])
+    assert not torch.equal(attached.decoder_in.weight, load_network(model, "tokenizer").decoder_in.weight)
+    assert torch.equal(attached.grain_head.spreads, spreads)
+    merged = load_network(merge_adapters(model, [folder], tmp_path / "merged"), "tokenizer")
+    assert all(torch.equal(value, attached.state_dict()[name]) for name, value in merged.state_dict().items())
+
+
+def test_shards_that_do_not_say_how_tissue_moves_are_refused_before_any_work(bank_folder, tmp_path):
+    config = replace(CONFIG, grain=True)
+    save_weights(Tokenizer(config), tmp_path / "model" / "tokenizer")
+    save_config(tmp_path / "model", tokenizer=config)
+    with pytest.raises(InputError, match="do not say how tissue moves; make some with .*--displacement"):
+        adapt(tmp_path / "model", bank_folder, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_training_an_adapter_leaves_the_network_where_it_was(toy_bank, tmp_path):

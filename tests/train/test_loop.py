@@ -153,6 +153,13 @@ def test_another_tasks_run_is_not_resumed(finished):
         Run(other, QUICK, finished[0], resume=True)
 
 
+def test_a_run_of_another_network_is_not_resumed(finished):
+    wider = Toy()
+    wider.model = nn.Sequential(nn.Linear(1, 3), *wider.model[1:])
+    with pytest.raises(InputError, match="another network than the one asked for .0.weight differs.*began with"):
+        Run(wider, QUICK, finished[0], resume=True)
+
+
 def test_a_loss_that_is_no_number_stops_the_run_with_step_and_seed(tmp_path):
     with pytest.raises(Diverged, match=rf"toy: the loss is nan at step 7, batch seed {3 * 1_000_003 + 7}"):
         Run(Toy(fails_at=7), QUICK, tmp_path).train()

@@ -85,10 +85,15 @@ class Bank:
                     f"{path}: clips of {list(part['frames'].shape[1:])} at {rates[0]:g} frames/s among others of "
                     f"{list(expected)} at {self.fps:g}; a bank holds clips of one kind, so use another folder."
                 )
+            if lacking := set(self.tensors or (parts or [part])[0]) - set(part):
+                raise InputError(
+                    f"{path}: holds no {min(lacking)}, which shards before it do; a bank holds clips of one kind, so "
+                    "use another folder."
+                )
             parts.append(part)
         before = len(self.tensors["frames"]) if self.tensors else 0
         old = [self.tensors] if self.tensors else []
-        self.tensors = {key: torch.cat([part[key] for part in (*old, *parts)]) for key in parts[0]}
+        self.tensors = {key: torch.cat([part[key] for part in (*old, *parts)]) for key in (*old, *parts)[0]}
         self.shards = (*self.shards, *(path.name for path in new))
         return len(self) - before
 
@@ -102,10 +107,15 @@ class Bank:
 
         Raises InputError where the bank was made without.
         """
-        if "motion" not in self.tensors:
-            raise InputError(f"{self.folder}: these shards do not say how tissue moves; make some with motion=True.")
+        self.check_moving()
         rows, index = self._stretches(count, frames, generator)
         return self.frames[rows, index], self.motion[rows, index]
+
+    def check_moving(self) -> None:
+        """InputError where the bank does not say how tissue moves."""
+        if "motion" not in self.tensors:
+            remedy = "make some with `echopulse simulate --bank FOLDER --displacement`"
+            raise InputError(f"{self.folder}: these shards do not say how tissue moves; {remedy}.")
 
     def _stretches(self, count: int, frames: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         rows = torch.randint(len(self), (count,), generator=generator)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from echopulse.data import Bank
+from echopulse.evaluate.known import mean_known
 from echopulse.evaluate.metrics import mse, psnr, ssim
 from echopulse.evaluate.phantom.image import grain_widths, local_contrast, neighbour_correlations
 from echopulse.measure import Segmenter, outline_all
@@ -64,11 +65,11 @@ def appearance(bank: Bank, row: int, pictures: Tensor, segmenter: Segmenter) -> 
     areas = found.ventricle.sum((1, 2))
     true = bank.masks(torch.full((len(some),), row), torch.from_numpy(some)).sum((1, 2)).numpy()
     return {
-        "contrast": _mean([local_contrast(frame, sector) for frame in grey[LOOKED_AT]]),
-        "down": _mean(widths[:, 0]),
-        "across": _mean(widths[:, 1]),
-        "neighbour": _mean(neighbour_correlations(grey)),
-        "area_error": _mean(np.abs(areas - true) / np.maximum(true, 1)),
+        "contrast": mean_known([local_contrast(frame, sector) for frame in grey[LOOKED_AT]]),
+        "down": mean_known(widths[:, 0]),
+        "across": mean_known(widths[:, 1]),
+        "neighbour": mean_known(neighbour_correlations(grey)),
+        "area_error": mean_known(np.abs(areas - true) / np.maximum(true, 1)),
     }
 
 
@@ -87,9 +88,4 @@ def valve_region(labels: Tensor) -> Tensor:
 
 def mean_of(clips: list[dict[str, float]]) -> dict[str, float]:
     """Means over clips, of each figure over those that have it."""
-    return {name: _mean([clip[name] for clip in clips]) for name in clips[0]}
-
-
-def _mean(values) -> float:
-    values = np.asarray(values, np.float64)
-    return float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else float("nan")
+    return {name: mean_known([clip[name] for clip in clips]) for name in clips[0]}

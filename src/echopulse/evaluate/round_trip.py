@@ -106,7 +106,8 @@ def take(tokenizer: Tokenizer, made: PhantomClips, i: int, measure: Measure) -> 
     frames = made.frames[i].cpu().float() / 255
     with mixed_precision(device):
         ids = tokenizer.encode(frames[None].to(device))
-        mean, shown = (tokenizer.decode(ids, seed)[0].float().cpu() for seed in (None, i))
+        mean = tokenizer.decode(ids)[0].float().cpu()
+        shown = tokenizer.decode(ids, i)[0].float().cpu() if tokenizer.config.grain else mean
     sector = truth.sector[i].cpu()
     before, after = frames.numpy(), shown.numpy()
     tracking = _follow((after, before), made, i)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
@@ -41,12 +41,16 @@ def load_weights(model: nn.Module, path: Path) -> nn.Module:
     except SafetensorError as error:
         raise InputError(f"{path}: not a whole safetensors file ({error}); fetch or train it again.") from error
     expected = model.state_dict()
-    wrong = [name for name in expected if name not in state or state[name].shape != expected[name].shape]
-    wrong += [name for name in state if name not in expected]
-    if wrong:
+    if wrong := differing(state, expected):
         raise InputError(f"{path}: made for another architecture than config.json says ({wrong[0]} differs).")
     model.load_state_dict({name: value.to(expected[name].dtype) for name, value in state.items()})
     return model.eval()
+
+
+def differing(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> list[str]:
+    """Names that only one of two states holds, or that have other shapes in them."""
+    wrong = [name for name in expected if name not in found or found[name].shape != expected[name].shape]
+    return wrong + [name for name in found if name not in expected]
 
 
 def save_config(folder: Path, **parts) -> None:

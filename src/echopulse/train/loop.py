@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from echopulse.errors import InputError
+from echopulse.model.checkpoint import differing
 from echopulse.model.precision import mixed_precision
 from echopulse.train.state import load_optimizer, optimizer_tensors, under
 
@@ -213,9 +214,15 @@ class Run:
             if about["task"] != self.task.name:
                 raise InputError(f"{self.checkpoint} is a run of {about['task']}, not of {self.task.name}.")
             tensors = {key: file.get_tensor(key) for key in file.keys()}
+        state = under("model.", tensors)
+        if wrong := differing(state, self.task.model.state_dict()):
+            raise InputError(
+                f"{self.checkpoint}: another network than the one asked for ({wrong[0]} differs); give the options "
+                "that the run began with."
+            )
         if isinstance(self.task, Remembers):
             self.task.load_extra_state(under("extra.", tensors))
-        self.task.model.load_state_dict(under("model.", tensors))
+        self.task.model.load_state_dict(state)
         self.average.state = {name: value.to(self.device) for name, value in under("average.", tensors).items()}
         load_optimizer(self.optimizer, under("optimizer.", tensors))
         self.step, self.elapsed_s = about["step"], about["elapsed_s"]

@@ -92,7 +92,7 @@ def rate_study(
     config = config or TokenizerConfig()
     cells = [Cell(*choice) for choice in product(patches, bits, decoders)]
     configs = {cell: cell.of(config) for cell in cells}  # what cannot be is refused before any work
-    given = _given(data, config.size, "motion" in decoders) if data else None
+    given = _given(data, config.size, any(one.needs_motion for one in configs.values())) if data else None
     _claim(work, {
         "config": asdict(replace(config, patch=16, quantizer="lfq", bits=14, decoder="plain")),
         "data": str(data) if data else clips, "held_out": held_out, "steps": steps, "batch": batch, "seed": seed,
@@ -159,8 +159,8 @@ def _given(data: Path, size: int, moving: bool) -> Bank:
         raise InputError(
             f"{data}: clips of {list(bank.frames.shape[1:])}; at least {STRETCH} frames of {size}×{size} are needed."
         )
-    if moving and "motion" not in bank.tensors:
-        raise InputError(f"{data}: these shards do not say how tissue moves; make some with simulate --displacement.")
+    if moving:
+        bank.check_moving()
     return bank
 
 

@@ -295,8 +295,6 @@ def load_simulated(
         bank = load_measurer_bank(data, run, clips, seed, size, device)
     else:
         bank = load_bank(data, run, clips, seed, size, device, motion)
-    if motion and "motion" not in bank.tensors:
-        raise InputError(f"{data}: these shards do not say how tissue moves; make some with simulate --displacement.")
     if bank.frames.shape[1] < window or bank.frames.shape[2] != size:
         raise InputError(
             f"{data}: clips of {list(bank.frames.shape[1:])}; at least {window} frames of {size}×{size} "
@@ -310,12 +308,16 @@ def load_simulated(
     return bank, load_held_out(beside, size, device, clips=MEASURER_HELD_OUT, **options), True
 
 
-def load_bank(
-    data: str, run: Path, clips: int, seed: int, size: int, device: str, motion: bool = False
-) -> Bank:
-    """The bank in `data`, or one of `clips` simulated clips made inside the run, with `motion` if asked for."""
+def load_bank(data: str, run: Path, clips: int, seed: int, size: int, device: str, motion: bool = False) -> Bank:
+    """The bank in `data`, or one of `clips` simulated clips made inside the run.
+
+    With `motion` it says how tissue moves; InputError where that in `data` does not.
+    """
     if data != "phantom":
-        return Bank.load(Path(data))
+        bank = Bank.load(Path(data))
+        if motion:
+            bank.check_moving()
+        return bank
     folder = run / "bank"
     kept = {"motion": True} if motion else {}
     fill_bank(folder, clips, seed=seed, size=size, view=VIEWS, device=device, workers=_workers(device), **kept)

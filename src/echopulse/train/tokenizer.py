@@ -69,7 +69,7 @@ class TokenizerTask:
         self.batch, self.frames, self.device = batch, frames, device
         if config.grain:
             self.beams = measure_beams(config.size)
-            if bool((self.model.grain_head.spreads == 1).all()):  # a tokenizer that has learned keeps what it knows
+            if model is None:  # one that was given stays as it is, since adapters go by its hash
                 self.model.grain_head.spreads.copy_(self.beams.spreads)
         self.weights = loss_weights(config, weights)
         self.of_picture = picture_losses(

@@ -102,8 +102,8 @@ class PixelSpace:
             on_step(len(done) / len(queries))
 
         found = together(search, range(len(queries)), usable_cores(), told)
-        distance, which = (np.array(column) for column in zip(*found, strict=True))
-        return Nearest(distance, which)
+        distance, which = ([one[part] for one in found] for part in range(2))
+        return Nearest(np.array(distance, np.float64), np.array(which, np.int64))
 
     def _bank(self, small: Small) -> tuple[list[Tensor], list[Tensor]]:
         fine = [_length_one(standard(pictures) - self.mean) for pictures in small.pictures]
