@@ -142,6 +142,18 @@ def test_an_unknown_preset_and_a_run_that_is_not_there_are_refused_before_any_wo
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    "asked", [{"steps": -1}, {"steps": 0}, {"minutes": -1.0}, {"minutes": float("nan")}, {"batch": 0}, {"clips": 0}]
+)
+def test_lengths_and_batches_below_one_are_refused_before_any_work(asked, tmp_path):
+    name = next(iter(asked))
+    with pytest.raises(InputError, match=f"--{name} .*: a number above 0 is expected"):
+        recipes.train("tokenizer", preset="tiny", run=tmp_path / "run", **asked)
+    with pytest.raises(InputError, match="--learning-rate -1: a number that is not below 0"):
+        recipes.train("tokenizer", preset="tiny", run=tmp_path / "run", learning_rate=-1.0)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_bank_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="no shard-.*simulate --bank"):
         recipes.train("tokenizer", data=str(tmp_path / "none"), preset="tiny", run=tmp_path / "run")

@@ -163,8 +163,8 @@ def _motion(before: Measurement, after: Measurement, fps: float) -> dict:
     ]
     return {
         "ef": (fractions[1][theirs] - fractions[0][mine]).tolist(),
-        "ed_frames": (match.lags_s * fps).tolist(),
-        "es_frames": ((es[1][theirs] - es[0][mine]) * fps).tolist(),
+        "ed_frames": np.round(match.lags_s * fps, 6).tolist(),  # a whole frame is one, not a little more
+        "es_frames": np.round((es[1][theirs] - es[0][mine]) * fps, 6).tolist(),
         "beats_lost": match.missed,
     }
 

@@ -98,6 +98,12 @@ def train(
     """
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
+    numbers = {"steps": steps, "minutes": minutes, "batch": batch, "clips": clips}
+    for name, value in numbers.items():
+        if value is not None and not value > 0:
+            raise InputError(f"--{name} {value:g}: a number above 0 is expected.")
+    if learning_rate is not None and not learning_rate >= 0:
+        raise InputError(f"--learning-rate {learning_rate:g}: a number that is not below 0 is expected.")
     if resume and not (run / "checkpoint.safetensors").exists() and not (run / "ecg").exists():
         raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
     if start_from:
@@ -116,7 +122,10 @@ def train(
         sizes["tokenizer"] = parse_quantizer(quantizer, sizes["tokenizer"])
     if grain:
         if what != "tokenizer" or holds_videos(data):
-            raise InputError("--grain: only a tokenizer learns it, from simulated shards, which say how tissue moves.")
+            raise InputError(
+                "--grain: only a tokenizer learns it, not from videos but from simulated shards that say how tissue "
+                "moves; make some with `echopulse simulate --bank FOLDER --displacement`."
+            )
         sizes["tokenizer"] = replace(sizes["tokenizer"], grain=True)
     if patch is not None:
         sizes["tokenizer"] = replace(sizes["tokenizer"], patch=patch)
