@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The recipe of the bundled weights on two CPU cores with bfloat16 products: about four hours in all, two of them the
-# tokenizer's and the generator's. Times and results: docs/log.md, which also says how the bundled weights came about in
-# several goes; in one go, as here, it has not been carried out.
+# The recipe of the bundled weights on two CPU cores with bfloat16 products. Its schedule is three and a half hours of
+# training; docs/log.md says how the bundled weights came about in several goes and what each gave. In one go, as here, it
+# has not been carried out.
 # Run from the repository's root after `make demo`; killed at any moment, run it again: it goes on where it stood.
 set -euo pipefail
 export OMP_NUM_THREADS=2

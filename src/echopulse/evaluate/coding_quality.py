@@ -12,12 +12,13 @@ from torch import Tensor
 from echopulse.data import Bank
 from echopulse.evaluate.known import mean_known
 from echopulse.evaluate.metrics import mse, psnr, ssim
-from echopulse.evaluate.phantom.image import grain_widths, local_contrast, neighbour_correlations
+from echopulse.evaluate.phantom.image import neighbour_correlations
+from echopulse.evaluate.texture import texture_of
 from echopulse.measure import Segmenter, outline_all
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.phantom.types import LABELS
 
-LOOKED_AT = slice(None, None, 8)  # frames of which SSIM and texture are read; neighbours tell little more
+LOOKED_AT = slice(None, None, 8)  # frames of which SSIM is read; neighbours tell little more
 OUTLINED_S = 0.08  # between outlined frames: how far apart the measurer looks for its neighbours
 VALVE_REACH = 0.08  # picture heights from both the ventricle and the left atrium: there the mitral leaflets are
 
@@ -52,22 +53,17 @@ def likeness(bank: Bank, row: int, frames: Tensor, coded: Tensor) -> dict[str, f
 def appearance(bank: Bank, row: int, pictures: Tensor, segmenter: Segmenter) -> dict[str, float]:
     """How pictures float [t, h, w] in 0..1 of a clip look, whether they are the clip's own or what became of them.
 
-    `contrast`, `down` and `across` (px) of the texture and `neighbour`, the correlation of a frame with the next, as
-    `evaluate.phantom.image` defines them; `area_error` of the ventricle that the segmenter outlines, relative to the
-    true area, 1 where it finds none.
+    The texture as `texture_of` tells it; `neighbour`, the correlation of a frame with the next; and `area_error` of the
+    ventricle that the segmenter outlines, relative to the true area, 1 where it finds none.
     """
     sector = bank.sectors(torch.tensor([row]))[0].numpy()
     grey = pictures.double().numpy()
-    widths = np.array([grain_widths(frame, sector) for frame in grey[LOOKED_AT]])
     step = max(1, round(OUTLINED_S * bank.fps))
     some = np.arange(0, len(grey), step)
     found = outline_all(segmenter, np.rint(grey[some] * 255).astype(np.uint8), some / bank.fps)
     areas = found.ventricle.sum((1, 2))
     true = bank.masks(torch.full((len(some),), row), torch.from_numpy(some)).sum((1, 2)).numpy()
-    return {
-        "contrast": mean_known([local_contrast(frame, sector) for frame in grey[LOOKED_AT]]),
-        "down": mean_known(widths[:, 0]),
-        "across": mean_known(widths[:, 1]),
+    return texture_of(grey, sector) | {
         "neighbour": mean_known(neighbour_correlations(grey)),
         "area_error": mean_known(np.abs(areas - true) / np.maximum(true, 1)),
     }

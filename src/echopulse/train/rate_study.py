@@ -25,7 +25,8 @@ FRAMES, STRETCH, SHARD = 33, 13, 32  # of a simulated clip, of what is learned a
 NEVER = 10**9
 COLUMNS = {
     "mse": "MSE", "psnr": "PSNR dB", "ssim": "SSIM", "contrast": "contrast", "down": "down px", "across": "across px",
-    "neighbour": "next frame", "area_error": "area error", "valve_mse": "valve MSE",
+    "lasting": "its grain in the next frame", "neighbour": "next frame", "area_error": "area error",
+    "valve_mse": "valve MSE",
 }  # fmt: skip
 
 
