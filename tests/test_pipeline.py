@@ -1,6 +1,7 @@
 """The main road on a tiny model with random weights: same seed same frames, and every refusal in one sentence."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -176,6 +177,20 @@ def test_the_ef_in_the_report_is_the_one_that_steered(pulse, monkeypatch):
 def test_a_flat_line_is_allowed_when_asked_for(pulse):
     made = pulse(a_flat_line(), seconds=1, allow_flat=True, sampling=QUICK)
     assert len(made.clip.frames) == 25 and made.report()["ecg"]["heart_rate_bpm"] is None
+
+
+def test_weights_that_hold_guidance_are_asked_once_a_step_unless_more_is_asked_for(pulse, monkeypatch):
+    passes = []
+    watch = pulse.generator.register_forward_hook(lambda *_: passes.append(1))
+
+    def count(held: float, **asked) -> int:
+        passes.clear()
+        monkeypatch.setattr(pulse.generator, "config", replace(pulse.generator.config, guidance=held))
+        pulse.generate_ids(torch.zeros(1, 2000), 2.0, 33, sampling=Sampling(steps=4, **asked))
+        return len(passes)
+
+    assert count(3.0) == 4 and count(1.0) == 6 and count(3.0, guidance=2.0) == 6
+    watch.remove()
 
 
 # --- the report ---

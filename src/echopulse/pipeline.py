@@ -37,6 +37,7 @@ from echopulse.phantom import opening_frame
 BUNDLED = Path(__file__).parent / "weights"
 SHORTEST_S = 2.0
 CONTEXT_S = 10.0  # of ECG on either side of a clip: enough to judge rhythm and noise, little enough to be quick
+GUIDANCE = 3.0  # in the second half of the passes, of weights that were trained without
 STARTS = ("phantom", "generated")
 
 
@@ -44,11 +45,13 @@ STARTS = ("phantom", "generated")
 class Sampling:
     """How tokens are drawn: passes per window, strength of the ECG's and EF's guidance, temperature, rarest choice.
 
-    `grain`: whether the speckle that tokens cannot hold is drawn over the picture, where the tokenizer knows how.
+    Without a `guidance` it is that which training built into the weights, at one pass a step, or `GUIDANCE` where they
+    hold none. `grain`: whether the speckle that tokens cannot hold is drawn over the picture, where the tokenizer
+    knows how.
     """
 
     steps: int = 8
-    guidance: float = 3.0
+    guidance: float | None = None
     temperature: float = 1.0
     min_p: float = 0.1
     grain: bool = True
@@ -139,6 +142,7 @@ class EchoPulse:
         the ECG cannot be used.
         """
         frames = self._check(ecg, view, ef, seconds, fps, seed, start, sampling)
+        sampling = self._settled(sampling)
         clock = Stopwatch()
         with clock("clean"):
             check_usable(ecg, allow_flat=allow_flat)
@@ -214,6 +218,7 @@ class EchoPulse:
         before are known, the rest is filled in. `first` uint8 [h, w] is the first picture.
         """
         config, draw = self.generator.config, torch.Generator().manual_seed(seed)
+        sampling = self._settled(sampling)
         latents = self.tokenizer.config.latent_frames(frames)
         ids = torch.zeros(1, latents, config.grid, config.grid, dtype=torch.long, device=self.device)
         if first is not None:
@@ -248,6 +253,12 @@ class EchoPulse:
         with mixed_precision(self.device):
             pictures = self.tokenizer.decode(ids[None], grain_seed)[0]
         return (pictures.float() * 255).round().to(torch.uint8).cpu().numpy()
+
+    def _settled(self, sampling: Sampling) -> Sampling:
+        """With the guidance that suits the weights where none is asked for."""
+        if sampling.guidance is not None:
+            return sampling
+        return replace(sampling, guidance=GUIDANCE if self.generator.config.guidance == 1.0 else 1.0)
 
     def _conditions(self, ecg: Tensor | None, at_s: float, view: str, ef: float | None) -> Conditions:
         config = self.generator.config
@@ -290,7 +301,7 @@ class EchoPulse:
             raise InputError(f"--seed {seed}: a whole number of at most 18 digits is expected.")
         if sampling.steps < 1:
             raise InputError(f"--steps {sampling.steps}: at least one pass per window is needed.")
-        if not math.isfinite(sampling.guidance):
+        if sampling.guidance is not None and not math.isfinite(sampling.guidance):
             raise InputError(f"--guidance {sampling.guidance:g}: a number is expected, 1 for none.")
         if ecg.duration_s < SHORTEST_S:
             raise InputError(

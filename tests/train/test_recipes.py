@@ -126,6 +126,27 @@ def test_a_run_may_begin_with_the_weights_of_another(bank_folder, tmp_path):
     assert not (tmp_path / "n").exists()
 
 
+def test_guidance_built_into_a_generator_stays_with_its_weights(bank_folder, tmp_path):
+    shared = {"data": str(bank_folder), "preset": "tiny", "steps": 1}
+    recipes.train("tokenizer", run=tmp_path / "t", **shared)
+    model = tmp_path / "t" / "model"
+    shared |= {"tokenizer_folder": model}
+    recipes.train("generator", run=tmp_path / "g", out=model, guidance=3.0, **shared)
+    _, again = recipes.train("generator", run=tmp_path / "again", start_from=model, **shared)
+    assert json.loads((again / "config.json").read_text())["generator"]["guidance"] == 3.0
+    for strength in (0.5, float("nan"), 11):
+        with pytest.raises(InputError, match=f"--guidance {strength:g}: from 1, which is none, to 10"):
+            recipes.train("generator", run=tmp_path / "n", guidance=strength, **shared)
+    with pytest.raises(InputError, match="--guidance 3: it is built into a generator, not a tokenizer"):
+        recipes.train("tokenizer", run=tmp_path / "n", guidance=3.0, preset="tiny")
+
+
+def test_tokens_can_only_be_kept_of_a_tokenizer_that_is_there(tmp_path):
+    for what in ("tokenizer", "measurer"):
+        with pytest.raises(InputError, match="--keep-tokens: `train tokenizer --from MODEL` is needed"):
+            recipes.train(what, run=tmp_path / "n", keep_tokens=True, preset="tiny")
+
+
 def test_a_generator_without_a_tokenizer_is_refused(bank_folder, tmp_path):
     with pytest.raises(InputError, match="--tokenizer FOLDER is needed"):
         recipes.train("generator", data=str(bank_folder), preset="tiny", run=tmp_path / "g")

@@ -7,6 +7,7 @@ import torch
 
 from echopulse.data import Bank
 from echopulse.data.bank import clips_to_tensors
+from echopulse.errors import InputError
 from echopulse.measure.segmenter import SegmenterConfig
 from echopulse.measure.volume_curve import CurveHead
 from echopulse.model.config import PRESETS
@@ -21,7 +22,9 @@ from echopulse.train.generator import (
     TokenCache,
     draw_windows,
     ecg_windows,
+    guidance_held,
     heart_targets,
+    without_guidance,
 )
 from echopulse.train.measurer import MeasurerTask, dice, log_pixel_volumes
 from echopulse.train.tokenizer import TokenizerTask, strips
@@ -113,6 +116,20 @@ def test_the_quantizers_statistics_stand_still_in_the_last_tenth(toy_bank):
     assert task.model.quantizer.norm.training
     task.on_progress(0.95, 1)
     assert not task.model.quantizer.norm.training and task.model.training
+
+
+def test_with_tokens_kept_only_the_decoder_learns_and_ids_stay_what_they_are(toy_bank, tmp_path):
+    task = TokenizerTask(TOKENIZER, toy_bank, toy_bank, batch=2, frames=5, keep_tokens=True)
+    clip = toy_bank.frames[:1, :5].float() / 255
+    before = {name: value.clone() for name, value in task.model.state_dict().items()}
+    ids = task.model.eval().encode(clip)
+    Run(task, Settings(steps=2, warmup=1), tmp_path).train()
+    changed = {name for name, value in task.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all(name.startswith("decoder") for name in changed)
+    assert torch.equal(task.model.eval().encode(clip), ids)
+    other = TokenizerTask(TOKENIZER, toy_bank, toy_bank, batch=2, frames=5)
+    with pytest.raises(InputError, match="began with keep_tokens=1, not keep_tokens=0"):
+        Run(other, Settings(steps=3), tmp_path, resume=True)
 
 
 def test_strips_lay_clips_out_in_rows():
@@ -276,6 +293,52 @@ def test_every_parameter_of_the_generator_is_trained(generator_task):
                 reached.add(name)
     never = {name for name, _ in generator_task.model.named_parameters()} - reached
     assert not never
+
+
+def test_guidance_is_held_where_sampling_guides_and_not_where_little_is_known():
+    hidden = torch.ones(3, 9, 2, 2, 2, dtype=torch.bool)
+    hidden[1, 3:] = False  # of the eight frames after the first a quarter is hidden
+    hidden[2, 4:] = False  # of five after four none
+    held = guidance_held(hidden & (torch.arange(9) >= torch.tensor([[1], [1], [4]]))[..., None, None, None],
+                         torch.tensor([1, 1, 4]), 3.0)  # fmt: skip
+    assert held.tolist() == [1.0, 3.0, 3.0]
+    assert guidance_held(hidden, torch.tensor([0, 1, 4]), 1.0).tolist() == [1.0, 1.0, 1.0]
+
+
+def test_what_learns_to_say_the_truth_without_guidance_comes_to_hold_it():
+    truth, null = torch.tensor([0.6, 0.3, 0.1]).log(), torch.tensor([0.3, 0.3, 0.4]).log()
+    logits = torch.zeros(1, 3, requires_grad=True)
+    for _ in range(400):
+        plain = without_guidance(logits, null[None], torch.tensor([3.0]))
+        (slope,) = torch.autograd.grad(-(truth.exp() * plain.log_softmax(-1)).sum(), logits)
+        logits = (logits - 2 * slope).detach().requires_grad_()
+    guided = (null + 3 * (truth - null)).softmax(-1)
+    assert torch.allclose(logits.softmax(-1)[0], guided, atol=1e-3)
+
+
+def test_only_rows_that_are_guided_are_asked_twice_and_the_gradient_is_that_of_one_answer(generator_task):
+    task = generator_task
+    plain, guided = (replace(task.config, guidance=strength) for strength in (1.0, 3.0))
+    asked = []
+    watch = task.model.register_forward_hook(lambda _, given, __: asked.append(len(given[0])))
+    losses = {}
+    for config in (plain, guided):
+        task.config, before = config, len(asked)
+        losses[config.guidance] = [float(task.loss(seed)[1]["cross_entropy"]) for seed in range(4)]
+        assert config is plain or any(count < task.batch for count in asked[before:])
+        assert all(count == task.batch for count in asked[before:]) or config is guided
+    watch.remove()
+    assert losses[1.0] != losses[3.0]
+    task.model.zero_grad()
+    task.loss(0)[0].backward()
+    assert task.model.head.weight.grad is not None
+
+
+def test_a_run_is_not_resumed_with_another_guidance(generator_task, tmp_path):
+    Run(generator_task, Settings(steps=1, warmup=1), tmp_path).train()
+    generator_task.config = replace(generator_task.config, guidance=3.0)
+    with pytest.raises(InputError, match="began with guidance=1, not 3"):
+        Run(generator_task, Settings(steps=2), tmp_path, resume=True)
 
 
 def test_the_ecg_encoder_starts_from_what_it_has_learned_alone(tokenizer, toy_bank):

@@ -22,7 +22,8 @@ def add_generate(verbs) -> None:
     verb.add_argument("--seed", type=int, default=0, help="same seed, same clip")
     verb.add_argument("--start", default="phantom", help="first picture if no --image: phantom (default) or generated")
     verb.add_argument("--steps", type=int, default=8, help="passes per window of 1.3 s")
-    verb.add_argument("--guidance", type=float, default=3.0, help="how strongly ECG and EF steer; 1 is off")
+    verb.add_argument("--guidance", type=float, help="how strongly ECG and EF steer beyond what the weights have "
+                      "learned; 1 is not at all, and as quick as it gets")  # fmt: skip
     verb.add_argument("--lead", help="which lead to use where there are several")
     add_ecg_options(verb)
     verb.add_argument("--no-grain", action="store_true", help="leave out the speckle that tokens cannot hold")

@@ -43,6 +43,10 @@ def add_train(verbs) -> None:
                       "model folder, of the same preset, instead of chance")  # fmt: skip
     verb.add_argument("--only-volumes", action="store_true", help="measurer: only learn to read volumes with "
                       "the clip's other frames, and leave all else that --from holds as it is")  # fmt: skip
+    verb.add_argument("--keep-tokens", action="store_true", help="tokenizer: only the decoder learns, so that a "
+                      "generator of the tokenizer in --from goes on with it")  # fmt: skip
+    verb.add_argument("--guidance", type=float, help="generator: build in guidance of this strength (3 suits): "
+                      "generating then takes one pass a step; by default what --from holds, or none")  # fmt: skip
     verb.add_argument("--tokenizer", type=Path, help="generator: model folder with the tokenizer's weights")
     verb.add_argument("--out", type=Path, help="model folder for the averaged weights; RUN/model by default")
     verb.add_argument("--steps", type=int, help="steps in all")
@@ -70,7 +74,8 @@ def run_train(options: argparse.Namespace) -> int:
             balance=options.balance, perceptual=files, measurer_folder=options.measurer,
             run=options.resume or options.run or Path("runs/out") / options.what, resume=options.resume is not None,
             tokenizer_folder=options.tokenizer, start_from=options.start_from,
-            only_volumes=options.only_volumes, out=options.out, steps=options.steps,
+            only_volumes=options.only_volumes, keep_tokens=options.keep_tokens, guidance=options.guidance,
+            out=options.out, steps=options.steps,
             minutes=options.minutes, batch=options.batch, learning_rate=options.learning_rate, device=options.device,
             seed=options.seed, tensorboard=options.tensorboard, on_progress=on_step, on_skip=say_skipped,
         )  # fmt: skip

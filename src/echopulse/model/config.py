@@ -113,7 +113,11 @@ class EcgEncoderConfig:
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """A masked transformer over `window` latent frames of `grid`² tokens of `groups` × `group_bits` bits."""
+    """A masked transformer over `window` latent frames of `grid`² tokens of `groups` × `group_bits` bits.
+
+    `guidance` is the strength of the guidance that training built into the weights, so that one pass a step is enough;
+    with 1 there is none in them, and sampling asks twice.
+    """
 
     window: int = 9
     grid: int = 8
@@ -127,6 +131,7 @@ class GeneratorConfig:
     mlp_ratio: float = 4.0
     views: tuple[str, ...] = VIEWS
     ecg: EcgEncoderConfig = EcgEncoderConfig()
+    guidance: float = 1.0
 
     @property
     def bits(self) -> int:

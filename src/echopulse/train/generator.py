@@ -1,17 +1,18 @@
 """The generator's recipe: first its ECG encoder learns what the heart does, then the whole fills in hidden tokens."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from echopulse.data.bank import Bank
+from echopulse.errors import InputError
 from echopulse.model.config import GeneratorConfig
-from echopulse.model.ecg_encoder import EcgEncoder
+from echopulse.model.ecg_encoder import EcgEncoder, Memory
 from echopulse.model.generator import Conditions, Generator
-from echopulse.model.masking import draw_mask_ratio, mask_tokens
+from echopulse.model.masking import MaskedTokens, draw_mask_ratio, mask_tokens
 from echopulse.model.precision import mixed_precision
 from echopulse.model.sampling import denoiser, fill_in
 from echopulse.model.tokenizer import Tokenizer
@@ -20,6 +21,7 @@ from echopulse.model.windows import AFTER_S, BEFORE_S, latent_times
 from echopulse.phantom.types import RHYTHMS
 from echopulse.train.tokenizer import strips
 
+LATE = (0.55, 0.75)  # shares of hidden groups: guidance is whole below the first and none above the second
 STANDING = RHYTHMS.index("asystole")
 
 
@@ -214,8 +216,32 @@ def draw_windows(
     return windows, known
 
 
+def guidance_held(hidden: Tensor, known_frames: Tensor, strength: float) -> Tensor:
+    """Guidance [b] that logits are to hold where these groups are hidden, bool [b, t, h, w, groups].
+
+    As in sampling there is none while little is known of the frames after the first `known_frames` [b].
+    """
+    most = (hidden.shape[1] - known_frames.to(hidden.device)) * hidden[0, 0].numel()
+    share = hidden.flatten(1).sum(1) / most
+    whole, none = LATE
+    return 1 + (strength - 1) * ((none - share) / (none - whole)).clamp(0, 1)
+
+
+def without_guidance(logits: Tensor, null: Tensor, strength: Tensor) -> Tensor:
+    """What logits [b, ...] that hold guidance of `strength` [b] say without it, beside those of nothing given.
+
+    Learned so, the logits themselves come to hold the guidance (Chen et al. 2025). The gradient reaches them in full,
+    as if they held none: else guided steps would count the less, the stronger the guidance.
+    """
+    plain = null + (logits - null) / strength.reshape(-1, *(1,) * (logits.ndim - 1))
+    return logits + (plain - logits).detach()
+
+
 class GeneratorTask:
-    """Masked cross-entropy over the hidden bit groups, with the ECG encoder's own task kept on beside it."""
+    """Masked cross-entropy over the hidden bit groups, with the ECG encoder's own task kept on beside it.
+
+    With `guidance` in its configuration the network learns to say at once what guided sampling asks twice for.
+    """
 
     name = "generator"
 
@@ -265,12 +291,32 @@ class GeneratorTask:
             ef=windows.ef.masked_fill(no_ef, torch.nan),
             view=windows.view.masked_fill(dice[:, 2] < 0.1, -1),
         )
-        logits = self.model(masked.ids, masked.hidden, windows.times_s, windows.far, conditions)
+        logits = self._say(self.model, masked, known, windows, conditions)
         targets = split_ids(masked.ids, self.config.groups, self.config.group_bits)
         entropy = F.cross_entropy(logits[masked.hidden], targets[masked.hidden], label_smoothing=0.05)
         said = self.model.ecg_encoder.read_out(memory, windows.frame_times_s)
         heart = F.smooth_l1_loss(said, windows.heart, beta=0.1)
         return entropy + 0.5 * heart, {"cross_entropy": float(entropy.detach()), "heart": float(heart.detach())}
+
+    def _say(
+        self, model: Generator, masked: MaskedTokens, known: Tensor, windows: Windows, conditions: Conditions
+    ) -> Tensor:
+        """Logits that say how likely each choice is: what the model says without the guidance that it is to hold."""
+        logits = model(masked.ids, masked.hidden, windows.times_s, windows.far, conditions)
+        strength = guidance_held(masked.hidden, known, self.config.guidance)
+        strength[~conditions.ecg_given & conditions.ef.isnan()] = 1.0  # nothing that could guide
+        rows = strength > 1
+        if not bool(rows.any()):
+            return logits
+        null = logits.detach().clone()
+        with torch.no_grad():
+            memory = Memory(conditions.memory.tokens[rows], conditions.memory.times_s[rows])
+            alone = replace(
+                conditions, memory=memory, ecg_given=conditions.ecg_given[rows], ef=conditions.ef[rows],
+                view=conditions.view[rows],
+            ).without_guidance_terms()  # fmt: skip
+            null[rows] = model(masked.ids[rows], masked.hidden[rows], windows.times_s[rows], windows.far[rows], alone)
+        return without_guidance(logits, null, strength)
 
     def evaluate(self, model: Generator) -> dict[str, float]:
         """Held-out cross-entropy with the true ECG, another heart's and none, at two mask ratios."""
@@ -289,7 +335,7 @@ class GeneratorTask:
             targets = split_ids(masked.ids, self.config.groups, self.config.group_bits)[masked.hidden]
             for name, heard, on in (("true", memory, given), ("other", other, given), ("none", memory, ~given)):
                 conditions = Conditions(heard, on, windows.ef, windows.view)
-                logits = model(masked.ids, masked.hidden, windows.times_s, windows.far, conditions)[masked.hidden]
+                logits = self._say(model, masked, known, windows, conditions)[masked.hidden]
                 scores[f"cross_entropy_{ratio}_{name}"] = float(F.cross_entropy(logits, targets))
                 if name == "true":
                     scores[f"accuracy_{ratio}"] = float((logits.argmax(-1) == targets).float().mean())
@@ -302,6 +348,19 @@ class GeneratorTask:
                 "heart's; at least 0.01 was expected. The ECG encoder is dead: train it longer first."
             )
         return scores
+
+    def extra_state(self) -> dict[str, Tensor]:
+        """The guidance that is being built in."""
+        return {"guidance": torch.tensor(self.config.guidance, dtype=torch.float64)}
+
+    def load_extra_state(self, tensors: dict[str, Tensor]) -> None:
+        """InputError where the run began with another guidance; one of a checkpoint from before there was any is 1."""
+        began = float(tensors.get("guidance", 1.0))
+        if began != self.config.guidance:
+            raise InputError(
+                f"this run began with guidance={began:g}, not {self.config.guidance:g}; to go on give the options of "
+                "its beginning."
+            )
 
     def pictures(self, model: Generator) -> Tensor:
         """Three held-out clips as tokens know them, filled in from the first frame, and from the ECG alone."""

@@ -49,6 +49,7 @@ MEASURER_CHANNELS = (32, 64, 96, 128, 160)
 MEASURER_CONTEXT_S = 0.08
 MEASURER_SEQUENCE = 3  # layers
 MEASURER_HELD_OUT = 160
+MOST_GUIDANCE = 10.0
 BATCH = {"tokenizer": 6, "ecg": 32, "generator": 12, "measurer": 8, "volumes": 32}
 
 
@@ -71,6 +72,8 @@ def train(
     tokenizer_folder: Path | None = None,
     start_from: Path | None = None,
     only_volumes: bool = False,
+    keep_tokens: bool = False,
+    guidance: float | None = None,
     out: Path | None = None,
     steps: int | None = None,
     minutes: float | None = None,
@@ -91,10 +94,13 @@ def train(
     say how tissue moves. `losses`, `balance` and the networks for `perceptual` losses are a tokenizer's too (see
     `losses`); `measurer_folder` is the model folder of the measurer that one of them looks through, the bundled one by
     default. `start_from` is a model folder whose weights the run begins with instead of chance; they need not know
-    grain or motion. A measurer of labelled clips at last learns the curve of volumes in apical views, in RUN/volumes,
-    while its other weights stand still; with `only_volumes` it learns nothing else, and `start_from` has to name a
-    measurer. Raises InputError for an unknown preset, a loss that is none or lacks its network, a run that
-    exists without `resume`, a generator without a tokenizer, or weights of another architecture than the preset's.
+    grain or motion. With `keep_tokens` only the decoder of the tokenizer in `start_from` learns, so that a generator
+    that has learned its tokens goes on with it. `guidance` is built into a generator, which then needs one pass a
+    step; by default what it holds already, or none. A measurer of labelled clips at last learns the curve of volumes in
+    apical views, in RUN/volumes, while its other weights stand still; with `only_volumes` it learns nothing else, and
+    `start_from` has to name a measurer. Raises InputError for an unknown preset, a loss that is none or lacks its
+    network, a run that exists without `resume`, a generator without a tokenizer, or weights of another architecture
+    than the preset's.
     """
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
@@ -108,6 +114,8 @@ def train(
         raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
     if start_from:
         load_config(start_from)  # what is no model folder is refused before anything is simulated
+    if keep_tokens and (what != "tokenizer" or not (start_from or resume)):
+        raise InputError("--keep-tokens: `train tokenizer --from MODEL` is needed, whose tokens are to be kept.")
     if only_volumes:
         given = {"steps": steps, "minutes": minutes, "learning_rate": learning_rate, "batch": batch}
         return train_only_volumes(
@@ -141,9 +149,15 @@ def train(
             raise InputError("--measurer: no loss looks through it; add --loss measurer=WEIGHT.")
         judges = load_judges(weights, perceptual or {}, measurer_folder or BUNDLED, device)
         judges.check(weights, sizes["tokenizer"].size)
+    if what != "generator" and guidance is not None:
+        raise InputError(f"--guidance {guidance:g}: it is built into a generator, not a {what}.")
+    if guidance is not None and not 1 <= guidance <= MOST_GUIDANCE:
+        raise InputError(f"--guidance {guidance:g}: from 1, which is none, to {MOST_GUIDANCE:g} is expected.")
     tokenizer = _load_tokenizer(tokenizer_folder) if what == "generator" else None
     if tokenizer:
-        sizes["generator"] = fit_generator(sizes["generator"], tokenizer.config)
+        if guidance is None and start_from:
+            guidance = load_config(start_from).get("generator", {}).get("guidance")
+        sizes["generator"] = replace(fit_generator(sizes["generator"], tokenizer.config), guidance=guidance or 1.0)
     frame_size = tokenizer.config.size if tokenizer else sizes["tokenizer"].size
     skipped: dict[str, str] = {}
     labelled = False
@@ -157,7 +171,7 @@ def train(
     settings = replace(SETTINGS[what], seed=seed, **{name: value for name, value in given.items() if value is not None})
     shared = {"device": device, "seed": seed, "batch": batch or BATCH[what]}
     if what == "tokenizer":
-        aims = {"weights": losses, "balance": balance, "judges": judges}
+        aims = {"weights": losses, "balance": balance, "judges": judges, "keep_tokens": keep_tokens}
         task = TokenizerTask(sizes["tokenizer"], bank, held_out, **shared, **aims)
         config = {"tokenizer": sizes["tokenizer"]}
     elif what == "measurer":

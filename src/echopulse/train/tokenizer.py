@@ -41,7 +41,8 @@ class TokenizerTask:
     `weights` change those of `losses.weights`, by the names under which the losses are logged; with `balance` they are
     shares of the gradient at the decoder's output. `judges` are the networks that some losses look through. After
     `adversary_from` of the run there is an adversary, if `adversarial` has a weight. `model` is a tokenizer that has
-    learned already, of the same configuration; without it one begins by chance.
+    learned already, of the same configuration; without it one begins by chance. With `keep_tokens` only the decoder
+    learns, so that a generator of these tokens can go on with it.
     """
 
     name = "tokenizer"
@@ -61,6 +62,7 @@ class TokenizerTask:
         balance: bool = False,
         judges: Judges | None = None,
         adversary_from: float = ADVERSARY_FROM,
+        keep_tokens: bool = False,
     ):
         torch.manual_seed(seed)
         self.config = config
@@ -78,13 +80,17 @@ class TokenizerTask:
         )  # fmt: skip
         self.balancer = Balancer() if balance else None
         self.progress = 0.0
+        self.keep_tokens = keep_tokens
+        if keep_tokens:
+            for part in (self.model.encoder_in, self.model.encoder, self.model.encoder_out, self.model.quantizer):
+                part.requires_grad_(False)
 
     def on_progress(self, progress: float, step: int) -> None:
         """Takes in new clips now and then; holds the quantizer's statistics still for the last tenth."""
         self.progress = progress
         if step % 200 == 199:
             self.bank.refresh()
-        if progress > 0.9:
+        if progress > 0.9 or self.keep_tokens:
             self.model.quantizer.eval()
 
     def pictures_of(self, draw: torch.Generator) -> tuple[Tensor, Tensor | None]:
@@ -110,7 +116,7 @@ class TokenizerTask:
         again = self.model.picture(features, quantized.codes.shape[1])
         learn = self.model.training
         of_picture = self.of_picture(again, pictures, draw, progress=self.progress, learn=learn)
-        others = dict(quantized.losses)
+        others = {} if self.keep_tokens else dict(quantized.losses)
         if self.config.decoder == "motion":
             displacement = self.model.decoder_motion.displacement(features, quantized.codes.shape[1])
             others |= motion_losses(displacement, pictures, motion)
@@ -146,14 +152,14 @@ class TokenizerTask:
         for name, weight in under("weights.", tensors).items():
             if float(weight) != asked.get(name):
                 began, now = f"{name}={float(weight):g}", f"{name}={asked.get(name, 0):g}"
-                raise InputError(f"this run began with the loss {began}, not {now}; give the same losses to go on.")
+                raise InputError(f"this run began with {began}, not {now}; to go on give the options of its beginning.")
         if self.of_picture.adversary and (state := under("adversary.", tensors)):
             self.of_picture.adversary.load(state)
         if self.balancer:
             self.balancer.load(under("balance.", tensors))
 
     def _asked(self) -> dict[str, float]:
-        return self.weights | {"balance": float(self.balancer is not None)}
+        return self.weights | {"balance": float(self.balancer is not None), "keep_tokens": float(self.keep_tokens)}
 
     def evaluate(self, model: Tokenizer, clips: int = 16) -> dict[str, float]:
         return reconstruction_scores(model, self.held_out.first(clips), self.device).scores

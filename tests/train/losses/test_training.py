@@ -174,9 +174,9 @@ def test_a_killed_run_goes_on_with_adversary_and_shares_to_the_same_bits(toy_ban
 
 def test_a_run_is_not_resumed_with_other_losses(toy_bank, tmp_path):
     Run(task(toy_bank, weights={"speckle": 0.1}), replace(SETTINGS, steps=1), tmp_path).train()
-    with pytest.raises(InputError, match="began with the loss speckle=0.1, not speckle=0; give the same losses"):
+    with pytest.raises(InputError, match="began with speckle=0.1, not speckle=0; to go on give the options"):
         Run(task(toy_bank), SETTINGS, tmp_path, resume=True)
-    with pytest.raises(InputError, match="began with the loss balance=0, not balance=1"):
+    with pytest.raises(InputError, match="began with balance=0, not balance=1"):
         Run(task(toy_bank, weights={"speckle": 0.1}, balance=True), SETTINGS, tmp_path, resume=True)
 
 
