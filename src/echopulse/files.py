@@ -47,7 +47,7 @@ def read_text(path: Path, expected: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file.") from None
+        raise InputError(f"{path}: there is no such file; give {expected}.") from None
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror.lower() if isinstance(error, OSError) and error.strerror else "no text in UTF-8"
         raise InputError(f"{path}: cannot be read ({why}); give {expected}.") from error

@@ -41,6 +41,7 @@ def test_our_own_reader_finds_times_spacing_and_the_picture(folder):
     from echopulse.echo import read_clip
 
     clip = read_clip(folder / "00000_a4c.dcm", size=128)
+    assert clip.synthetic  # DICOM's own attribute says so
     assert clip.times_s == pytest.approx(np.arange(30) / 50)
     region = pydicom.dcmread(folder / "00000_a4c.dcm").SequenceOfUltrasoundRegions[0]
     high = region.RegionLocationMaxY1 - region.RegionLocationMinY0 + 1

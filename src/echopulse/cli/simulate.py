@@ -15,13 +15,14 @@ def add_simulate(verbs) -> None:
     )  # fmt: skip
     where = verb.add_mutually_exclusive_group(required=True)
     where.add_argument("--out", type=Path, help="folder to fill; a second run goes on where the first one stopped")
-    where.add_argument("--bank", type=Path, help="folder for training shards: short for --format shards --out")
+    where.add_argument("--bank", type=Path, help="folder for training shards of 32 clips: short for --format shards "
+                       "--out")  # fmt: skip
     where.add_argument("--check", action="store_true", help="measure the phantom itself: every figure with its bar")
     where.add_argument("--parameters", action="store_true", help="list what --set can pin: meaning, unit and range")
     verb.add_argument("--clips", type=int, help="how many hearts; 10 by default, 500 for --check")
     verb.add_argument("--format", default="pairs", help="pairs (default), echonet, camus, dicom or shards")
     verb.add_argument("--workers", type=int, help="processes; as many as there are cores by default")
-    verb.add_argument("--seconds", type=float, help="length of each clip; 2.6 by default")
+    verb.add_argument("--seconds", type=float, help="length of each clip; 2.6 by default, 1.4 at least for training")
     verb.add_argument("--fps", type=float, help="frames per second; 25 by default, or what is usual in the format")
     verb.add_argument("--size", type=int, help="pixels on a side; 128 by default, or what is usual in the format")
     verb.add_argument("--seed", type=int, default=0, help="same seed, same hearts")

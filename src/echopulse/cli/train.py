@@ -49,10 +49,10 @@ def add_train(verbs) -> None:
                       "generating then takes one pass a step; by default what --from holds, or none")  # fmt: skip
     verb.add_argument("--tokenizer", type=Path, help="generator: model folder with the tokenizer's weights")
     verb.add_argument("--out", type=Path, help="model folder for the averaged weights; RUN/model by default")
-    verb.add_argument("--steps", type=int, help="steps in all")
+    verb.add_argument("--steps", type=int, help="steps in all; the recipe's own by default")
     verb.add_argument("--minutes", type=float, help="let the schedule follow the clock and stop after this")
-    verb.add_argument("--batch", type=int)
-    verb.add_argument("--learning-rate", type=float)
+    verb.add_argument("--batch", type=int, help="clips of a step; the recipe's own by default")
+    verb.add_argument("--learning-rate", type=float, help="at its highest; the recipe's own by default")
     verb.add_argument("--device", default="cpu")
     verb.add_argument("--seed", type=int, default=0, help="of weights and batches")
     verb.add_argument("--tensorboard", action="store_true", help="also log for TensorBoard (the extra of that name)")

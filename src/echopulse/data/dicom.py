@@ -48,7 +48,7 @@ def write_cine(made: PhantomClips, i: int, path: Path, number: int) -> None:
     dataset.SOPClassUID = ULTRASOUND_MULTIFRAME
     view, contents = made.truth.view[i], hashlib.sha256(b"".join(pictures)).hexdigest()
     dataset.SOPInstanceUID = generate_uid(entropy_srcs=[str(dataset.StudyInstanceUID), view, contents])
-    dataset.Modality = "US"
+    dataset.Modality, dataset.SyntheticData = "US", "YES"
     dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[str(dataset.StudyInstanceUID), "cine"])
     dataset.SeriesNumber, dataset.InstanceNumber = 1, VIEWS.index(view) + 1
     dataset.SeriesDescription = f"{view}, {SHORT_NOTICE}"

@@ -51,6 +51,7 @@ def write_waveform(
     dataset.SOPClassUID = TWELVE_LEAD_ECG if set(ecg.leads) == set(LEAD_CODES) else GENERAL_ECG
     dataset.SOPInstanceUID = generate_uid(entropy_srcs=[hashlib.sha256(counts.tobytes()).hexdigest(), str(made.seed)])
     dataset.Modality = "ECG"
+    dataset.SyntheticData = "YES" if made.ecg_source is None else "NO"
     if made.ecg_source is None:
         dataset.Manufacturer, dataset.ManufacturerModelName = "EchoPulse", "simulated heart"
         dataset.SoftwareVersions, dataset.SeriesDescription = __version__, f"ECG, {SHORT_NOTICE}"

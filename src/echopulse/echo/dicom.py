@@ -45,7 +45,8 @@ def open_dicom(path: Path) -> Film:
     times_s, how_times = _frame_times(dataset, count)
     spacing_cm, how_spacing = _pixel_spacing(dataset)
     provenance = {"format": "DICOM", "times": how_times, "pixel_spacing_cm": how_spacing}
-    return Film(_pictures(path, dataset, times_s), spacing_cm, provenance=provenance, blank_outside=True)
+    own = {"synthetic": str(dataset.get("SyntheticData", "")) == "YES"}  # DICOM PS3.3 C.12.1.1
+    return Film(_pictures(path, dataset, times_s), spacing_cm, own=own, provenance=provenance, blank_outside=True)
 
 
 def _pictures(path: Path, dataset: Any, times_s: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
