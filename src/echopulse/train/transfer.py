@@ -77,7 +77,7 @@ def domain_transfer(
     and fine-tuning see the same batches for `steps`. All stays in `work`, where the same call goes on where it stopped.
     """
     size = start.config.size if start else config.size
-    banks = {name: _banks(work / f"look-{name}", look, size, clips, held_out, seed) for name, look in LOOKS.items()}
+    banks = {name: banks_of(work / f"look-{name}", look, size, clips, held_out, seed) for name, look in LOOKS.items()}
     total, done = 2 * steps + (0 if start else first_steps), 0
 
     def learn(task: Task, settings: Settings, folder: str) -> tuple[nn.Module, float]:
@@ -114,7 +114,7 @@ def domain_transfer(
     return [*rows, whole]
 
 
-def _banks(folder: Path, look: dict[str, Any], size: int, clips: int, held_out: int, seed: int) -> tuple[Bank, Bank]:
+def banks_of(folder: Path, look: dict[str, Any], size: int, clips: int, held_out: int, seed: int) -> tuple[Bank, Bank]:
     """Clips of one look to learn from, and those of other hearts, held out; the same hearts in every look."""
     options = {"size": size, "frames": FRAMES, "prior": "uniform", "view": VIEWS, "workers": usable_cores()} | look
     for name, count, number in (("train", clips, seed), ("held-out", held_out, HELD_OUT_SEED)):
