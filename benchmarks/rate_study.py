@@ -7,9 +7,8 @@
 Eight tokenizers: tokens of 16 or 8 pixels a side, of 14 or 18 bits, with the plain decoder or that of key and motion.
 They learn from the same simulated clips in the same order, and are judged on held-out ones: the picture inside the
 sector, its texture (contrast, widths of the autocorrelation, correlation with the next frame), the area that the
-bundled measurer outlines against the true one, and the picture near the mitral valve. The first row is the clips
-themselves. Valve: pixels within 0.08 of the picture's height of both the left ventricle and the left atrium by the
-simulator's labels, in each frame.
+bundled measurer outlines against the true one, and how far the mitral valve opens, as a share of what it does in the
+clip. The first row is the clips themselves.
 
 A study that was stopped goes on with the same call, on whatever device. The last line is JSON. Nearly all of its time
 is training; a step of six stretches took about so many processor seconds on one thread:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from echopulse.data import Bank
@@ -14,13 +13,12 @@ from echopulse.evaluate.known import mean_known
 from echopulse.evaluate.metrics import mse, psnr, ssim
 from echopulse.evaluate.phantom.image import neighbour_correlations
 from echopulse.evaluate.texture import texture_of
+from echopulse.evaluate.valve import openings
 from echopulse.measure import Segmenter, outline_all
 from echopulse.model.tokenizer import Tokenizer
-from echopulse.phantom.types import LABELS
 
 LOOKED_AT = slice(None, None, 8)  # frames of which SSIM is read; neighbours tell little more
 OUTLINED_S = 0.08  # between outlined frames: how far apart the measurer looks for its neighbours
-VALVE_REACH = 0.08  # picture heights from both the ventricle and the left atrium: there the mitral leaflets are
 
 
 @torch.inference_mode()
@@ -37,16 +35,18 @@ def clip_quality(tokenizer: Tokenizer, bank: Bank, segmenter: Segmenter, clips: 
 def likeness(bank: Bank, row: int, frames: Tensor, coded: Tensor) -> dict[str, float]:
     """How far frames uint8 [t, h, w] of a clip and what became of them, float [t, h, w] in 0..1, are apart.
 
-    `mse`, `psnr` and `ssim` inside the sector; `valve_mse` where the mitral leaflets are, NaN where none is in sight.
+    `mse`, `psnr` and `ssim` inside the sector; `valve`, how far the mitral valve opens as a share of what it does in
+    the clip, NaN where none is in sight.
     """
     every, truth = torch.arange(len(frames)), frames.float() / 255
     sector = bank.sectors(torch.tensor([row]))[0]
-    valve = valve_region(bank.labels(torch.full_like(every, row), every)) & sector
+    labels = bank.labels(torch.full_like(every, row), every).numpy()
+    opened = openings(truth.numpy(), coded.numpy(), labels, bank.mitral_opening[row, : len(frames)].numpy())
     return {
         "mse": mse(coded, truth, sector),
         "psnr": psnr(coded, truth, sector),
         "ssim": ssim(coded[LOOKED_AT], truth[LOOKED_AT], sector),
-        "valve_mse": float((coded - truth).square()[valve].mean()),
+        "valve": mean_known(opened),
     }
 
 
@@ -67,19 +67,6 @@ def appearance(bank: Bank, row: int, pictures: Tensor, segmenter: Segmenter) -> 
         "neighbour": mean_known(neighbour_correlations(grey)),
         "area_error": mean_known(np.abs(areas - true) / np.maximum(true, 1)),
     }
-
-
-def valve_region(labels: Tensor) -> Tensor:
-    """bool [t, h, w]: what is near both the left ventricle and the left atrium, of labels uint8 [t, h, w].
-
-    Leaflets have no label of their own; they hang between these two and reach about as far into the ventricle.
-    """
-    reach = max(1, round(VALVE_REACH * labels.shape[1]))
-    near = [
-        F.max_pool2d((labels == LABELS.index(name)).float()[:, None], 2 * reach + 1, 1, reach)[:, 0] > 0
-        for name in ("lv", "la")
-    ]
-    return near[0] & near[1]
 
 
 def mean_of(clips: list[dict[str, float]]) -> dict[str, float]:

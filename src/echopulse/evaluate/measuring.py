@@ -17,6 +17,7 @@ import torch
 from echopulse.evaluate.keys import Bar, Figure
 from echopulse.evaluate.known import finite, mean_known, median_known
 from echopulse.evaluate.results import Results
+from echopulse.evaluate.thirds import THIRDS, by_thirds
 from echopulse.evaluate.timing import cycles_between, match_beats, timing_errors
 from echopulse.jobs import run_jobs
 from echopulse.measure.segmenter import LV
@@ -33,7 +34,6 @@ AT_ONCE = 10  # clips of one batch
 FRAMES, FPS = 50, 25.0
 ES_LEVEL = 0.1  # as in held_out: ES is the first time below this part of the fall
 LOOKS = ("gain_db", "dynamic_range_db", "frequency_mhz", "noise_db", "haze_db", "half_angle_rad")  # split in thirds
-LOOK_NAMES = ("low", "middle", "high")
 HARMONIC = ("fundamental", "harmonic")
 SURE = (0.0, 0.85, 0.92, 0.96, 1.0)  # edges of the confidences that are held against the overlap
 OnStep = Callable[[float], None]
@@ -159,10 +159,7 @@ def summarize_examinations(found: list[Examination]) -> Results:
     for view in VIEWS:
         scores |= _beneath(f"view.{view}", _scores([one for one in found if one.view == view])[0])
     for name in LOOKS:
-        values = np.array([one.look[name] for one in found])
-        thirds = np.searchsorted(np.quantile(values, [1 / 3, 2 / 3]), values) if len(values) else values
-        for third, word in enumerate(LOOK_NAMES):
-            some = [one for one, place in zip(found, thirds, strict=True) if place == third]
+        for word, some in by_thirds(found, [one.look[name] for one in found]):
             scores |= _beneath(f"look.{name}.{word}", _scores(some)[0])
     for number, word in enumerate(HARMONIC):
         some = [one for one in found if round(one.look["harmonic"]) == number]
@@ -282,7 +279,7 @@ def _figures() -> dict[str, Figure]:
     figures = {f"measurer.{key}": figure for key, figure in whole.items()}
     for place, word in (*((f"view.{view}", f"view {view}") for view in VIEWS),
                         *((f"look.{name}.{third}", f"{third} third of the scanner's {name}")
-                          for name in LOOKS for third in LOOK_NAMES),
+                          for name in LOOKS for third in THIRDS),
                         *((f"look.beam.{beam}", f"{beam} imaging") for beam in HARMONIC)):  # fmt: skip
         for key, figure in whole.items():
             figures[f"measurer.{place}.{key}"] = Figure(figure.unit, f"{word}: {figure.meaning}")

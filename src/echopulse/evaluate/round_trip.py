@@ -21,6 +21,7 @@ from echopulse.evaluate.reconstruction import code_use, picture_errors
 from echopulse.evaluate.results import Results
 from echopulse.evaluate.texture import FIGURES as TEXTURE
 from echopulse.evaluate.texture import texture_of
+from echopulse.evaluate.thirds import THIRDS, by_thirds
 from echopulse.evaluate.timing import match_beats
 from echopulse.evaluate.together import OnStep, together
 from echopulse.evaluate.valve import openings
@@ -40,7 +41,6 @@ FRAMES = 49  # 1 + 4k
 FOLLOWED = 3  # frames from which speckle is followed to the next: those in which the muscle moves fastest
 OPENED = 0.5  # of the original's change around the valve
 LOOKS = ("gain_db", "dynamic_range_db", "frequency_mhz", "half_angle_rad")  # split in thirds
-LOOK_NAMES = ("low", "middle", "high")
 Measure = Callable[["Clip"], "Measurement"]
 
 
@@ -197,10 +197,8 @@ def summarize_trips(trips: Sequence[Trip], tokenizer: Tokenizer) -> Results:
     for view in VIEWS:
         scores |= _under(f"view.{view}", [trip for trip in trips if trip.view == view])
     for name in LOOKS:
-        values = np.array([trip.look[name] for trip in trips])
-        thirds = np.searchsorted(np.quantile(values, [1 / 3, 2 / 3]), values)
-        for third, word in enumerate(LOOK_NAMES):
-            scores |= _under(f"look.{name}.{word}", [t for t, at in zip(trips, thirds, strict=True) if at == third])
+        for word, some in by_thirds(trips, [trip.look[name] for trip in trips]):
+            scores |= _under(f"look.{name}.{word}", some)
     return Results.of(scores | {"n": len(trips)}, columns)
 
 
@@ -250,7 +248,7 @@ def _figures() -> dict[str, Figure]:
     figures["mse"] = picture["mse"]._replace(bar=most(1.6e-3))
     for place, word in (*((f"view.{view}", f"view {view}") for view in VIEWS),
                         *((f"look.{name}.{third}", f"{third} third of the scanner's {name}")
-                          for name in LOOKS for third in LOOK_NAMES)):  # fmt: skip
+                          for name in LOOKS for third in THIRDS)):  # fmt: skip
         for key in ("mse", "psnr_sector", "ssim_sector"):
             figures[f"{place}.{key}"] = Figure(picture[key].unit, f"{word}: {picture[key].meaning}")
     return {f"tokenizer.{key}": figure for key, figure in figures.items()}

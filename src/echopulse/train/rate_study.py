@@ -26,7 +26,7 @@ NEVER = 10**9
 COLUMNS = {
     "mse": "MSE", "psnr": "PSNR dB", "ssim": "SSIM", "contrast": "contrast", "down": "down px", "across": "across px",
     "lasting": "its grain in the next frame", "neighbour": "next frame", "area_error": "area error",
-    "valve_mse": "valve MSE",
+    "valve": "valve opens",
 }  # fmt: skip
 
 
