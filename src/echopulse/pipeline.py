@@ -5,16 +5,17 @@ read → clean → find beats → encode ECG → fill in video tokens → decode
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from echopulse.ecg import ECG, check_usable, clean_ecg, find_beats
+from echopulse.ecg import ECG, Beats, check_usable, clean_ecg, find_beats
 from echopulse.ecg.stretch import clip_start
 from echopulse.echo import Clip, read_frame
 from echopulse.errors import InputError
@@ -31,8 +32,11 @@ from echopulse.model.precision import mixed_precision
 from echopulse.model.sampling import denoiser, fill_in
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import Tokens
-from echopulse.model.windows import AFTER_S, BEFORE_S, REFERENCE_AT_MOST_S, latent_times, plan_windows
+from echopulse.model.windows import AFTER_S, BEFORE_S, REFERENCE_AT_MOST_S, Window, latent_times, plan_windows
 from echopulse.phantom import opening_frame
+
+if TYPE_CHECKING:
+    from echopulse.live import Block
 
 BUNDLED = Path(__file__).parent / "weights"
 SHORTEST_S = 2.0
@@ -141,8 +145,9 @@ class EchoPulse:
         came before. on_step is called with the share done, 0..1. Raises InputError when an argument is out of range or
         the ECG cannot be used.
         """
-        frames = self._check(ecg, view, ef, seconds, fps, seed, start, sampling)
-        sampling = self._settled(sampling)
+        self.check_options(view, ef, seed, start, sampling)
+        frames = self._check_length(ecg, seconds, fps)
+        sampling = self.settled(sampling)
         clock = Stopwatch()
         with clock("clean"):
             check_usable(ecg, allow_flat=allow_flat)
@@ -151,7 +156,7 @@ class EchoPulse:
         with clock("beats"):
             beats = find_beats(cleaned, allow_flat=allow_flat)
         with clock("first_image"):
-            first, origin, spacing, aimed = self._first_image(image, start, beats, begin, view, ef, seed)
+            first, origin, spacing, aimed = self.first_picture(image, start, beats, begin, view, ef, seed)
         model_frames = 1 + math.ceil((frames - 1) * self.fps / fps)
         with clock("fill_in"):
             ids = self.generate_ids(
@@ -189,13 +194,28 @@ class EchoPulse:
             segmenter=self.segmenter,
         )
 
-    def prepare_ecg(self, ecg: ECG) -> Tensor:
-        """A cleaned ECG at the encoder's rate, its two clearest leads: float32 [l, n] mV."""
+    def stream(self, pieces: Iterable[ECG], **options: Any) -> Iterator["Block"]:
+        """Video block by block while the ECG arrives; see `live.stream`.
+
+        >>> for block in pulse.stream(cut(read_ecg("watch.csv"), 0.5)):
+        ...     show(block.frames)
+        """
+        from echopulse.live import stream
+
+        return stream(self, pieces, **options)
+
+    def clearest_leads(self, ecg: ECG) -> ECG:
+        """The two clearest leads of a cleaned ECG, which are all that is heard of it."""
         from echopulse.ecg import signal_quality
 
-        if len(ecg.leads) > 2:
-            best = np.sort(np.argsort(signal_quality(ecg))[-2:])
-            ecg = replace(ecg, samples=ecg.samples[best], leads=tuple(ecg.leads[i] for i in best))
+        if len(ecg.leads) <= 2:
+            return ecg
+        best = np.sort(np.argsort(signal_quality(ecg))[-2:])
+        return replace(ecg, samples=ecg.samples[best], leads=tuple(ecg.leads[i] for i in best))
+
+    def prepare_ecg(self, ecg: ECG) -> Tensor:
+        """A cleaned ECG at the encoder's rate, its two clearest leads: float32 [l, n] mV."""
+        ecg = self.clearest_leads(ecg)
         return torch.from_numpy(np.ascontiguousarray(ecg.resampled(self.generator.config.ecg.rate_hz).samples))
 
     @torch.inference_mode()
@@ -218,34 +238,49 @@ class EchoPulse:
         before are known, the rest is filled in. `first` uint8 [h, w] is the first picture.
         """
         config, draw = self.generator.config, torch.Generator().manual_seed(seed)
-        sampling = self._settled(sampling)
+        sampling = self.settled(sampling)
         latents = self.tokenizer.config.latent_frames(frames)
-        ids = torch.zeros(1, latents, config.grid, config.grid, dtype=torch.long, device=self.device)
+        ids = torch.zeros(latents, config.grid, config.grid, dtype=torch.long, device=self.device)
         if first is not None:
-            picture = first.to(self.device).float()[None, None] / 255
-            with mixed_precision(self.device):
-                ids[:, :1] = self.tokenizer.encode(picture)
+            ids[:1] = self.encode_picture(first)
         plans = list(plan_windows(latents, config.window))
         for number, plan in enumerate(plans):
-            slots = torch.tensor(plan.latents, device=self.device)
             known = max(plan.known, int(first is not None))
-            times = latent_times(slots)[None]
-            origin = 0.0 if plan.first else float(times[0, 1]) - 1.5 / self.fps
-            times = (times - origin).clamp(min=-REFERENCE_AT_MOST_S)
-            conditions = self._conditions(ecg, begin_s + origin, view, ef)
-            hidden = torch.ones(*ids[:, slots].shape, config.groups, dtype=torch.bool, device=self.device)
-            hidden[:, :known] = False
-            far = torch.tensor([not plan.first], device=self.device)
-            with mixed_precision(self.device):
-                ids[:, slots] = fill_in(
-                    denoiser(self.generator, times, far), ids[:, slots], hidden, conditions,
-                    groups=config.groups, group_bits=config.group_bits, steps=sampling.steps,
-                    guidance=sampling.guidance, temperature=sampling.temperature,
-                    min_p=sampling.min_p, generator=draw,
-                )  # fmt: skip
+            slots = list(plan.latents)
+            ids[slots] = self.fill_window(ids[slots], known, plan, ecg, begin_s, view, ef, draw, sampling)
             if on_step:
                 on_step((number + 1) / len(plans))
-        return ids[0]
+        return ids
+
+    @torch.inference_mode()
+    def encode_picture(self, picture: Tensor) -> Tensor:
+        """The tokens int64 [1, h', w'] of a first picture uint8 [h, w]."""
+        with mixed_precision(self.device):
+            return self.tokenizer.encode(picture.to(self.device).float()[None, None] / 255)[0]
+
+    @torch.inference_mode()
+    def fill_window(
+        self, ids: Tensor, known: int, plan: Window, ecg: Tensor | None, begin_s: float, view: str, ef: float | None,
+        draw: torch.Generator, sampling: Sampling,
+    ) -> Tensor:  # fmt: skip
+        """Tokens int64 [slots, h', w'] of one window, of which the first `known` are given in `ids`.
+
+        The clip begins `begin_s` into `ecg` ([l, n] mV, None: no ECG at all), which holds what the window hears.
+        """
+        config = self.generator.config
+        times = latent_times(torch.tensor(plan.latents, device=self.device))[None]
+        origin = 0.0 if plan.first else float(times[0, 1]) - 1.5 / self.fps
+        times = (times - origin).clamp(min=-REFERENCE_AT_MOST_S)
+        conditions = self._conditions(ecg, begin_s + origin, view, ef)
+        hidden = torch.ones(1, *ids.shape, config.groups, dtype=torch.bool, device=self.device)
+        hidden[:, :known] = False
+        far = torch.tensor([not plan.first], device=self.device)
+        with mixed_precision(self.device):
+            return fill_in(
+                denoiser(self.generator, times, far), ids[None], hidden, conditions,
+                groups=config.groups, group_bits=config.group_bits, steps=sampling.steps, guidance=sampling.guidance,
+                temperature=sampling.temperature, min_p=sampling.min_p, generator=draw,
+            )[0]  # fmt: skip
 
     @torch.inference_mode()
     def decode(self, ids: Tensor, grain_seed: int | None = None) -> np.ndarray:
@@ -254,7 +289,7 @@ class EchoPulse:
             pictures = self.tokenizer.decode(ids[None], grain_seed)[0]
         return (pictures.float() * 255).round().to(torch.uint8).cpu().numpy()
 
-    def _settled(self, sampling: Sampling) -> Sampling:
+    def settled(self, sampling: Sampling) -> Sampling:
         """With the guidance that suits the weights where none is asked for."""
         if sampling.guidance is not None:
             return sampling
@@ -281,10 +316,8 @@ class EchoPulse:
             view=torch.tensor([config.views.index(view)], device=self.device),
         )
 
-    def _check(
-        self, ecg: ECG, view: str, ef: float | None, seconds: float, fps: float, seed: int, start: str,
-        sampling: Sampling,
-    ) -> int:  # fmt: skip
+    def check_options(self, view: str, ef: float | None, seed: int, start: str, sampling: Sampling) -> None:
+        """InputError for what this model cannot do, whatever the ECG."""
         views = self.generator.config.views
         if view not in views:
             raise InputError(f"--view {view}: this model knows {', '.join(views)}.")
@@ -292,17 +325,20 @@ class EchoPulse:
             raise InputError(f"--ef {ef:g}: an ejection fraction between {EF_RANGE[0]} and {EF_RANGE[1]} is expected.")
         if start not in STARTS:
             raise InputError(f"--start {start}: expected {' or '.join(STARTS)}.")
-        if not 5 <= fps <= 100:
-            raise InputError(f"--fps {fps:g}: between 5 and 100 frames per second are expected.")
-        frames = round(seconds * fps) if math.isfinite(seconds) else 0
-        if frames < 2:
-            raise InputError(f"--seconds {seconds:g}: at least two frames are needed.")
         if abs(seed) >= 2**63:
             raise InputError(f"--seed {seed}: a whole number of at most 18 digits is expected.")
         if sampling.steps < 1:
             raise InputError(f"--steps {sampling.steps}: at least one pass per window is needed.")
         if sampling.guidance is not None and not math.isfinite(sampling.guidance):
             raise InputError(f"--guidance {sampling.guidance:g}: a number is expected, 1 for none.")
+
+    def _check_length(self, ecg: ECG, seconds: float, fps: float) -> int:
+        """How many frames a clip has; InputError for lengths and rates that cannot be."""
+        if not 5 <= fps <= 100:
+            raise InputError(f"--fps {fps:g}: between 5 and 100 frames per second are expected.")
+        frames = round(seconds * fps) if math.isfinite(seconds) else 0
+        if frames < 2:
+            raise InputError(f"--seconds {seconds:g}: at least two frames are needed; ask for longer.")
         if ecg.duration_s < SHORTEST_S:
             raise InputError(
                 f"{ecg.provenance.get('path', 'ECG')}: {ecg.duration_s:.1f} s of ECG at {ecg.rate_hz:g} Hz; at least "
@@ -310,7 +346,10 @@ class EchoPulse:
             )
         return frames
 
-    def _first_image(self, image, start, beats, begin_s, view, ef, seed):
+    def first_picture(
+        self, image: str | Path | np.ndarray | None, start: str, beats: Beats, begin_s: float, view: str,
+        ef: float | None, seed: int,
+    ) -> tuple[Tensor | None, str, float | None, float | None]:  # fmt: skip
         """The first picture uint8 [h, w] or None, where it came from, its pixel spacing in cm or None, and the EF."""
         size = self.tokenizer.config.size
         if image is not None:

@@ -12,10 +12,11 @@ BASELINE_HZ = 0.5  # zero-phase, so the ST segment keeps its shape; the usual li
 UPRIGHT_LEADS = ("I", "II", "MLII", "ECG", "ECG1", "V5", "V6", "aVL", "aVF")  # QRS and T usually point up
 
 
-def clean_ecg(ecg: ECG) -> ECG:
+def clean_ecg(ecg: ECG, *, turned: bool | None = None) -> ECG:
     """Baseline wander and mains hum removed, gaps closed, a single upside-down lead turned over; same rate and times.
 
-    Gaps become straight lines, in which no beat will be found. What was done is in the provenance.
+    Gaps become straight lines, in which no beat will be found. `turned` says whether to turn a single lead over, where
+    that was decided before. What was done is in the provenance.
     """
     from scipy.signal import butter, sosfiltfilt
 
@@ -33,7 +34,9 @@ def clean_ecg(ecg: ECG) -> ECG:
     longest = max(_longest_run(gap) for gap in gaps) / ecg.rate_hz
     if longest > 0:
         notes["gaps"] = f"closed by straight lines; the longest lasts {longest:.2g} s, and beats in it are lost"
-    if len(ecg.leads) == 1 and ecg.leads[0] in UPRIGHT_LEADS and upside_down(samples[0], ecg.rate_hz):
+    if turned is None:
+        turned = len(ecg.leads) == 1 and ecg.leads[0] in UPRIGHT_LEADS and upside_down(samples[0], ecg.rate_hz)
+    if turned:
         samples = -samples
         notes["polarity"] = "turned over: QRS and T both pointed down (electrodes exchanged, or worn on the other side)"
     else:

@@ -108,9 +108,10 @@ def biplane_volumes(four: np.ndarray, two: np.ndarray, four_cm: float, two_cm: f
 def area_length_volumes(areas: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """V = 8 A² / (3 pi L) from areas and lengths [t] in one plane, exact for an ellipsoid of revolution.
 
-    Lang et al. 2015, ASE/EACVI chamber quantification.
+    Lang et al. 2015, ASE/EACVI chamber quantification. NaN where there is no length.
     """
-    return 8 * np.asarray(areas) ** 2 / (3 * np.pi * np.asarray(lengths))
+    lengths = np.asarray(lengths, np.float64)
+    return 8 * np.asarray(areas) ** 2 / (3 * np.pi * np.where(lengths > 0, lengths, np.nan))
 
 
 def simpson_discs(mask: np.ndarray) -> Discs | None:

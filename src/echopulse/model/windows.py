@@ -37,3 +37,12 @@ def plan_windows(latents: int, window: int) -> Iterator[Window]:
         first = min(done - OVERLAP, latents - (window - 1))  # the last window is as long as the others and knows more
         yield Window((0, *range(first, first + window - 1)), 1 + done - first, False)
         done = first + window - 1
+
+
+def endless_windows(window: int) -> Iterator[Window]:
+    """Windows of a clip whose end is not known: the same as `plan_windows`, but for the last one."""
+    yield Window(tuple(range(window)), 0, True)
+    first = window - OVERLAP
+    while True:
+        yield Window((0, *range(first, first + window - 1)), 1 + OVERLAP, False)
+        first += window - 1 - OVERLAP

@@ -1,0 +1,201 @@
+"""Video while the ECG arrives: window by window, each as soon as all that it hears is there.
+
+What a block shows does not depend on how the ECG was cut into pieces. Every window is cleaned by itself, with ten
+seconds of the past, so nothing that comes later changes what has been shown, and memory stays level however long it
+goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from echopulse.ecg import ECG, check_usable, clean_ecg, find_beats
+from echopulse.errors import InputError
+from echopulse.model.precision import mixed_precision
+from echopulse.model.windows import AFTER_S, BEFORE_S, OVERLAP, endless_windows, latent_times
+
+if TYPE_CHECKING:
+    from echopulse.pipeline import EchoPulse, Sampling
+
+WARM_S = 4.0  # of ECG, from which rhythm, polarity and leads are decided
+CONTEXT_S = 10.0  # of the past that a window is cleaned with
+SAME_CLOCK_S = 2e-3  # pieces that begin so little off where the last one ended follow on it
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some frames of a live clip: uint8 [n, h, w], with their times float64 [n] in seconds on the ECG's clock."""
+
+    frames: np.ndarray
+    times_s: np.ndarray
+
+
+class Arriving:
+    """The recent past of an ECG that comes in pieces; where one is missing there is a gap (NaN)."""
+
+    def __init__(self, keep_s: float):
+        self.keep_s, self.ecg, self.dropped, self.start_s = keep_s, None, 0, 0.0
+
+    @property
+    def end_s(self) -> float:
+        """Up to where samples have come, in seconds of the ECG."""
+        if self.ecg is None:
+            return -np.inf
+        return self.start_s + (self.dropped + self.ecg.samples.shape[1]) / self.ecg.rate_hz
+
+    def add(self, piece: ECG) -> None:
+        """Takes the next piece; InputError where it is of another kind or begins before the last one ended."""
+        if self.ecg is None:
+            self.ecg, self.start_s = piece, piece.start_s
+            return
+        own = self.ecg
+        if (piece.rate_hz, piece.leads) != (own.rate_hz, own.leads):
+            raise InputError(
+                f"a piece of {', '.join(piece.leads)} at {piece.rate_hz:g} Hz after one of {', '.join(own.leads)} at "
+                f"{own.rate_hz:g} Hz; a stream keeps its leads and its rate."
+            )
+        late = piece.start_s - self.end_s
+        if late < -SAME_CLOCK_S:
+            raise InputError(
+                f"a piece that begins at {piece.start_s:.3f} s after one that ended at {self.end_s:.3f} s; pieces of a "
+                "stream follow each other."
+            )
+        missing = round(late * own.rate_hz) if late > SAME_CLOCK_S else 0
+        if missing > self.keep_s * own.rate_hz:
+            raise InputError(f"{late:.0f} s of the ECG are missing at {self.end_s:.1f} s; begin a new stream.")
+        gap = np.full((len(own.leads), missing), np.nan, np.float32)
+        samples = np.concatenate([own.samples, gap, piece.samples], 1)
+        spare = max(0, samples.shape[1] - round(self.keep_s * own.rate_hz))
+        self.dropped += spare
+        self.ecg = replace(own, samples=samples[:, spare:])
+
+    def cut(self, from_s: float, to_s: float) -> ECG:
+        """The samples from `from_s` (or where the stream began) to before `to_s`, with their time."""
+        rate = self.ecg.rate_hz
+        first = max(0, int(np.ceil((from_s - self.start_s) * rate - 1e-6)))
+        last = int(np.ceil((to_s - self.start_s) * rate - 1e-6))
+        samples = self.ecg.samples[:, first - self.dropped : last - self.dropped]
+        return replace(self.ecg, samples=samples, start_s=self.start_s + first / rate)
+
+
+def cut(ecg: ECG, seconds: float) -> Iterator[ECG]:
+    """A recording in pieces of so many seconds, as it would have arrived."""
+    step = max(1, round(seconds * ecg.rate_hz))
+    for first in range(0, ecg.samples.shape[1], step):
+        yield replace(ecg, samples=ecg.samples[:, first : first + step], start_s=ecg.start_s + first / ecg.rate_hz)
+
+
+def stream(
+    pulse: EchoPulse,
+    pieces: Iterable[ECG],
+    *,
+    image: str | Path | np.ndarray | None = None,
+    view: str = "a4c",
+    ef: float | None = None,
+    seed: int = 0,
+    start: str = "phantom",
+    allow_flat: bool = False,
+    sampling: Sampling | None = None,
+) -> Iterator[Block]:
+    """Blocks of video at the model's rate: the first 33 frames, then 20 at a time, as the pieces of an ECG come in.
+
+    The clip begins 1.6 s into the ECG, and its first block is there when 4 s have come; a later one when the ECG has
+    come 0.4 s beyond its last frame. Other arguments are those of a whole clip. The same pieces cut otherwise give the
+    same frames. Raises InputError at once for impossible options, on the way for pieces that do not follow each other
+    and for an ECG that cannot be used.
+    """
+    from echopulse.pipeline import Sampling
+
+    sampling = pulse.settled(sampling or Sampling())
+    pulse.check_options(view, ef, seed, start, sampling)
+
+    def blocks() -> Iterator[Block]:
+        shown, waiting, clock = 0, [], []
+
+        def fed() -> Iterator[Tensor]:
+            while True:
+                yield waiting.pop()
+
+        decoded = pulse.tokenizer.decode_chunks(fed(), seed if sampling.grain else None)
+        for ids in _tokens(pulse, pieces, clock, image, view, ef, seed, start, allow_flat, sampling):
+            waiting.append(ids)
+            with torch.inference_mode(), mixed_precision(pulse.device):
+                pictures = next(decoded)[0].float() * 255
+            frames = pictures.round().to(torch.uint8).cpu().numpy()
+            yield Block(frames, clock[0] + (shown + np.arange(len(frames))) / pulse.fps)
+            shown += len(frames)
+
+    return blocks()
+
+
+def _tokens(
+    pulse: EchoPulse, pieces: Iterable[ECG], clock: list[float], image, view: str, ef: float | None, seed: int,
+    start: str, allow_flat: bool, sampling: Sampling,
+) -> Iterator[Tensor]:  # fmt: skip
+    """New tokens int64 [1, n, h', w'] of every window; `clock` is told where in the ECG the clip begins."""
+    config, draw = pulse.generator.config, torch.Generator().manual_seed(seed)
+    heard_s = BEFORE_S + AFTER_S + (config.window - 1) * config.latent_seconds
+    arriving = Arriving(CONTEXT_S + heard_s + WARM_S)
+    plans = endless_windows(config.window)
+    plan, opening, reference, last = next(plans), None, None, None
+    for piece in pieces:
+        for part in cut(piece, 1.0):  # a long piece is not kept whole
+            arriving.add(part)
+            if opening is None:
+                if arriving.end_s < arriving.start_s + WARM_S:
+                    continue
+                opening = _Opening.of(pulse, arriving, image, view, ef, seed, start, allow_flat)
+                clock.append(opening.begin_s)
+            while True:
+                origin = 0.0 if plan.first else float(latent_times(torch.tensor(plan.latents[1]))) - 1.5 / pulse.fps
+                ends = opening.begin_s + origin + heard_s - BEFORE_S
+                if arriving.end_s < ends:
+                    break
+                ecg = opening.clean(arriving.cut(ends - heard_s - CONTEXT_S, ends))
+                ids = torch.zeros(len(plan.latents), config.grid, config.grid, dtype=torch.long, device=pulse.device)
+                known = plan.known
+                if not plan.first:
+                    ids[:known] = torch.cat([reference, last])
+                elif opening.first is not None:
+                    known, ids[:1] = 1, pulse.encode_picture(opening.first)
+                made = pulse.fill_window(
+                    ids, known, plan, pulse.prepare_ecg(ecg), opening.begin_s - ecg.start_s, view, opening.ef, draw,
+                    sampling,
+                )  # fmt: skip
+                reference, last = (made[:1] if plan.first else reference), made[-OVERLAP:]
+                yield (made if plan.first else made[1 + OVERLAP :])[None]
+                plan = next(plans)
+
+
+@dataclass(frozen=True, eq=False)
+class _Opening:
+    """What the first seconds decide for the whole stream."""
+
+    begin_s: float
+    first: Tensor | None
+    ef: float | None
+    leads: tuple[str, ...]
+    turned: bool
+
+    @classmethod
+    def of(cls, pulse, arriving: Arriving, image, view, ef, seed, start, allow_flat: bool) -> _Opening:
+        heard = arriving.cut(arriving.start_s, arriving.start_s + WARM_S)
+        check_usable(heard, allow_flat=allow_flat)
+        cleaned = clean_ecg(heard)
+        leads = pulse.clearest_leads(cleaned).leads
+        begin = arriving.start_s + BEFORE_S
+        beats = find_beats(cleaned, allow_flat=allow_flat)
+        first, _, _, aimed = pulse.first_picture(image, start, beats, begin, view, ef, seed)
+        return cls(begin, first, aimed, leads, cleaned.provenance["polarity"].startswith("turned"))
+
+    def clean(self, ecg: ECG) -> ECG:
+        """A stretch with the leads and the polarity that were decided on."""
+        rows = [ecg.leads.index(lead) for lead in self.leads]
+        return clean_ecg(replace(ecg, samples=ecg.samples[rows], leads=self.leads), turned=self.turned)

@@ -1,0 +1,114 @@
+"""Video while the ECG arrives, on a tiny model: however it was cut, the same frames, none before it was heard."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from echopulse.ecg import ECG
+from echopulse.errors import InputError
+from echopulse.live import Arriving, cut
+from echopulse.pipeline import EchoPulse, Sampling
+from tests.test_pipeline import an_ecg
+
+QUICK = {"sampling": Sampling(steps=1, guidance=1.0)}
+
+
+@pytest.fixture(scope="module")
+def pulse(tiny_model) -> EchoPulse:
+    return EchoPulse.from_pretrained(tiny_model)
+
+
+def whole(pulse, pieces, **options) -> tuple[np.ndarray, np.ndarray]:
+    blocks = list(pulse.stream(pieces, **{"seed": 3} | QUICK | options))
+    return np.concatenate([block.frames for block in blocks]), np.concatenate([block.times_s for block in blocks])
+
+
+def test_however_the_ecg_is_cut_the_frames_are_the_same(pulse):
+    ecg = an_ecg(9, leads=3, rate_hz=250, start_s=5.0)
+    frames, times = whole(pulse, [ecg])
+    for seconds in (0.1, 0.73, 4.0):
+        again, when = whole(pulse, cut(ecg, seconds))
+        assert np.array_equal(frames, again) and np.array_equal(times, when)
+    assert times[0] == pytest.approx(6.6) and np.allclose(np.diff(times), 0.04)
+    assert len(frames) == 33 + 7 * 20 and frames.dtype == np.uint8  # 0.4 s before the end at the latest
+
+
+def test_it_is_the_clip_that_is_made_at_once_as_long_as_nothing_had_to_be_cleaned(pulse, monkeypatch):
+    def leave(ecg, **_):
+        return replace(ecg, provenance={**ecg.provenance, "polarity": "as recorded"})
+
+    for place in ("echopulse.live.clean_ecg", "echopulse.pipeline.clean_ecg"):
+        monkeypatch.setattr(place, leave)
+    ecg = an_ecg(9)
+    options = {"image": np.full((32, 32), 90, np.uint8), "seed": 3}
+    frames, times = whole(pulse, [ecg], **options)
+    made = pulse(ecg, seconds=len(frames) / 25, at_s=1.6, **QUICK, **options)
+    shared = 33 + 6 * 20  # the last window of a clip that ends knows more
+    assert np.array_equal(made.clip.frames[:shared], frames[:shared]) and np.allclose(made.clip.times_s, times)
+
+
+def test_a_block_comes_as_soon_as_its_ecg_is_there_and_no_later_ecg_changes_it(pulse):
+    ecg, heard = an_ecg(8), []
+
+    def arriving(other: float):
+        for piece in cut(ecg, 0.2):
+            heard.append(piece.start_s + piece.duration_s)
+            yield piece if piece.start_s < other else replace(piece, samples=piece.samples + 0.3)
+
+    blocks = {}
+    for other in (99.0, 6.0):
+        blocks[other] = []
+        for block in pulse.stream(arriving(other), **QUICK):
+            blocks[other].append((heard[-1], block))
+    assert [at for at, _ in blocks[99.0]][:2] == [pytest.approx(4.0), pytest.approx(4.2)]
+    for at, block in blocks[99.0][1:]:
+        assert at == pytest.approx(block.times_s[-1] + 0.02 + 0.4, abs=0.21)
+    before = [number for number, (at, _) in enumerate(blocks[99.0]) if at <= 6.0]
+    assert before and all(
+        np.array_equal(blocks[99.0][number][1].frames, blocks[6.0][number][1].frames) for number in before
+    )
+
+
+def test_what_consumes_the_blocks_computes_as_it_always_does(pulse):
+    for _ in pulse.stream([an_ecg(5)], **QUICK):
+        assert not torch.is_inference_mode_enabled() and not torch.is_autocast_enabled("cpu")
+
+
+def test_memory_stays_level_and_what_is_kept_is_on_the_streams_clock():
+    arriving = Arriving(3.0)
+    for piece in cut(an_ecg(60, start_s=7.0), 0.5):
+        arriving.add(piece)
+        assert arriving.ecg.samples.shape[1] <= 600
+    part = arriving.cut(65.0, 66.0)
+    assert part.start_s == pytest.approx(65.0) and np.array_equal(part.samples, an_ecg(60).crop(58, 1).samples)
+
+
+def test_pieces_that_do_not_follow_each_other_are_refused_and_a_short_gap_is_one(pulse):
+    first, second = cut(an_ecg(4), 2.0)
+    arriving = Arriving(20.0)
+    arriving.add(first)
+    arriving.add(replace(second, start_s=2.5))
+    assert np.isnan(arriving.cut(2.0, 2.5).samples).all() and arriving.end_s == pytest.approx(4.5)
+    for piece, words in (
+        (first, "begins at 0.000 s after one that ended at 4.500 s"),
+        (replace(second, start_s=4.5, leads=("V1",)), "a piece of V1 at 200 Hz after one of L0"),
+        (replace(second, start_s=400.0), "396 s of the ECG are missing"),
+    ):
+        with pytest.raises(InputError, match=words):
+            arriving.add(piece)
+
+
+def test_what_cannot_be_is_refused_before_any_piece_is_asked_for(pulse):
+    def never():
+        raise AssertionError("a piece was asked for")
+        yield
+
+    for options, words in (({"view": "psax"}, "--view psax"), ({"ef": 2.0}, "--ef 2"), ({"start": "x"}, "--start x")):
+        with pytest.raises(InputError, match=words):
+            pulse.stream(never(), **options)
+    flat = ECG(np.zeros((1, 1000)), 200.0, ("I",))
+    with pytest.raises(InputError, match="a flat line"):
+        list(pulse.stream([flat]))
+    assert list(pulse.stream([an_ecg(3.9)])) == []  # too short to decide anything
