@@ -34,7 +34,7 @@ SETTINGS = {
     "ecg": Settings(steps=500, learning_rate=1e-3, ema=0.99, evaluate_every=250),
     "generator": Settings(steps=3000, learning_rate=8e-4, weight_decay=0.05, ema=0.998),
     "measurer": Settings(steps=2000, learning_rate=2e-3, ema=0.995),
-    "volumes": Settings(steps=1500, learning_rate=1e-3, weight_decay=0.05, ema=0.995, evaluate_every=250),
+    "volumes": Settings(steps=4000, learning_rate=1e-3, weight_decay=0.05, ema=0.995, evaluate_every=250),
 }
 # Frames 0.08 s apart, so that a frame's neighbours are those that it is read with, over a beat of 50/min.
 MEASURER_CLIPS = {"frames": 16, "fps": 12.5, "leads": 1, "ecg_before_s": 0.4, "labels": True}
