@@ -152,6 +152,35 @@ def test_another_image_gives_another_clip_and_a_file_the_same_as_its_pixels(puls
     assert np.array_equal(frames_of(pulse, image=path), first)
 
 
+def test_later_pictures_stand_where_their_time_is(pulse):
+    ed, es, late = a_picture(seed=1), a_picture(seed=2), a_picture(seed=3)
+    made = pulse(an_ecg(), image=ed, images=[(es, 0.35), (late, 2.3)], seconds=2.4, sampling=QUICK)
+    for picture, place in ((es, 3), (late, 15)):  # of latent frames that last 0.16 s; the first is one picture
+        ids = pulse.encode_picture(torch.from_numpy(picture), still=True)[-1]
+        assert torch.equal(made.tokens.ids[place], ids)
+        assert not torch.equal(made.tokens.ids[place - 1], ids)
+    assert torch.equal(made.tokens.ids[:1], pulse.encode_picture(torch.from_numpy(ed)))
+    assert made.arguments["images"] == [[None, 0.35], [None, 2.3]]
+
+
+@pytest.mark.parametrize("times", [(0.0,), (-1.0,), (0.97,), (float("nan"),), (0.3, 0.31), (0.02,)])
+def test_later_pictures_that_lie_nowhere_of_their_own_are_refused(pulse, times):
+    with pytest.raises(InputError, match="--image at .* 0.16 s or more apart"):
+        frames_of(pulse, image=a_picture(), images=[(a_picture(), at) for at in times])
+
+
+def test_later_pictures_need_a_first_one(pulse):
+    with pytest.raises(InputError, match="need a first one"):
+        frames_of(pulse, images=[(a_picture(), 0.3)])
+
+
+def test_several_clips_are_those_of_seeds_in_a_row(pulse):
+    first, second = pulse.several(an_ecg(), 2, seed=4, seconds=1, sampling=QUICK)
+    assert np.array_equal(second.clip.frames, frames_of(pulse, seed=5)) and first.seed == 4
+    with pytest.raises(InputError, match="--samples 0"):
+        pulse.several(an_ecg(), 0)
+
+
 def test_without_an_image_a_simulated_heart_opens_or_the_generator_itself(pulse):
     phantom = pulse(an_ecg(), seconds=1, sampling=QUICK)
     own = pulse(an_ecg(), seconds=1, start="generated", sampling=QUICK)

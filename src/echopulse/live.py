@@ -160,11 +160,11 @@ def _tokens(
                     break
                 ecg = opening.clean(arriving.cut(ends - heard_s - CONTEXT_S, ends))
                 ids = torch.zeros(len(plan.latents), config.grid, config.grid, dtype=torch.long, device=pulse.device)
-                known = plan.known
+                known = torch.arange(len(plan.latents)) < plan.known
                 if not plan.first:
-                    ids[:known] = torch.cat([reference, last])
+                    ids[: plan.known] = torch.cat([reference, last])
                 elif opening.first is not None:
-                    known, ids[:1] = 1, pulse.encode_picture(opening.first)
+                    ids[:1], known[0] = pulse.encode_picture(opening.first), True
                 made = pulse.fill_window(
                     ids, known, plan, pulse.prepare_ecg(ecg), opening.begin_s - ecg.start_s, view, opening.ef, draw,
                     sampling,

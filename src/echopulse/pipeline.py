@@ -34,6 +34,7 @@ from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import Tokens
 from echopulse.model.windows import AFTER_S, BEFORE_S, REFERENCE_AT_MOST_S, Window, latent_times, plan_windows
 from echopulse.phantom import opening_frame
+from echopulse.prompt import with_prompt
 
 if TYPE_CHECKING:
     from echopulse.live import Block
@@ -43,6 +44,7 @@ SHORTEST_S = 2.0
 CONTEXT_S = 10.0  # of ECG on either side of a clip: enough to judge rhythm and noise, little enough to be quick
 GUIDANCE = 3.0  # in the second half of the passes, of weights that were trained without
 STARTS = ("phantom", "generated")
+Picture = str | Path | np.ndarray  # a file, or uint8 [h, w]
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,11 @@ class EchoPulse:
         self,
         ecg: ECG,
         *,
-        image: str | Path | np.ndarray | None = None,
-        view: str = "a4c",
+        image: Picture | None = None,
+        images: Sequence[tuple[Picture, float]] = (),
+        view: str | None = None,
         ef: float | None = None,
+        prompt: str | None = None,
         seconds: float = 3.0,
         fps: float = 25.0,
         seed: int = 0,
@@ -140,14 +144,19 @@ class EchoPulse:
         """A clip of `seconds` that beats as `ecg` says.
 
         image: the first picture, a file or uint8 [h, w]; without it the first picture is a simulated heart's in the
-        phase that the ECG is in (start="phantom") or the generator's own (start="generated"). at_s: where in the ECG
+        phase that the ECG is in (start="phantom") or the generator's own (start="generated"). images: later ones of the
+        same heart and view, each with its time in seconds from the first frame. prompt: view and EF in words, as
+        "LVEF: 42, ViewType: 4CH", in place of `view` (a4c by default) and `ef`. at_s: where in the ECG
         the clip begins; by default as late as 1.6 s after the electrodes have settled, so that the model hears what
         came before. on_step is called with the share done, 0..1. Raises InputError when an argument is out of range or
         the ECG cannot be used.
         """
+        view, ef = with_prompt(prompt, view, ef)
         self.check_options(view, ef, seed, start, sampling)
         frames = self._check_length(ecg, seconds, fps)
         sampling = self.settled(sampling)
+        self._check_images(images, image, (frames - 1) / fps)
+        later = [(self.read_picture(picture), at) for picture, at in images]
         clock = Stopwatch()
         with clock("clean"):
             check_usable(ecg, allow_flat=allow_flat)
@@ -161,7 +170,7 @@ class EchoPulse:
         with clock("fill_in"):
             ids = self.generate_ids(
                 self.prepare_ecg(cleaned), begin - cleaned.start_s, model_frames,
-                first=first, view=view, ef=aimed, seed=seed, sampling=sampling, on_step=on_step,
+                first=first, later=later, view=view, ef=aimed, seed=seed, sampling=sampling, on_step=on_step,
             )  # fmt: skip
         with clock("decode"):
             pictures = self.decode(ids, grain_seed=seed if sampling.grain else None)[:model_frames]
@@ -177,6 +186,7 @@ class EchoPulse:
         )
         arguments = {"view": view, "ef": ef, "seconds": seconds, "fps": fps, "start": start, **vars(sampling)}
         arguments["image"] = str(image) if isinstance(image, (str, Path)) else None
+        arguments["images"] = [[str(one) if isinstance(one, (str, Path)) else None, at] for one, at in images]
         decided = {**cleaned.provenance, **{f"beats: {about}": how for about, how in beats.provenance.items()}}
         latent_s = begin + latent_times(torch.arange(len(ids))).double()
         return Generation(
@@ -193,6 +203,12 @@ class EchoPulse:
             seconds=clock.seconds,
             segmenter=self.segmenter,
         )
+
+    def several(self, ecg: ECG, count: int, *, seed: int = 0, **options: Any) -> list[Generation]:
+        """Clips of seeds `seed`, `seed + 1`, ...: what ECG and pictures leave open differs in them."""
+        if count < 1:
+            raise InputError(f"--samples {count}: at least one clip is needed.")
+        return [self(ecg, seed=seed + number, **options) for number in range(count)]
 
     def stream(self, pieces: Iterable[ECG], **options: Any) -> Iterator["Block"]:
         """Video block by block while the ECG arrives; see `live.stream`.
@@ -226,6 +242,7 @@ class EchoPulse:
         frames: int,
         *,
         first: Tensor | None = None,
+        later: Sequence[tuple[Tensor, float]] = (),
         view: str = "a4c",
         ef: float | None = None,
         seed: int = 0,
@@ -235,35 +252,42 @@ class EchoPulse:
         """Tokens int64 [t', h', w'] of a clip that begins `begin_s` into `ecg` ([l, n] mV, None: no ECG at all).
 
         Works window by window: the first latent frame stays in sight as the reference, the last few of the window
-        before are known, the rest is filled in. `first` uint8 [h, w] is the first picture.
+        before are known, the rest is filled in. `first` uint8 [h, w] is the first picture; `later` are others, each
+        with its time in seconds from the first, around which the heart stands still for 0.16 s.
         """
         config, draw = self.generator.config, torch.Generator().manual_seed(seed)
         sampling = self.settled(sampling)
         latents = self.tokenizer.config.latent_frames(frames)
         ids = torch.zeros(latents, config.grid, config.grid, dtype=torch.long, device=self.device)
+        given = torch.zeros(latents, dtype=torch.bool)
         if first is not None:
-            ids[:1] = self.encode_picture(first)
+            ids[:1], given[0] = self.encode_picture(first), True
+        for picture, at_s in later:
+            place = self.tokenizer.config.latent_frames(1 + round(at_s * self.fps)) - 1
+            ids[place], given[place] = self.encode_picture(picture, still=True)[-1], True
         plans = list(plan_windows(latents, config.window))
         for number, plan in enumerate(plans):
-            known = max(plan.known, int(first is not None))
             slots = list(plan.latents)
+            known = given[slots] | (torch.arange(len(slots)) < plan.known)
             ids[slots] = self.fill_window(ids[slots], known, plan, ecg, begin_s, view, ef, draw, sampling)
             if on_step:
                 on_step((number + 1) / len(plans))
         return ids
 
     @torch.inference_mode()
-    def encode_picture(self, picture: Tensor) -> Tensor:
-        """The tokens int64 [1, h', w'] of a first picture uint8 [h, w]."""
+    def encode_picture(self, picture: Tensor, *, still: bool = False) -> Tensor:
+        """The tokens int64 [1, h', w'] of a first picture uint8 [h, w]; `still`: [2, h', w'] of one that stands on."""
+        count = 1 + self.tokenizer.config.frames_per_latent * still
         with mixed_precision(self.device):
-            return self.tokenizer.encode(picture.to(self.device).float()[None, None] / 255)[0]
+            frames = picture.to(self.device).float()[None, None].expand(-1, count, -1, -1) / 255
+            return self.tokenizer.encode(frames)[0]
 
     @torch.inference_mode()
     def fill_window(
-        self, ids: Tensor, known: int, plan: Window, ecg: Tensor | None, begin_s: float, view: str, ef: float | None,
+        self, ids: Tensor, known: Tensor, plan: Window, ecg: Tensor | None, begin_s: float, view: str, ef: float | None,
         draw: torch.Generator, sampling: Sampling,
     ) -> Tensor:  # fmt: skip
-        """Tokens int64 [slots, h', w'] of one window, of which the first `known` are given in `ids`.
+        """Tokens int64 [slots, h', w'] of one window, of which those `known`, bool [slots], are given in `ids`.
 
         The clip begins `begin_s` into `ecg` ([l, n] mV, None: no ECG at all), which holds what the window hears.
         """
@@ -272,8 +296,7 @@ class EchoPulse:
         origin = 0.0 if plan.first else float(times[0, 1]) - 1.5 / self.fps
         times = (times - origin).clamp(min=-REFERENCE_AT_MOST_S)
         conditions = self._conditions(ecg, begin_s + origin, view, ef)
-        hidden = torch.ones(1, *ids.shape, config.groups, dtype=torch.bool, device=self.device)
-        hidden[:, :known] = False
+        hidden = ~known.to(self.device)[None, :, None, None, None].expand(1, *ids.shape, config.groups)
         far = torch.tensor([not plan.first], device=self.device)
         with mixed_precision(self.device):
             return fill_in(
@@ -332,6 +355,21 @@ class EchoPulse:
         if sampling.guidance is not None and not math.isfinite(sampling.guidance):
             raise InputError(f"--guidance {sampling.guidance:g}: a number is expected, 1 for none.")
 
+    def _check_images(self, images: Sequence[tuple[Picture, float]], image: Picture | None, seconds: float) -> None:
+        """InputError for a later picture that lies at no latent frame of its own within the clip."""
+        if images and image is None:
+            raise InputError("--image FILE@SECONDS: later pictures need a first one of the same heart, without a time.")
+        taken = {0}
+        for _, at in images:
+            place = -(-round(at * self.fps) // self.tokenizer.config.frames_per_latent) if math.isfinite(at) else 0
+            if not 0 < at <= seconds or place in taken:
+                apart = self.tokenizer.config.frames_per_latent / self.fps
+                raise InputError(
+                    f"--image at {at:g} s: times after 0 and up to {seconds:g} s that are {apart:g} s or more "
+                    "apart are expected."
+                )
+            taken.add(place)
+
     def _check_length(self, ecg: ECG, seconds: float, fps: float) -> int:
         """How many frames a clip has; InputError for lengths and rates that cannot be."""
         if not 5 <= fps <= 100:
@@ -346,20 +384,24 @@ class EchoPulse:
             )
         return frames
 
+    def read_picture(self, image: Picture) -> Tensor:
+        """A file's first picture, or the array itself, as uint8 [h, w]."""
+        picture = image if isinstance(image, np.ndarray) else read_frame(image, self.tokenizer.config.size)
+        if picture.ndim != 2 or picture.dtype != np.uint8:
+            raise InputError(f"image: uint8 [h, w] is expected, got {picture.dtype} {list(picture.shape)}.")
+        return torch.from_numpy(np.ascontiguousarray(picture))
+
     def first_picture(
-        self, image: str | Path | np.ndarray | None, start: str, beats: Beats, begin_s: float, view: str,
+        self, image: Picture | None, start: str, beats: Beats, begin_s: float, view: str,
         ef: float | None, seed: int,
     ) -> tuple[Tensor | None, str, float | None, float | None]:  # fmt: skip
         """The first picture uint8 [h, w] or None, where it came from, its pixel spacing in cm or None, and the EF."""
-        size = self.tokenizer.config.size
         if image is not None:
-            picture = image if isinstance(image, np.ndarray) else read_frame(image, size)
-            if picture.ndim != 2 or picture.dtype != np.uint8:
-                raise InputError(f"image: uint8 [h, w] is expected, got {picture.dtype} {list(picture.shape)}.")
-            return torch.from_numpy(np.ascontiguousarray(picture)), "image", None, ef
+            return self.read_picture(image), "image", None, ef
         if start == "generated":
             return None, "generated", None, ef
         peaks = beats.r_peaks_s - begin_s
+        size = self.tokenizer.config.size
         opening = opening_frame(peaks, view=view, ef=ef, seed=seed, size=size, fibrillating=beats.rhythm == "irregular")
         aimed = opening.ef if len(peaks) else ef  # no label fits a heart that stands still
         return opening.frame, "phantom", opening.pixel_spacing_cm, aimed

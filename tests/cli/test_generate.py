@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from echopulse.cli import main
+from echopulse.cli.generate import named_images
+from echopulse.errors import InputError
 
 
 def test_an_ecg_becomes_a_clip_and_its_report(run, watch):
@@ -48,6 +50,39 @@ def test_options_reach_the_clip(run, watch):
     assert report["video"]["first_image"] == "generated" and report["arguments"]["steps"] == 1
 
 
+def test_several_clips_of_one_ecg_have_seeds_and_names_of_their_own_and_a_spread_of_ef(run, watch, files_in):
+    code, said, _ = run(watch, "--out", "clip.npz", "--samples", 2, "--seed", 5)
+    assert code == 0 and files_in(Path()) == ["clip_1.json", "clip_1.npz", "clip_2.json", "clip_2.npz"]
+    assert [json.loads(Path(f"clip_{number}.json").read_text())["seed"] for number in (1, 2)] == [5, 6]
+    if said.count("not measurable") == 0:
+        assert "EF of 2 clips from" in said and "standard deviation" in said
+    before = Path("clip_2.npz").read_bytes()
+    code, _, complaint = run(watch, "--out", "clip.npz", "--samples", 3)
+    assert code == 1 and "clip_1.npz: the file exists already" in complaint
+    assert Path("clip_2.npz").read_bytes() == before
+    assert not Path("clip_3.npz").exists()
+    code, _, complaint = run(watch, "--out", "other.npz", "--samples", 0)
+    assert code == 1 and "--samples 0: at least one clip" in complaint
+
+
+def test_a_prompt_says_view_and_ef(run, watch):
+    assert run(watch, "--out", "clip.npz", "--prompt", "LVEF: 42, ViewType: 2CH")[0] == 0
+    report = json.loads(Path("clip.json").read_text())
+    assert report["video"]["view"] == "a2c" and report["arguments"]["ef"] == pytest.approx(0.42)
+    code, _, complaint = run(watch, "--out", "other.npz", "--prompt", "LVEF: 42", "--ef", 0.3)
+    assert code == 1 and "the prompt says 0.42" in complaint
+
+
+def test_pictures_at_times_are_told_from_the_first_one(tmp_path):
+    odd = tmp_path / "at@2"
+    odd.touch()
+    given = named_images(["ed.png", "es.png@0.35", str(odd)[:-2] + "@1.5"])
+    assert given == {"image": Path("ed.png"), "images": [(Path("es.png"), 0.35), (tmp_path / "at", 1.5)]}
+    assert named_images([str(odd)]) == {"image": odd, "images": []} and named_images([])["image"] is None
+    with pytest.raises(InputError, match="only one picture comes first"):
+        named_images(["a.png", "b.png"])
+
+
 def test_an_existing_clip_is_replaced_with_force_only(run, watch, assert_one_sentence):
     assert run(watch, "--out", "clip.npz", "--seed", 1)[0] == 0
     first = Path("clip.npz").read_bytes()
@@ -74,7 +109,7 @@ def test_one_that_fails_does_not_stop_the_rest_and_the_exit_code_says_so(
     flat = write_ecg(tmp_path / "flat.csv", flat=True)
     other = write_ecg(tmp_path / "other.csv")
     code, said, complaint = run(watch, flat, other, "--plain", "--out", "made")
-    assert code == 1 and "2 of 3 clips written" in said
+    assert code == 1 and "2 of 3 ECGs became clips" in said
     assert_one_sentence(complaint)
     assert "flat.csv: a flat line" in complaint
     assert files_in(Path("made")) == ["other.json", "other.mp4", "watch.json", "watch.mp4"]
@@ -94,14 +129,14 @@ def test_even_a_failure_that_nobody_foresaw_does_not_stop_the_rest(
 
     monkeypatch.setattr(ecg, "read_ecg", stumbles)
     code, said, complaint = run(write_ecg(tmp_path / "odd.csv"), watch, "--plain")
-    assert code == 1 and "1 of 2 clips written" in said and "division by zero" in complaint
+    assert code == 1 and "1 of 2 ECGs became clips" in said and "division by zero" in complaint
     assert files_in(Path("clips")) == ["watch.json", "watch.mp4"]
 
 
 def test_a_folder_without_ecgs_among_others_does_not_stop_them(run, watch, tmp_path, files_in):
     (tmp_path / "bare").mkdir()
     code, said, complaint = run(tmp_path / "bare", watch, "--plain")
-    assert code == 1 and "1 of 2 clips written" in said and "bare: a folder without any ECG" in complaint
+    assert code == 1 and "1 of 2 ECGs became clips" in said and "bare: a folder without any ECG" in complaint
     assert files_in(Path("clips")) == ["watch.json", "watch.mp4"]
 
 
@@ -110,7 +145,7 @@ def test_a_folder_gives_a_clip_for_every_ecg_in_it(run, tmp_path, write_ecg, fil
     write_ecg(tmp_path / "ecgs" / "a.csv")
     write_ecg(tmp_path / "ecgs" / "deep" / "b.csv")
     code, said, _ = run(tmp_path / "ecgs", "--plain")
-    assert code == 0 and "2 of 2 clips written" in said
+    assert code == 0 and "2 of 2 ECGs became clips" in said
     assert files_in(Path("clips")) == ["a.json", "a.mp4", "b.json", "b.mp4"]
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from echopulse.cli.shared import NOTICE, Progress, add_adapter_option, add_ecg_options, add_verb, fail
 from echopulse.errors import InputError
@@ -14,12 +15,16 @@ def add_generate(verbs) -> None:
         "echopulse generate watch.csv --view a4c --ef 0.55 --seconds 4 --out clip.mp4",
     )  # fmt: skip
     verb.add_argument("ecg", nargs="+", type=Path, help="ECG files (WFDB, Apple Watch, CSV, NPY) or folders of them")
-    verb.add_argument("--image", type=Path, help="first picture: PNG, JPEG, video or DICOM")
-    verb.add_argument("--view", default="a4c", help="a4c (default) or a2c")
+    verb.add_argument("--image", action="append", default=[], metavar="FILE[@SECONDS]", help="first picture: PNG, "
+                      "JPEG, video or DICOM; again with a time for a later one of the same heart")  # fmt: skip
+    verb.add_argument("--view", help="a4c (default) or a2c")
     verb.add_argument("--ef", type=float, help="ejection fraction to aim at, 0.05 to 0.85")
+    verb.add_argument("--prompt", help='view and EF in words, as "LVEF: 42, ViewType: 4CH"')
     verb.add_argument("--seconds", type=float, default=3.0, help="length of the clip")
     verb.add_argument("--fps", type=float, default=25.0, help="frames per second")
     verb.add_argument("--seed", type=int, default=0, help="same seed, same clip")
+    verb.add_argument("--samples", type=int, default=1, help="so many clips of every ECG, NAME_1, NAME_2, ..., of "
+                      "seeds from --seed on, and how far their EFs lie apart")  # fmt: skip
     verb.add_argument("--start", default="phantom", help="first picture if no --image: phantom (default) or generated")
     verb.add_argument("--steps", type=int, default=8, help="passes per window of 1.3 s")
     verb.add_argument("--guidance", type=float, help="how strongly ECG and EF steer beyond what the weights have "
@@ -47,26 +52,31 @@ def run_generate(options: argparse.Namespace) -> int:
                 raise
             refused += fail(error, options.verbose)
     several = len(files) > 1 or len(options.ecg) > 1 or options.ecg[0].is_dir()
-    jobs = _name_outputs(files, options.out, several)
+    if options.samples < 1:
+        raise InputError(f"--samples {options.samples}: at least one clip is needed.")
+    jobs = [(path, _numbered(out, options.samples)) for path, out in _name_outputs(files, options.out, several)]
     from echopulse.model.adapter_files import parse_spec
     from echopulse.pipeline import EchoPulse
 
     pulse = EchoPulse.from_pretrained(options.model, adapters=[parse_spec(text) for text in options.adapter])
-    _check_outputs([out for _, out in jobs], options.force, several)
-    for path, out in jobs:
+    _check_outputs([out for _, outs in jobs for out in outs], options.force, several)
+    for path, outs in jobs:
         try:
-            _generate_one(pulse, path, out, options)
+            _generate_one(pulse, path, outs, options)
         except Exception as error:  # whatever is wrong with one recording, the others have their turn
             if not several:
                 raise
             failed += fail(error, options.verbose)
     if several:
-        print(f"{len(jobs) - failed} of {len(jobs) + refused} clips written.")
+        print(f"{len(jobs) - failed} of {len(jobs) + refused} ECGs became clips.")
     return 1 if failed + refused else 0
 
 
-def _generate_one(pulse, path: Path, out: Path, options: argparse.Namespace) -> None:
+def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespace) -> None:
+    """The clips of one ECG, of one seed after the other."""
     import time
+
+    import numpy as np
 
     from echopulse.ecg import read_ecg
     from echopulse.pipeline import Sampling
@@ -74,18 +84,48 @@ def _generate_one(pulse, path: Path, out: Path, options: argparse.Namespace) -> 
     started = time.perf_counter()
     ecg = read_ecg(path, rate_hz=options.rate, lead=options.lead)
     read_s = time.perf_counter() - started
-    with Progress(f"{path.name}") as on_step:
-        made = pulse(
-            ecg, image=options.image, view=options.view, ef=options.ef, seconds=options.seconds, fps=options.fps,
-            seed=options.seed, start=options.start, at_s=options.at, allow_flat=options.allow_flat,
-            sampling=Sampling(options.steps, options.guidance, grain=not options.no_grain), on_step=on_step,
-        )  # fmt: skip
-    made.seconds["read"] = round(read_s, 3)
-    report = made.save(out, plain=options.plain, force=options.force)
-    video, heart = report["video"], report["ecg"]
-    ef = ", ".join(f"{100 * value:.0f} %" for value in video["ef"] if value is not None) or "not measurable"
-    rate = "none" if heart["heart_rate_bpm"] is None else f"{heart['heart_rate_bpm']:.0f}/min"
-    print(f"{out}: {video['frames']} frames, ECG rate {rate} ({heart['rhythm']}), EF per beat {ef}. {NOTICE}")
+    fractions = []
+    for number, out in enumerate(outs):
+        with Progress(out.name if len(outs) > 1 else path.name) as on_step:
+            made = pulse(
+                ecg, **named_images(options.image), view=options.view, ef=options.ef, prompt=options.prompt,
+                seconds=options.seconds, fps=options.fps, seed=options.seed + number, start=options.start,
+                at_s=options.at, allow_flat=options.allow_flat,
+                sampling=Sampling(options.steps, options.guidance, grain=not options.no_grain), on_step=on_step,
+            )  # fmt: skip
+        made.seconds["read"] = round(read_s, 3)
+        report = made.save(out, plain=options.plain, force=options.force)
+        video, heart = report["video"], report["ecg"]
+        known = [value for value in video["ef"] if value is not None]
+        ef = ", ".join(f"{100 * value:.0f} %" for value in known) or "not measurable"
+        fractions += [float(np.median(known))] if known else []
+        rate = "none" if heart["heart_rate_bpm"] is None else f"{heart['heart_rate_bpm']:.0f}/min"
+        print(f"{out}: {video['frames']} frames, ECG rate {rate} ({heart['rhythm']}), EF per beat {ef}. {NOTICE}")
+    if len(fractions) > 1:
+        low, middle, high = (100 * value for value in (min(fractions), np.median(fractions), max(fractions)))
+        spread = 100 * np.std(fractions, ddof=1)
+        print(f"{path.name}: EF of {len(fractions)} clips from {low:.0f} to {high:.0f} %, median {middle:.0f} %, "
+              f"standard deviation {spread:.1f} %.")  # fmt: skip
+
+
+def _numbered(out: Path, count: int) -> list[Path]:
+    """The names of `count` clips of one ECG."""
+    return [out] if count == 1 else [out.with_stem(f"{out.stem}_{number}") for number in range(1, count + 1)]
+
+
+def named_images(texts: list[str]) -> dict[str, Any]:
+    """`image` and `images` of `["ed.png", "es.png@0.35"]`; InputError where more than one has no time."""
+    first, later = [], []
+    for text in texts:
+        name, _, number = text.rpartition("@")
+        try:
+            at_s = float(number) if name and not Path(text).exists() else None
+        except ValueError:
+            at_s = None
+        first.append(text) if at_s is None else later.append((Path(name), at_s))
+    if len(first) > 1:
+        raise InputError(f"--image {first[1]}: only one picture comes first; say FILE@SECONDS for later ones.")
+    return {"image": Path(first[0]) if first else None, "images": later}
 
 
 def _name_outputs(files: list[Path], out: Path | None, several: bool) -> list[tuple[Path, Path]]:

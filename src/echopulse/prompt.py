@@ -1,0 +1,60 @@
+"""View and ejection fraction in words, as public sets of echo videos and models of them write them."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from echopulse.errors import InputError
+
+DEFAULT_VIEW = "a4c"
+VIEW_NAMES = {
+    "4CH": "a4c", "A4C": "a4c", "AP4": "a4c", "2CH": "a2c", "A2C": "a2c", "AP2": "a2c", "3CH": "a3c", "A3C": "a3c",
+    "AP3": "a3c", "PLAX": "plax",
+}  # fmt: skip
+EXPECTED = 'expected is "LVEF: 42, ViewType: 4CH", or one of the two'
+
+
+def parse_prompt(text: str) -> dict[str, float | str]:
+    """`ef` (a fraction) and `view` of "LVEF: 42, ViewType: 4CH"; whichever is there, in any order and case.
+
+    An EF above 1 is in percent. Raises InputError for a field that is none of these, given twice or not understood.
+    """
+    found: dict[str, float | str] = {}
+    for field in filter(None, (part.strip() for part in re.split(r"[,;\n]", text))):
+        name, colon, value = (part.strip() for part in field.partition(":"))
+        key = {"lvef": "ef", "ef": "ef", "viewtype": "view", "view": "view"}.get(name.lower().replace(" ", ""))
+        if key is None or not colon:
+            raise InputError(f"--prompt: {field!r} is no field that steers this model; {EXPECTED}.")
+        if key in found:
+            raise InputError(f"--prompt: {name} is given twice; {EXPECTED}.")
+        found[key] = _fraction(value) if key == "ef" else _view(value)
+    if not found:
+        raise InputError(f"--prompt {text!r}: nothing in it; {EXPECTED}.")
+    return found
+
+
+def with_prompt(prompt: str | None, view: str | None, ef: float | None) -> tuple[str, float | None]:
+    """View and EF from a prompt and from what was said outside it; InputError where both say the same thing."""
+    said = parse_prompt(prompt) if prompt is not None else {}
+    for name, value in {"view": view, "ef": ef}.items():
+        if name in said and value is not None:
+            raise InputError(f"--{name} {value}: the prompt says {said[name]}; leave one of them out.")
+    return said.get("view", view or DEFAULT_VIEW), said.get("ef", ef)
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text.removesuffix("%"))
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 100:
+        raise InputError(f"--prompt: an LVEF of {text!r}; a fraction, or percent from 1 to 100, is expected.")
+    return value / 100 if value > 1 or text.endswith("%") else value
+
+
+def _view(text: str) -> str:
+    name = VIEW_NAMES.get(text.upper())
+    if name is None:
+        raise InputError(f"--prompt: a ViewType of {text!r}; one of {', '.join(VIEW_NAMES)} is expected.")
+    return name

@@ -1,0 +1,48 @@
+"""Prompts as public sets write them, and what is refused."""
+
+import pytest
+
+from echopulse.errors import InputError
+from echopulse.prompt import parse_prompt, with_prompt
+
+
+@pytest.mark.parametrize(
+    ("text", "ef", "view"),
+    [
+        ("LVEF: 42, ViewType: 4CH", 0.42, "a4c"),
+        ("viewtype: A2C; lvef: 0.55", 0.55, "a2c"),
+        ("View Type: 2ch\nEF: 5 %", 0.05, "a2c"),
+        ("LVEF: 0.5%", 0.005, None),
+        ("ViewType: PLAX", None, "plax"),
+    ],
+)
+def test_fields_are_read_in_any_order_case_and_unit(text, ef, view):
+    found = parse_prompt(text)
+    assert found.get("ef") == (None if ef is None else pytest.approx(ef)) and found.get("view") == view
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "nothing in it"),
+        ("a beating heart", "'a beating heart' is no field"),
+        ("LVEF 42", "'LVEF 42' is no field"),
+        ("Age: 40", "'Age: 40' is no field"),
+        ("LVEF: high", "an LVEF of 'high'"),
+        ("LVEF: nan", "an LVEF of 'nan'"),
+        ("LVEF: 130", "an LVEF of '130'"),
+        ("ViewType: 5CH", "a ViewType of '5CH'"),
+        ("LVEF: 42, EF: 42", "EF is given twice"),
+    ],
+)
+def test_what_is_not_understood_is_named(text, words):
+    with pytest.raises(InputError, match=words):
+        parse_prompt(text)
+
+
+def test_prompt_and_options_add_up_but_do_not_contradict():
+    assert with_prompt(None, None, None) == ("a4c", None) and with_prompt(None, "a2c", 0.3) == ("a2c", 0.3)
+    assert with_prompt("LVEF: 42", "a2c", None) == ("a2c", pytest.approx(0.42))
+    for options in ({"view": "a4c", "ef": None}, {"view": None, "ef": 0.3}):
+        with pytest.raises(InputError, match="the prompt says"):
+            with_prompt("LVEF: 42, ViewType: 4CH", **options)
