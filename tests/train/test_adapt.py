@@ -18,8 +18,9 @@ from echopulse.model.lora import Lora
 from echopulse.model.networks import load_network
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.pipeline import EchoPulse
+from echopulse.train import adapt as adapting
 from echopulse.train import transfer
-from echopulse.train.adapt import AdapterTask, adapt_tokenizer, merge_adapters, split_bank
+from echopulse.train.adapt import AdapterTask, merge_adapters, split_bank
 from echopulse.train.loop import Run, Settings, read_log
 from echopulse.train.tokenizer import TokenizerTask
 
@@ -35,9 +36,9 @@ def bank_folder(toy_bank, tmp_path):
     return folder
 
 
-def adapt(model, bank_folder, run, **options):
+def adapt(model, bank_folder, run, what="tokenizer", **options):
     quick = {"data": str(bank_folder), "steps": 2, "batch": 2, "rank": 2, "learning_rate": 0.01}
-    return adapt_tokenizer(model, run=run, **quick | options)
+    return adapting.adapt(what, model, run=run, **quick | options)
 
 
 def test_an_adapter_is_trained_logged_and_written_and_the_model_is_left_alone(tiny_model, bank_folder, tmp_path):
@@ -66,6 +67,30 @@ def test_the_pipeline_takes_the_adapter_and_can_leave_it_out(tiny_model, bank_fo
     clip = torch.rand(1, 5, 32, 32, generator=torch.Generator().manual_seed(0))  # tokens mean what they meant
     assert torch.equal(pulse.tokenizer.encode(clip), bare.tokenizer.encode(clip))
     assert torch.equal(pulse.generator.head.weight, bare.generator.head.weight)
+
+
+def test_a_generators_adapter_is_trained_taken_and_left_out(tiny_model, bank_folder, tmp_path):
+    scores, folder = adapt(tiny_model, bank_folder, tmp_path / "run", "generator", out=tmp_path / "weak", steps=3)
+    assert scores["cross_entropy_0.6_true"] != scores["cross_entropy_0.6_true_before"]
+    bare, pulse = EchoPulse.from_pretrained(tiny_model), EchoPulse.from_pretrained(tiny_model, adapters=[folder])
+    own, other = pulse.generator.state_dict(), bare.generator.state_dict()
+    changed = {name for name, value in own.items() if not torch.equal(value, other[name])}
+    assert changed and all(name.startswith(("blocks.", "head.")) for name in changed)  # what hears the ECG stays
+    with pulse.adapters["generator"].off():
+        assert all(torch.equal(value, other[name]) for name, value in pulse.generator.state_dict().items())
+
+
+def test_a_generator_is_not_adapted_to_videos_or_to_views_that_it_does_not_know(
+    tiny_model, toy_bank, bank_folder, tmp_path
+):
+    (tmp_path / "videos").mkdir()
+    with pytest.raises(InputError, match="videos; a generator learns from shards"):
+        adapt(tiny_model, tmp_path / "videos", tmp_path / "run", "generator")
+    path = bank_folder / "shard-000000-00000.safetensors"
+    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
+    save_file(toy_bank.tensors | {"view": torch.full_like(toy_bank.view, 3)}, path, metadata=about)
+    with pytest.raises(InputError, match="clips of other views than a4c, a2c"):
+        adapt(tiny_model, bank_folder, tmp_path / "run", "generator")
 
 
 def test_a_merged_folder_gives_what_model_and_adapter_give(tiny_model, bank_folder, tmp_path):
@@ -121,7 +146,7 @@ def test_anybodys_videos_will_do(tiny_model, tmp_path):
     (mine / "broken.mp4").write_bytes(b"no video")
     told = []
     quick = {"steps": 1, "batch": 2, "rank": 1, "on_skip": lambda name, reason: told.append(name)}
-    scores, folder = adapt_tokenizer(tiny_model, data=str(mine), run=tmp_path / "run", **quick)
+    scores, folder = adapting.adapt("tokenizer", tiny_model, data=str(mine), run=tmp_path / "run", **quick)
     assert (folder / "adapter_model.safetensors").exists() and "mse_before" in scores
     assert set(told) <= {"broken.mp4"} and scores.get("skipped", 0) == len(told)
 

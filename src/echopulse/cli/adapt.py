@@ -1,13 +1,14 @@
 """`echopulse adapt`: LoRA adapters, which teach a trained model another domain and leave the model as it is."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from echopulse.cli.shared import Progress, add_verb, say_skipped
 
 
 def add_adapt(verbs) -> None:
-    """`adapt tokenizer` and `adapt merge`, each with its options."""
+    """`adapt tokenizer`, `adapt generator` and `adapt merge`, each with its options."""
     adapt = verbs.add_parser(
         "adapt", help="teach a trained model another domain by a small adapter (LoRA)",
         description="Teach a trained model another domain by a small adapter (LoRA).",
@@ -15,25 +16,30 @@ def add_adapt(verbs) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     kinds = adapt.add_subparsers(dest="what", required=True, metavar="WHAT")
-    _add_tokenizer(kinds)
-    _add_merge(kinds)
-
-
-def _add_tokenizer(kinds) -> None:
-    verb = add_verb(
-        kinds, "tokenizer", run_adapt_tokenizer, "train an adapter of a model's tokenizer on other clips",
+    _add_network(
+        kinds, "tokenizer", "a folder of videos or of .tar shards of them, a bank from `simulate --bank`",
+        "'decoder*,encoder_out' or '*' for all; while the encoder stays, a generator knows the tokens",
         "echopulse adapt tokenizer --data my_videos --out look-b --minutes 10\n"
         "  echopulse generate watch.csv --adapter look-b",
     )  # fmt: skip
+    _add_network(
+        kinds, "generator", "a bank from `simulate --bank`", "'blocks.5*' or '*' for all",
+        "echopulse adapt generator --data weak_hearts --out weak --minutes 10",
+    )  # fmt: skip
+    _add_merge(kinds)
+
+
+def _add_network(kinds, what: str, data: str, layers: str, example: str) -> None:
+    text = f"train an adapter of a model's {what} on other clips"
+    verb = add_verb(kinds, what, partial(run_adapt, what), text, example)
     verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
-    verb.add_argument("--data", default="phantom", help="a folder of videos or of .tar shards of them, a bank from "
-                      "`simulate --bank`, or phantom: one is made first")  # fmt: skip
+    verb.add_argument("--data", default="phantom", help=f"{data}, or phantom: one is made first")
     verb.add_argument("--clips", type=int, default=256, help="clips to simulate with --data phantom")
     verb.add_argument("--rank", type=int, default=8, help="how many numbers every layer's change goes through")
     verb.add_argument("--alpha", type=float, default=16.0, help="changes are scaled by alpha / rank")
-    verb.add_argument("--layers", default="decoder*", metavar="PATTERN", help="which layers, as 'decoder*,encoder_out' "
-                      "or '*' for all; while the encoder stays, a generator knows the tokens")  # fmt: skip
-    verb.add_argument("--run", type=Path, help="folder of the run; runs/out/adapt-tokenizer by default")
+    own = {"tokenizer": "the decoder", "generator": "the transformer"}[what]
+    verb.add_argument("--layers", metavar="PATTERN", help=f"which layers, {own} by default, as {layers}")
+    verb.add_argument("--run", type=Path, help=f"folder of the run; runs/out/adapt-{what} by default")
     verb.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     verb.add_argument("--out", type=Path, metavar="ADAPTER", help="folder of the adapter; RUN/adapter by default")
     verb.add_argument("--steps", type=int, help="steps in all")
@@ -44,18 +50,19 @@ def _add_tokenizer(kinds) -> None:
     verb.add_argument("--seed", type=int, default=0, help="of the adapter and batches")
 
 
-def run_adapt_tokenizer(options: argparse.Namespace) -> int:
-    """Trains an adapter of a tokenizer, or goes on with it."""
+def run_adapt(what: str, options: argparse.Namespace) -> int:
+    """Trains an adapter of a tokenizer or a generator, or goes on with it."""
     from echopulse.pipeline import BUNDLED
-    from echopulse.train.adapt import adapt_tokenizer
+    from echopulse.train.adapt import adapt
 
-    with Progress("adapting the tokenizer") as on_step:
-        scores, folder = adapt_tokenizer(
-            options.model or BUNDLED, data=options.data, clips=options.clips, rank=options.rank, alpha=options.alpha,
-            layers=options.layers, run=options.resume or options.run or Path("runs/out/adapt-tokenizer"),
-            resume=options.resume is not None, out=options.out, steps=options.steps, minutes=options.minutes,
-            batch=options.batch, learning_rate=options.learning_rate, device=options.device, seed=options.seed,
-            on_progress=on_step, on_skip=say_skipped,
+    with Progress(f"adapting the {what}") as on_step:
+        scores, folder = adapt(
+            what, options.model or BUNDLED, data=options.data, clips=options.clips, rank=options.rank,
+            alpha=options.alpha, layers=options.layers,
+            run=options.resume or options.run or Path(f"runs/out/adapt-{what}"), resume=options.resume is not None,
+            out=options.out, steps=options.steps, minutes=options.minutes, batch=options.batch,
+            learning_rate=options.learning_rate, device=options.device, seed=options.seed, on_progress=on_step,
+            on_skip=say_skipped,
         )  # fmt: skip
     print(f"{folder}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
     return 0

@@ -15,13 +15,17 @@ from echopulse.model.checkpoint import load_config, save_config, save_weights
 from echopulse.model.lora import Adapters, Lora
 from echopulse.model.networks import NETWORKS, load_network
 from echopulse.model.precision import mixed_precision
+from echopulse.train.generator import GeneratorTask
 from echopulse.train.loop import Remembers, Run, Settings, Task
 from echopulse.train.recipes import BATCH, holds_videos, load_bank, load_own_videos
 from echopulse.train.tokenizer import TokenizerTask
 
 ADAPTER = Settings(steps=400, learning_rate=2e-3, warmup=20, ema=0.99, evaluate_every=100)
 ANY_NUMBER, FRAMES = 10**6, 13
-DECODER = "decoder*"  # tokens keep their meaning, so that a generator of the unadapted tokenizer may go on
+# Of a tokenizer the decoder: tokens keep their meaning, so that a generator of the unadapted one may go on. Of a
+# generator the transformer, but not the ECG encoder, which knows what a beat is.
+LAYERS = {"tokenizer": "decoder*", "generator": "blocks*,head"}
+JUDGED_BY = {"tokenizer": "mse", "generator": "cross_entropy_0.6_true"}
 HELD_OUT_PART, HELD_OUT_AT_MOST = 8, 64  # the last eighth of the bank, and no more than this
 
 
@@ -54,14 +58,15 @@ class AdapterTask:
             self.task.load_extra_state(tensors)
 
 
-def adapt_tokenizer(
+def adapt(
+    what: str,
     model_folder: Path,
     *,
     data: str = "phantom",
     clips: int = 256,
     rank: int = 8,
     alpha: float = 16.0,
-    layers: str = DECODER,
+    layers: str | None = None,
     run: Path,
     resume: bool = False,
     out: Path | None = None,
@@ -74,46 +79,65 @@ def adapt_tokenizer(
     on_progress: Callable[[float], None] | None = None,
     on_skip: Callable[[str, str], None] | None = None,
 ) -> tuple[dict[str, float], Path]:
-    """Trains an adapter of a model folder's tokenizer and writes it; the last scores and the adapter's folder.
+    """Trains an adapter of a model folder's "tokenizer" or "generator" and writes it; the last scores and its folder.
 
-    `data` is a folder of videos (see `recipes.train`), a bank's folder, or "phantom", which makes `clips` inside the
-    run first; of a bank an eighth of the clips is held out. The scores hold the held-out MSE before (`mse_before`) and
-    after (`mse`). Raises InputError before any work for a model without a tokenizer, a rank below 1, layers that no
-    name matches, and an adapter that is there already.
+    `data` is a bank's folder, or "phantom", which makes `clips` inside the run first; of a bank an eighth of the clips
+    is held out. For the tokenizer it may also be a folder of videos (see `recipes.train`). `layers` are those of
+    `LAYERS` by default. The scores hold the held-out figure of `JUDGED_BY` before (`..._before`) and after. Raises
+    InputError before any work for a model without that network, a rank below 1, layers that no name matches, an adapter
+    that is there already, and clips of views that the generator does not know.
     """
     if resume and not (run / "checkpoint.safetensors").exists():
         raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
     folder = out or run / "adapter"
     if not resume and (folder / WEIGHTS).exists():
         raise InputError(f"{folder} holds an adapter already; name another folder.")
-    tokenizer = load_network(model_folder, "tokenizer").to(device)
+    network = load_network(model_folder, what).to(device)
     draw = torch.Generator().manual_seed(seed)
-    lora = Lora.fresh(tokenizer, generator=draw, rank=rank, alpha=alpha, layers=layers)
+    lora = Lora.fresh(network, generator=draw, rank=rank, alpha=alpha, layers=layers or LAYERS[what])
     if minutes and steps is None:
         steps = ANY_NUMBER  # the clock alone ends the run
     given = {"steps": steps, "minutes": minutes, "learning_rate": learning_rate}
     settings = replace(ADAPTER, seed=seed, **{name: value for name, value in given.items() if value is not None})
-    config, skipped = tokenizer.config, {}
-    if holds_videos(data):
-        if config.needs_motion:
-            raise InputError(f"{data}: videos; a tokenizer with grain or motion learns from shards made with motion.")
-        bank, held_out, skipped = load_own_videos(data, run, config, on_skip)
+    shared = {"batch": batch or BATCH[what], "device": device, "seed": seed}
+    skipped: dict[str, str] = {}
+    if what == "generator":
+        tokenizer = load_network(model_folder, "tokenizer")
+        if holds_videos(data):
+            raise InputError(f"{data}: videos; a generator learns from shards, which hold an ECG with every clip.")
+        frames = 1 + 4 * (network.config.window - 1)
+        banks = _banks(data, run, clips, seed, tokenizer.config.size, device, frames)
+        task = GeneratorTask(network.config, tokenizer, *banks, **shared, model=network)
     else:
-        bank, held_out = split_bank(load_bank(data, run, clips, seed, config.size, device, config.needs_motion))
-        if bank.frames.shape[1] < FRAMES or bank.frames.shape[2] != config.size:
-            raise InputError(
-                f"{data}: clips of {list(bank.frames.shape[1:])}; at least {FRAMES} frames of "
-                f"{config.size}×{config.size} are needed."
-            )
-    shared = {"batch": batch or BATCH["tokenizer"], "frames": FRAMES, "device": device, "seed": seed}
-    task = TokenizerTask(config, bank, held_out, **shared, model=tokenizer)
-    with mixed_precision(device):
-        before = task.evaluate(tokenizer)["mse"]
+        if holds_videos(data):
+            if network.config.needs_motion:
+                raise InputError(
+                    f"{data}: videos; a tokenizer with grain or motion learns from shards made with motion."
+                )
+            *banks, skipped = load_own_videos(data, run, network.config, on_skip)
+        else:
+            moving = network.config.needs_motion
+            banks = _banks(data, run, clips, seed, network.config.size, device, FRAMES, moving)
+        task = TokenizerTask(network.config, *banks, frames=FRAMES, **shared, model=network)
+    with torch.no_grad(), mixed_precision(device):
+        before = task.evaluate(network)[JUDGED_BY[what]]
     training = Run(AdapterTask(task, lora), settings, run, resume=resume)
     scores = training.train((lambda step, progress, scalars: on_progress(progress)) if on_progress else None)
     name = load_config(model_folder).get("name", model_folder.name)
-    save_adapter(training.averaged_model(), folder, network="tokenizer", base_name=name)
-    return {"mse_before": before} | scores | ({"skipped": len(skipped)} if skipped else {}), folder
+    save_adapter(training.averaged_model(), folder, network=what, base_name=name)
+    return {f"{JUDGED_BY[what]}_before": before} | scores | ({"skipped": len(skipped)} if skipped else {}), folder
+
+
+def _banks(
+    data: str, run: Path, clips: int, seed: int, size: int, device: str, frames: int, moving: bool = False
+) -> tuple[Bank, Bank]:
+    """Simulated clips to learn from and held-out ones; InputError where they are shorter or of another size."""
+    bank, held_out = split_bank(load_bank(data, run, clips, seed, size, device, moving))
+    if bank.frames.shape[1] < frames or bank.frames.shape[2] != size:
+        raise InputError(
+            f"{data}: clips of {list(bank.frames.shape[1:])}; at least {frames} frames of {size}×{size} are needed."
+        )
+    return bank, held_out
 
 
 def split_bank(bank: Bank) -> tuple[Bank, Bank]:

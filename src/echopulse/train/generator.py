@@ -240,7 +240,9 @@ def without_guidance(logits: Tensor, null: Tensor, strength: Tensor) -> Tensor:
 class GeneratorTask:
     """Masked cross-entropy over the hidden bit groups, with the ECG encoder's own task kept on beside it.
 
-    With `guidance` in its configuration the network learns to say at once what guided sampling asks twice for.
+    With `guidance` in its configuration the network learns to say at once what guided sampling asks twice for. `model`
+    is a generator that has learned already, of the same configuration; without it one begins by chance. InputError for
+    clips of views that it does not know.
     """
 
     name = "generator"
@@ -257,11 +259,18 @@ class GeneratorTask:
         versions: int = 2,
         device: str = "cpu",
         seed: int = 0,
+        model: Generator | None = None,
         must_part_by: int = 400,
     ):
         torch.manual_seed(seed)
+        for one in (bank, held_out):
+            if int(one.view.max()) >= len(config.views):
+                raise InputError(
+                    f"{one.folder}: clips of other views than {', '.join(config.views)}, which are all that this "
+                    "generator knows; simulate some with --views."
+                )
         self.config, self.bank, self.held_out = config, bank, held_out
-        self.model = Generator(config).to(device)
+        self.model = (model or Generator(config)).to(device)
         if ecg_weights is not None:
             self.model.ecg_encoder.load_state_dict(ecg_weights)
         self.tokenizer = tokenizer.to(device)
@@ -341,7 +350,7 @@ class GeneratorTask:
                     scores[f"accuracy_{ratio}"] = float((logits.argmax(-1) == targets).float().mean())
         gap = scores["cross_entropy_1.0_other"] - scores["cross_entropy_1.0_true"]
         scores["ecg_gap"] = gap
-        scores["memory_spread"] = float(memory.tokens.float().std(0).mean() / memory.tokens.float().std())
+        scores["memory_spread"] = float(memory.tokens.float().std(0, correction=0).mean() / memory.tokens.float().std())
         if self.steps >= self.must_part_by and gap < 0.01:
             raise EcgIgnored(
                 f"After {self.steps} steps the true ECG lowers the cross-entropy by {gap:.4f} nats against another "
