@@ -29,7 +29,7 @@ from echopulse.model.generator import EF_RANGE, Conditions, Generator
 from echopulse.model.lora import Adapters
 from echopulse.model.networks import NETWORKS, load_network
 from echopulse.model.precision import mixed_precision
-from echopulse.model.sampling import denoiser, fill_in
+from echopulse.model.sampling import ORDERS, OnStepEnd, denoiser, fill_in
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import Tokens
 from echopulse.model.windows import AFTER_S, BEFORE_S, REFERENCE_AT_MOST_S, Window, latent_times, plan_windows
@@ -52,8 +52,8 @@ class Sampling:
     """How tokens are drawn: passes per window, strength of the ECG's and EF's guidance, temperature, rarest choice.
 
     Without a `guidance` it is that which training built into the weights, at one pass a step, or `GUIDANCE` where they
-    hold none. `grain`: whether the speckle that tokens cannot hold is drawn over the picture, where the tokenizer
-    knows how.
+    hold none. `order` in which places are filled: "halton", or "confidence". `grain`: whether the speckle that tokens
+    cannot hold is drawn over the picture, where the tokenizer knows how.
     """
 
     steps: int = 8
@@ -61,6 +61,7 @@ class Sampling:
     temperature: float = 1.0
     min_p: float = 0.1
     grain: bool = True
+    order: str = "halton"
 
 
 class EchoPulse:
@@ -140,6 +141,7 @@ class EchoPulse:
         allow_flat: bool = False,
         sampling: Sampling = Sampling(),
         on_step: Callable[[float], None] | None = None,
+        callback_on_step_end: OnStepEnd = lambda *_: None,
     ) -> Generation:
         """A clip of `seconds` that beats as `ecg` says.
 
@@ -148,7 +150,8 @@ class EchoPulse:
         same heart and view, each with its time in seconds from the first frame. prompt: view and EF in words, as
         "LVEF: 42, ViewType: 4CH", in place of `view` (a4c by default) and `ef`. at_s: where in the ECG
         the clip begins; by default as late as 1.6 s after the electrodes have settled, so that the model hears what
-        came before. on_step is called with the share done, 0..1. Raises InputError when an argument is out of range or
+        came before. on_step is called with the share done, 0..1, callback_on_step_end after every pass (see
+        `sampling.fill_in`). Raises InputError when an argument is out of range or
         the ECG cannot be used.
         """
         view, ef = with_prompt(prompt, view, ef)
@@ -171,6 +174,7 @@ class EchoPulse:
             ids = self.generate_ids(
                 self.prepare_ecg(cleaned), begin - cleaned.start_s, model_frames,
                 first=first, later=later, view=view, ef=aimed, seed=seed, sampling=sampling, on_step=on_step,
+                callback_on_step_end=callback_on_step_end,
             )  # fmt: skip
         with clock("decode"):
             pictures = self.decode(ids, grain_seed=seed if sampling.grain else None)[:model_frames]
@@ -248,6 +252,7 @@ class EchoPulse:
         seed: int = 0,
         sampling: Sampling = Sampling(),
         on_step: Callable[[float], None] | None = None,
+        callback_on_step_end: OnStepEnd = lambda *_: None,
     ) -> Tensor:
         """Tokens int64 [t', h', w'] of a clip that begins `begin_s` into `ecg` ([l, n] mV, None: no ECG at all).
 
@@ -269,7 +274,8 @@ class EchoPulse:
         for number, plan in enumerate(plans):
             slots = list(plan.latents)
             known = given[slots] | (torch.arange(len(slots)) < plan.known)
-            ids[slots] = self.fill_window(ids[slots], known, plan, ecg, begin_s, view, ef, draw, sampling)
+            ids[slots] = self.fill_window(ids[slots], known, plan, ecg, begin_s, view, ef, draw, sampling,
+                                          callback_on_step_end)  # fmt: skip
             if on_step:
                 on_step((number + 1) / len(plans))
         return ids
@@ -285,7 +291,7 @@ class EchoPulse:
     @torch.inference_mode()
     def fill_window(
         self, ids: Tensor, known: Tensor, plan: Window, ecg: Tensor | None, begin_s: float, view: str, ef: float | None,
-        draw: torch.Generator, sampling: Sampling,
+        draw: torch.Generator, sampling: Sampling, on_step_end: OnStepEnd = lambda *_: None,
     ) -> Tensor:  # fmt: skip
         """Tokens int64 [slots, h', w'] of one window, of which those `known`, bool [slots], are given in `ids`.
 
@@ -302,7 +308,8 @@ class EchoPulse:
             return fill_in(
                 denoiser(self.generator, times, far), ids[None], hidden, conditions,
                 groups=config.groups, group_bits=config.group_bits, steps=sampling.steps, guidance=sampling.guidance,
-                temperature=sampling.temperature, min_p=sampling.min_p, generator=draw,
+                temperature=sampling.temperature, min_p=sampling.min_p, order=sampling.order, generator=draw,
+                on_step_end=on_step_end,
             )[0]  # fmt: skip
 
     @torch.inference_mode()
@@ -352,6 +359,8 @@ class EchoPulse:
             raise InputError(f"--seed {seed}: a whole number of at most 18 digits is expected.")
         if sampling.steps < 1:
             raise InputError(f"--steps {sampling.steps}: at least one pass per window is needed.")
+        if sampling.order not in ORDERS:
+            raise InputError(f"--order {sampling.order}: expected {' or '.join(ORDERS)}.")
         if sampling.guidance is not None and not math.isfinite(sampling.guidance):
             raise InputError(f"--guidance {sampling.guidance:g}: a number is expected, 1 for none.")
 

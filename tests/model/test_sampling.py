@@ -130,6 +130,40 @@ def test_fewer_and_fewer_groups_are_hidden_and_what_was_drawn_stays_shown():
     assert all(bool((later <= earlier).all()) for earlier, later in zip(oracle.hidden, oracle.hidden[1:], strict=False))
 
 
+def test_in_the_order_of_confidence_what_is_sure_comes_first_in_every_clip_of_the_batch():
+    answer = torch.cat([some_ids(1)] * 2)
+    sure = torch.zeros(2, *SHAPE[1:], GROUPS, dtype=torch.bool)
+    sure[0, 0], sure[1, -1] = True, True  # other places in either clip
+    strength = torch.where(sure, 50.0, 8.0)[..., None]
+
+    def denoise(ids, hidden, conditions):
+        return strength * torch.nn.functional.one_hot(split_ids(answer, GROUPS, GROUP_BITS), 2**GROUP_BITS).float()
+
+    seen = []
+    made = fill(
+        denoise, torch.zeros_like(answer), torch.ones_like(sure), order="confidence", steps=sure[0].numel(),
+        on_step_end=lambda step, ids, hidden: seen.append((step, ids.clone(), hidden.clone())), temperature=0,
+    )  # fmt: skip
+    assert torch.equal(made, answer)
+    assert [step for step, _, _ in seen] == list(range(len(seen))) and torch.equal(seen[-1][1], made)
+    left = [int(hidden[0].sum()) for _, _, hidden in seen]
+    assert left == list(range(len(seen) - 1, -1, -1)) and [int(hidden[1].sum()) for _, _, hidden in seen] == left
+
+
+def test_the_surest_is_mostly_kept_first():
+    answer, hidden = some_ids(1), everything()
+    sure = torch.arange(hidden.numel()).reshape(hidden.shape) % 2 == 0
+    kept = []
+
+    def denoise(ids, hidden, conditions):
+        parts = torch.nn.functional.one_hot(split_ids(answer, GROUPS, GROUP_BITS), 2**GROUP_BITS).float()
+        return 50 * parts * sure[..., None]  # of the others it knows nothing
+
+    fill(denoise, some_ids(2), hidden, order="confidence", steps=2, on_step_end=lambda _, __, left: kept.append(~left))
+    first = kept[0]
+    assert int(first[sure].sum()) > 3 * int(first[~sure].sum())
+
+
 def test_guidance_of_one_asks_the_denoiser_once_per_step():
     oracle = Oracle(some_ids(1))
     fill(oracle, some_ids(2), everything(), steps=6)

@@ -29,6 +29,7 @@ def add_generate(verbs) -> None:
     verb.add_argument("--steps", type=int, default=8, help="passes per window of 1.3 s")
     verb.add_argument("--guidance", type=float, help="how strongly ECG and EF steer beyond what the weights have "
                       "learned; 1 is not at all, and as quick as it gets")  # fmt: skip
+    verb.add_argument("--order", default="halton", help="in which places are filled: halton (default) or confidence")
     verb.add_argument("--lead", help="which lead to use where there are several")
     add_ecg_options(verb)
     verb.add_argument("--no-grain", action="store_true", help="leave out the speckle that tokens cannot hold")
@@ -91,7 +92,8 @@ def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespa
                 ecg, **named_images(options.image), view=options.view, ef=options.ef, prompt=options.prompt,
                 seconds=options.seconds, fps=options.fps, seed=options.seed + number, start=options.start,
                 at_s=options.at, allow_flat=options.allow_flat,
-                sampling=Sampling(options.steps, options.guidance, grain=not options.no_grain), on_step=on_step,
+                sampling=Sampling(options.steps, options.guidance, grain=not options.no_grain, order=options.order),
+                on_step=on_step,
             )  # fmt: skip
         made.seconds["read"] = round(read_s, 3)
         report = made.save(out, plain=options.plain, force=options.force)

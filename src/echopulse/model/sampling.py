@@ -11,6 +11,8 @@ from echopulse.model.generator import Conditions, Generator
 from echopulse.model.types import join_ids, split_ids
 
 Denoiser = Callable[[Tensor, Tensor, Conditions], Tensor]
+OnStepEnd = Callable[[int, Tensor, Tensor], None]
+ORDERS = ("halton", "confidence")
 
 
 def reveal_counts(n_tokens: int, steps: int) -> list[int]:
@@ -73,8 +75,12 @@ def draw(logits: Tensor, temperature: float, generator: torch.Generator, min_p: 
     if min_p > 0:
         likeliest = logits.amax(-1, keepdim=True)
         logits = logits.masked_fill(logits < likeliest + math.log(min_p), -torch.inf)
-    noise = torch.rand(logits.shape, generator=generator).to(logits.device).clamp(1e-9, 1 - 1e-7)
-    return (logits / temperature - torch.log(-torch.log(noise))).argmax(-1)
+    return (logits / temperature + _gumbel(logits, generator)).argmax(-1)
+
+
+def _gumbel(like: Tensor, generator: torch.Generator) -> Tensor:
+    noise = torch.rand(like.shape, generator=generator).to(like.device).clamp(1e-9, 1 - 1e-7)
+    return -torch.log(-torch.log(noise))
 
 
 def fill_in(
@@ -89,28 +95,44 @@ def fill_in(
     guidance: float = 3.0,
     temperature: float = 1.0,
     min_p: float = 0.1,
+    order: str = "halton",
     generator: torch.Generator,
+    on_step_end: OnStepEnd = lambda *_: None,
 ) -> Tensor:
-    """Ids with every hidden group drawn, in `steps` passes over a fixed low-discrepancy order.
+    """Ids with every hidden group drawn, in `steps` passes.
 
-    ids int64 [b, t, h, w]; hidden bool [b, t, h, w, groups], the same for all of the batch. Guidance is used in the
-    second half of the steps only: early on it narrows the choice before anything is known.
+    ids int64 [b, t, h, w]; hidden bool [b, t, h, w, groups], the same for all of the batch. The order is fixed and of
+    low discrepancy ("halton"), or every pass keeps what it was surest of ("confidence", Chang et al. 2022). Guidance is
+    used in the second half of the steps only: early on it narrows the choice before anything is known. `on_step_end`
+    gets the number of the pass from 0, the ids and what is still hidden, to look at and not to keep.
     """
     parts = split_ids(ids, groups, group_bits).contiguous()  # both are written to through flattened views
     hidden = hidden.clone(memory_format=torch.contiguous_format)
-    order = reveal_order(*hidden.shape[1:]).to(ids.device)
-    order = order[hidden[0].flatten()[order]]
-    done = 0
-    counts = reveal_counts(len(order), steps)
+    left = reveal_order(*hidden.shape[1:]).to(ids.device)
+    left = left[hidden[0].flatten()[left]].expand(len(ids), -1)  # [b, n], the next ones first
+    counts = reveal_counts(left.shape[1], steps)
     for step, count in enumerate(counts):
         scale = guidance if 2 * step >= len(counts) else 1.0
-        logits = guided(denoise, join_ids(parts, group_bits), hidden, conditions, scale)
-        now = order[done : done + count]
-        drawn = draw(logits.flatten(1, 4)[:, now], temperature, generator, min_p)
-        parts.flatten(1)[:, now] = drawn
-        hidden.flatten(1)[:, now] = False
-        done += count
+        logits = guided(denoise, join_ids(parts, group_bits), hidden, conditions, scale).flatten(1, 4)
+        if order == "confidence":
+            sure = _rows(logits, left)
+            drawn = draw(sure, temperature, generator, min_p)
+            sureness = sure.log_softmax(-1).gather(-1, drawn[..., None])[..., 0]
+            wavering = 1 - (step + 1) / len(counts)  # at first chance has a say, else all that is kept lies together
+            rank = (sureness + wavering * _gumbel(sureness, generator)).argsort(-1, descending=True)
+            left, drawn = left.gather(1, rank), drawn.gather(1, rank)[:, :count]
+        else:
+            drawn = draw(_rows(logits, left[:, :count]), temperature, generator, min_p)
+        now, left = left[:, :count], left[:, count:]
+        parts.flatten(1).scatter_(1, now, drawn)
+        hidden.flatten(1).scatter_(1, now, False)
+        on_step_end(step, join_ids(parts, group_bits), hidden)
     return join_ids(parts, group_bits)
+
+
+def _rows(logits: Tensor, places: Tensor) -> Tensor:
+    """Logits [b, n, c] at places [b, k]: [b, k, c]."""
+    return logits.gather(1, places[..., None].expand(-1, -1, logits.shape[-1]))
 
 
 def denoiser(generator: Generator, times_s: Tensor, far: Tensor) -> Denoiser:
