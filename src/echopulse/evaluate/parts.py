@@ -150,6 +150,15 @@ def usefulness(job: Job, on_step: OnStep) -> Results:
     return found.under("usefulness")
 
 
+def long(job: Job, on_step: OnStep) -> Results:
+    """A minute of video of a few hearts of its own."""
+    from echopulse.evaluate.long import SECONDS, held_out_for_long, long_scores
+
+    hearts = held_out_for_long(SECONDS, fps=job.fps, size=job.size, ecg_rate_hz=job.rate_hz)
+    window = job.pulse.generator.config.window if job.pulse else None
+    return long_scores(job.shared.bench, hearts, fps=job.fps, window=window, on_step=on_step).under("long")
+
+
 def files(job: Job, on_step: OnStep) -> Results:
     """Beats of generated clips against those of ECG files."""
     from echopulse.evaluate.files import file_scores
@@ -159,5 +168,5 @@ def files(job: Job, on_step: OnStep) -> Results:
 
 RUN: dict[str, Callable[[Job, OnStep], Results]] = {
     one.__name__: one
-    for one in (speed, tokenizer, measurer, timing, controls, quality, privacy, usefulness, files)
+    for one in (speed, tokenizer, measurer, timing, controls, quality, privacy, usefulness, long, files)
 }  # fmt: skip

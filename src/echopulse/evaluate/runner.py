@@ -37,15 +37,16 @@ from echopulse.jobs import usable_cores, workers_peak_gb
 from echopulse.memory import peak_memory_gb
 from echopulse.pipeline import STARTS, EchoPulse
 
-PARTS = ("speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "files")
-OPTIONAL = ("usefulness",)  # trains networks for minutes, so it is run when it is asked for
+PARTS = ("speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "long", "files")
+OPTIONAL = ("usefulness", "long")  # take minutes of their own, so they are run when they are asked for
 OURS_ONLY = ("speed", "tokenizer", "files")  # need the inner road of a model of this package
 OF_HEARTS = ("timing", "controls", "quality", "privacy", "usefulness")
 OF_CLIPS = ("timing", "controls", "quality", "privacy")
-MODULES = {"measurer": "measuring", "quality": "metrics.quality", "privacy": "privacy", "usefulness": "usefulness"}
+MODULES = {"measurer": "measuring", "quality": "metrics.quality", "privacy": "privacy", "usefulness": "usefulness",
+           "long": "long"}  # fmt: skip
 # Shares of the progress bar: seconds for 200 clips on two cores.
 COST = {"speed": 30, "tokenizer": 60, "measurer": 60, "timing": 120, "controls": 180, "quality": 60, "privacy": 60,
-        "usefulness": 600, "files": 60, "hearts": 60, "clips": 180}  # fmt: skip
+        "usefulness": 600, "long": 150, "files": 60, "hearts": 60, "clips": 180}  # fmt: skip
 INCLUDES = {
     "speed": "generating 4 s four times, and a fresh interpreter's imports",
     "hearts": "simulating the held-out hearts",
@@ -57,6 +58,7 @@ INCLUDES = {
     "quality": "features and pixel measures of real and generated clips",
     "privacy": "training clips (simulated where none are given), features, distances, the re-identifying network",
     "usefulness": "simulating and generating what teaches, and every training of the regressor",
+    "long": "simulating hearts of its own, generating a minute of each and measuring it",
     "files": "generating from every file and measuring",
 }
 # What of the settings only some parts look at.
@@ -80,10 +82,10 @@ def parts_for(candidate: Any, parts: Sequence[str] | None = None, *, files: bool
         raise InputError("ECG files: only a model folder of ours is tried on them; leave them out.")
     if parts is None:
         parts = [part for part in PARTS if part not in OPTIONAL and (ours or part not in OURS_ONLY)]
-    if "usefulness" in parts and isinstance(candidate, FolderCandidate):
+    if (more := {"usefulness", "long"} & set(parts)) and isinstance(candidate, FolderCandidate):
         raise InputError(
-            "--only usefulness: asks for clips of other hearts too, which no folder of clips holds; give a model "
-            "folder or a function."
+            f"--only {','.join(sorted(more))}: asks for clips of other hearts too, which no folder of clips holds; give "
+            "a model folder or a function."
         )
     if unknown := [part for part in parts if part not in PARTS]:
         raise InputError(f"--only {','.join(unknown)}: expected some of {', '.join(PARTS)}.")
