@@ -84,7 +84,7 @@ def parts_for(candidate: Any, parts: Sequence[str] | None = None, *, files: bool
         parts = [part for part in PARTS if part not in OPTIONAL and (ours or part not in OURS_ONLY)]
     if (more := {"usefulness", "long"} & set(parts)) and isinstance(candidate, FolderCandidate):
         raise InputError(
-            f"--only {','.join(sorted(more))}: asks for clips of other hearts too, which no folder of clips holds; give "
+            f"--only {','.join(sorted(more))}: asks for clips of other hearts, which no folder of clips holds; give "
             "a model folder or a function."
         )
     if unknown := [part for part in parts if part not in PARTS]:
