@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from echopulse.ecg import ECG
+from echopulse.ecg import ECG, clean_ecg
 from echopulse.echo import write_clip
 from echopulse.echo.types import Clip
 from echopulse.errors import InputError
 from echopulse.model.checkpoint import load_config
+from echopulse.model.familiarity import Familiarity
 from echopulse.pipeline import EchoPulse, Sampling, around, resample_frames
 
 QUICK = Sampling(steps=2, guidance=1.0)
@@ -220,6 +221,15 @@ def test_weights_that_hold_guidance_are_asked_once_a_step_unless_more_is_asked_f
 
     assert count(3.0) == 4 and count(1.0) == 6 and count(3.0, guidance=2.0) == 6
     watch.remove()
+
+
+def test_how_strange_an_ecg_is_stands_in_the_report_where_the_weights_know(pulse, made, monkeypatch):
+    assert made.report()["ecg"]["strangeness"] is None
+    length = pulse.generator.config.ecg.width * 2
+    known = torch.randn(20, length, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(pulse, "familiarity", Familiarity.fit(known, known))
+    found = pulse(an_ecg(), seconds=1, sampling=QUICK).report()["ecg"]["strangeness"]
+    assert found > 0 and found == pytest.approx(pulse.strangeness(pulse.prepare_ecg(clean_ecg(an_ecg())), 1.6, 25))
 
 
 # --- the report ---

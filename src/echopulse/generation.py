@@ -20,7 +20,8 @@ class Generation:
 
     `start_s` is where in the ECG the clip begins; `ef_aimed` the ejection fraction that steered it: the one asked for,
     else the simulated heart's that drew the first picture. `decided` says how rate, unit, leads and polarity of the
-    ECG were found and by which lead and detectors its beats.
+    ECG were found and by which lead and detectors its beats; `strangeness` above 1 that it is unlike all that the model
+    has heard.
     """
 
     clip: Clip
@@ -34,6 +35,7 @@ class Generation:
     arguments: dict[str, Any]
     decided: dict[str, str]
     seconds: dict[str, float]
+    strangeness: float | None
     segmenter: Segmenter = field(repr=False)
 
     @property
@@ -66,6 +68,7 @@ class Generation:
                     "heart_rate_bpm": self.heart_rate_bpm,
                     "rhythm": self.beats.rhythm,
                     "quality": self.beats.quality,
+                    "strangeness": self.strangeness,
                     "provenance": self.decided,
                 },
                 "video": {

@@ -23,8 +23,10 @@ from echopulse.generation import Generation
 from echopulse.measure import Measurement, Segmenter, measure_clip
 from echopulse.measure.segmenter import load_segmenter
 from echopulse.model.adapter_files import AdapterSpec, attach, named_with
-from echopulse.model.checkpoint import load_config
+from echopulse.model.checkpoint import load_config, load_weights
+from echopulse.model.config import config_from_dict
 from echopulse.model.ecg_encoder import Memory
+from echopulse.model.familiarity import Familiarity, FamiliarityConfig, summary_of
 from echopulse.model.generator import EF_RANGE, Conditions, Generator
 from echopulse.model.lora import Adapters
 from echopulse.model.networks import NETWORKS, load_network
@@ -80,9 +82,10 @@ class EchoPulse:
         *,
         name: str = "unnamed",
         adapters: dict[str, Adapters] | None = None,
+        familiarity: Familiarity | None = None,
     ):
         self.tokenizer, self.generator, self.segmenter = tokenizer.eval(), generator.eval(), segmenter.eval()
-        self.name, self.adapters = name, adapters or {}
+        self.name, self.adapters, self.familiarity = name, adapters or {}, familiarity
 
     @classmethod
     def from_pretrained(
@@ -109,7 +112,11 @@ class EchoPulse:
         segmenter = load_segmenter(folder).to(device)
         attached = attach(networks, adapters)
         name = named_with(config.get("name", folder.name), adapters)
-        return cls(**networks, segmenter=segmenter, name=name, adapters=attached)
+        familiarity = None
+        if "familiarity" in config:  # models that were trained before there was one have none
+            known = Familiarity(config_from_dict(FamiliarityConfig, config["familiarity"]))
+            familiarity = load_weights(known, folder / "familiarity").to(device)
+        return cls(**networks, segmenter=segmenter, name=name, adapters=attached, familiarity=familiarity)
 
     def measure(self, clip: Clip) -> Measurement:
         """Outline, volumes, EF and rate of any apical clip."""
@@ -170,9 +177,10 @@ class EchoPulse:
         with clock("first_image"):
             first, origin, spacing, aimed = self.first_picture(image, start, beats, begin, view, ef, seed)
         model_frames = 1 + math.ceil((frames - 1) * self.fps / fps)
+        heard = self.prepare_ecg(cleaned)
         with clock("fill_in"):
             ids = self.generate_ids(
-                self.prepare_ecg(cleaned), begin - cleaned.start_s, model_frames,
+                heard, begin - cleaned.start_s, model_frames,
                 first=first, later=later, view=view, ef=aimed, seed=seed, sampling=sampling, on_step=on_step,
                 callback_on_step_end=callback_on_step_end,
             )  # fmt: skip
@@ -204,6 +212,7 @@ class EchoPulse:
             model={"name": self.name},
             arguments={**arguments, "at_s": at_s, "allow_flat": allow_flat},
             decided=decided,
+            strangeness=self.strangeness(heard, begin - cleaned.start_s, model_frames),
             seconds=clock.seconds,
             segmenter=self.segmenter,
         )
@@ -279,6 +288,19 @@ class EchoPulse:
             if on_step:
                 on_step((number + 1) / len(plans))
         return ids
+
+    @torch.inference_mode()
+    def strangeness(self, ecg: Tensor, begin_s: float, frames: int) -> float | None:
+        """How unlike all that the generator has heard the ECG [l, n] mV of a clip is, median over its windows.
+
+        Above 1 it is stranger than 99 in 100 simulated ones. None where the weights do not say what they have heard.
+        """
+        if self.familiarity is None:
+            return None
+        step_s = (self.generator.config.window - 1) * self.generator.config.latent_seconds
+        starts = np.arange(0, max(frames / self.fps - step_s, 0) + 1e-6, step_s)
+        memories = [self._conditions(ecg, begin_s + at, self.generator.config.views[0], None).memory for at in starts]
+        return float(torch.cat([self.familiarity(summary_of(memory)) for memory in memories]).median())
 
     @torch.inference_mode()
     def encode_picture(self, picture: Tensor, *, still: bool = False) -> Tensor:

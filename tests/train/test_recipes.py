@@ -40,11 +40,14 @@ def test_the_three_recipes_make_a_folder_that_the_pipeline_loads(bank_folder, tm
     scores, folder = recipes.train("generator", run=tmp_path / "g", tokenizer_folder=model, **shared)
     assert folder == model and "ecg_gap" in scores and told == [1.0]
     assert sorted(path.name for path in model.iterdir()) == [
-        "config.json", "generator.safetensors", "measurer.safetensors", "tokenizer.safetensors",
+        "config.json", "familiarity.safetensors", "generator.safetensors", "measurer.safetensors",
+        "tokenizer.safetensors",
     ]  # fmt: skip
     config = json.loads((model / "config.json").read_text())
-    assert set(config) == {"name", "tokenizer", "measurer", "generator"} and config["name"] == "echopulse-tiny"
-    assert EchoPulse.from_pretrained(model).generator.config.grid == 2
+    assert set(config) == {"name", "tokenizer", "measurer", "generator", "familiarity"}
+    assert config["name"] == "echopulse-tiny"
+    pulse = EchoPulse.from_pretrained(model)
+    assert pulse.generator.config.grid == 2 and pulse.strangeness(torch.zeros(1, 2000), 2.0, 50) > 0
 
 
 def test_the_measurer_simulates_clips_of_its_own_with_every_label(tmp_path, monkeypatch):

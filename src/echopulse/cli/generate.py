@@ -1,6 +1,7 @@
 """`echopulse generate`: ECG files become echo videos."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,9 @@ def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespa
         ef = ", ".join(f"{100 * value:.0f} %" for value in known) or "not measurable"
         fractions += [float(np.median(known))] if known else []
         rate = "none" if heart["heart_rate_bpm"] is None else f"{heart['heart_rate_bpm']:.0f}/min"
+        if heart["strangeness"] is not None and heart["strangeness"] > 1:
+            print(f"{path.name}: unlike the ECGs that the model has heard (strangeness {heart['strangeness']:.1f}, "
+                  "usual is up to 1); do not expect the heart to follow it.", file=sys.stderr)  # fmt: skip
         print(f"{out}: {video['frames']} frames, ECG rate {rate} ({heart['rhythm']}), EF per beat {ef}. {NOTICE}")
     if len(fractions) > 1:
         low, middle, high = (100 * value for value in (min(fractions), np.median(fractions), max(fractions)))

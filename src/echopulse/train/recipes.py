@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from echopulse.data import Bank, fill_bank
@@ -19,6 +20,7 @@ from echopulse.model.tokenizer import Tokenizer
 from echopulse.phantom.types import APICAL_VIEWS, LABELS
 from echopulse.phantom.types import VIEWS as ALL_VIEWS
 from echopulse.pipeline import BUNDLED
+from echopulse.train.familiarity import fit_familiarity
 from echopulse.train.generator import EcgTask, GeneratorTask
 from echopulse.train.loop import Run, Settings
 from echopulse.train.losses.judges import load_judges
@@ -210,6 +212,10 @@ def train(
         model, more = train_curve_head(model, MEASURER_SEQUENCE, bank, held_out, run / "volumes", settings, resume=True)
         scores |= {f"curve_{name}": value for name, value in more.items()}
         config = {"measurer": model.config}
+    if what == "generator":
+        familiarity = fit_familiarity(model, bank, held_out, seed=seed)
+        save_weights(familiarity, model_folder / "familiarity", torch.float16)
+        config["familiarity"] = familiarity.config
     save_weights(model, model_folder / what)
     save_config(model_folder, name=f"echopulse-{preset}", **config)
     return scores | ({"skipped": len(skipped)} if skipped else {}), model_folder
