@@ -44,6 +44,17 @@ def test_an_oracle_scores_perfectly(obedient, hearts):
     assert behind["first_image.ef_true"] == [heart.ef for heart in hearts]
 
 
+def test_every_kind_of_heart_has_its_own_figures(obedient, hearts):
+    kinds = [replace(h, rhythm="af" if n % 2 else "sinus") for n, h in enumerate(hearts)]
+    scores = timing_scores(obedient, kinds, real(obedient, kinds)).scores
+    counts = {name: scores[f"by.{name}.n"] for name in ("view.a4c", "rhythm.sinus", "rhythm.af")}
+    assert counts["view.a4c"] == len(kinds) == counts["rhythm.sinus"] + counts["rhythm.af"]
+    for name in (*counts, "rate.low", "rate.high", "ef.low", "ef.middle", "ef.high"):
+        assert scores[f"by.{name}.ed_ms.median_abs"] <= 1 and scores[f"by.{name}.r"] == pytest.approx(1, abs=1e-4)
+    thirds = [scores[f"by.ef.{word}.n"] for word in ("low", "middle", "high")]
+    assert sum(thirds) == len(kinds)
+
+
 def test_clips_that_are_there_already_are_judged_as_they_are(obedient, hearts):
     asked = []
 

@@ -56,6 +56,7 @@ class Heart:
     other_lead: Tensor | None = None  # float32 [1, n] mV, another lead of the same recording
     wide_times_s: np.ndarray | None = None  # float64 [m], from before the clip to after it
     wide_volume_ml: np.ndarray | None = None  # float64 [m]
+    rhythm: str | None = None  # of `phantom.types.RHYTHMS`
 
     @property
     def moving(self) -> bool:
@@ -133,6 +134,7 @@ def hearts_of(clips: PhantomClips, first: int = 0) -> list[Heart]:
             other_lead=clips.ecg[i, 2:3].cpu() if clips.ecg.shape[1] > 2 else None,
             wide_times_s=wide,
             wide_volume_ml=volumes[i],
+            rhythm=truth.rhythm[i],
         )
         for i in range(len(truth.view))
     ]

@@ -18,6 +18,7 @@ from echopulse.evaluate.bench import Bench
 from echopulse.evaluate.hearts import Heart, donors, hearts_of, simulate_held_out
 from echopulse.evaluate.known import mean_known
 from echopulse.evaluate.results import Results
+from echopulse.evaluate.thirds import by_thirds
 from echopulse.evaluate.timing import TimingErrors, curve_correlation, join, summarize, timing_errors
 from echopulse.evaluate.together import Counted, OnStep
 from echopulse.measure import Measurement, ejection_fraction_overall
@@ -74,7 +75,7 @@ def timing_scores(
         "first_image": (hearts, bench.each(from_image, hearts, work)),
         "ecg_alone": (few, bench.each(from_ecg, few, work)),
     }
-    results = Results()
+    results = by_group(hearts, measured["first_image"][1])
     for name, (of, found) in measured.items():
         if of or name != "reconstruction":
             results |= (judge(of, found) | ejection(of, found)).under(name)
@@ -94,6 +95,27 @@ def timing_scores(
     results |= Results.of({"ef_asked.difference": medians[1] - medians[0]})
     results.columns["ef_asked.each_difference"] = [b - a for a, b in zip(low, high, strict=True)]
     return results | _curves(hearts[:CURVES], measured["first_image"][1])
+
+
+GROUPED = ("ed_ms.median_abs", "es_ms.median_abs", "r", "ef_mae")  # of each kind of heart
+
+
+def by_group(hearts: Sequence[Heart], measured: Sequence[Measurement]) -> Results:
+    """The figures of `GROUPED` for every view and rhythm, and for thirds of the hearts by rate and by EF."""
+    pairs = list(zip(hearts, measured, strict=True))
+    groups = {f"view.{name}": [p for p in pairs if p[0].view == name] for name in sorted({h.view for h in hearts})}
+    rhythms = sorted({h.rhythm for h in hearts if h.rhythm})
+    groups |= {f"rhythm.{name}": [p for p in pairs if p[0].rhythm == name] for name in rhythms}
+    rates = [60 / np.median(np.diff(h.r_peaks_s)) if len(h.r_peaks_s) > 1 else 0.0 for h in hearts]
+    for name, values in (("rate", rates), ("ef", [h.ef for h in hearts])):
+        groups |= {f"{name}.{word}": some for word, some in by_thirds(pairs, values)}
+    scores: Scores = {}
+    for name, some in groups.items():
+        if some:
+            of, found = (list(side) for side in zip(*some, strict=True))
+            every = judge(of, found).scores | ef_scores(of, found)
+            scores |= {f"by.{name}.{key}": every[key] for key in GROUPED} | {f"by.{name}.n": len(some)}
+    return Results.of(scores)
 
 
 CHANCE = ("ed_ms.median_abs", "ed_ms.n", "es_ms.median_abs", "es_ms.n")

@@ -103,9 +103,20 @@ def _condition(name: str, what: str, ed_bar: float | None, es_bar: float | None)
     }
 
 
+def _grouped() -> dict[str, Figure]:
+    words = "from first image and ECG, hearts of one view or rhythm, or a third of them by rate or EF"
+    return {
+        "timing.by.KIND.WHICH.ed_ms.median_abs": Figure("ms", f"ED against truth, median absolute error, {words}"),
+        "timing.by.KIND.WHICH.es_ms.median_abs": Figure("ms", f"ES against truth, median absolute error, {words}"),
+        "timing.by.KIND.WHICH.r": Figure("", f"correlation of the volume curve with the true one, median, {words}"),
+        "timing.by.KIND.WHICH.ef_mae": Figure("", f"EF (not given) against the true one, mean absolute error, {words}"),
+    }
+
+
 KEYS: dict[str, Figure] = {
     **{key: one for name, (what, bars) in CONDITIONS.items() for key, one in _condition(name, what, *bars).items()},
     **_ejection("timing.first_image.ef_given", "first image, ECG and true EF given"),
+    **_grouped(),
     **_lags("timing.ed_minus_r_ms", "ED after the R peak, first image and ECG"),
     **_lags("timing.es_minus_t_end_ms", "ES after the end of the T wave, first image and ECG"),
     **_lags("timing.truth.ed_minus_r_ms", "ED after the R peak in the truth"),
