@@ -150,6 +150,19 @@ def usefulness(job: Job, on_step: OnStep) -> Results:
     return found.under("usefulness")
 
 
+def conditions(job: Job, on_step: OnStep) -> Results:
+    """EFs asked for, two pictures, pauses, texture and valve, on hearts of its own."""
+    from echopulse.evaluate.conditions import HEARTS, PAUSE_HEARTS, condition_scores, hearts_paused, hearts_seen
+    from echopulse.evaluate.hearts import SECONDS
+
+    alike = {"size": job.size, "ecg_rate_hz": job.rate_hz}
+    seen = hearts_seen(HEARTS, frames=round(SECONDS * job.fps), fps=job.fps, **alike)
+    paused = hearts_paused(PAUSE_HEARTS, job.fps, **alike)
+    return condition_scores(
+        job.shared.bench, seen, paused, fps=job.fps, pictures=job.pulse is not None, on_step=on_step
+    ).under("conditions")
+
+
 def long(job: Job, on_step: OnStep) -> Results:
     """A minute of video of a few hearts of its own."""
     from echopulse.evaluate.long import SECONDS, held_out_for_long, long_scores
@@ -168,5 +181,5 @@ def files(job: Job, on_step: OnStep) -> Results:
 
 RUN: dict[str, Callable[[Job, OnStep], Results]] = {
     one.__name__: one
-    for one in (speed, tokenizer, measurer, timing, controls, quality, privacy, usefulness, long, files)
+    for one in (speed, tokenizer, measurer, timing, controls, quality, privacy, usefulness, conditions, long, files)
 }  # fmt: skip

@@ -37,16 +37,19 @@ from echopulse.jobs import usable_cores, workers_peak_gb
 from echopulse.memory import peak_memory_gb
 from echopulse.pipeline import STARTS, EchoPulse
 
-PARTS = ("speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "long", "files")
-OPTIONAL = ("usefulness", "long")  # take minutes of their own, so they are run when they are asked for
+PARTS = (
+    "speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "conditions", "long",
+    "files",
+)  # fmt: skip
+OPTIONAL = ("usefulness", "conditions", "long")  # take minutes of their own, so they are run when they are asked for
 OURS_ONLY = ("speed", "tokenizer", "files")  # need the inner road of a model of this package
 OF_HEARTS = ("timing", "controls", "quality", "privacy", "usefulness")
 OF_CLIPS = ("timing", "controls", "quality", "privacy")
 MODULES = {"measurer": "measuring", "quality": "metrics.quality", "privacy": "privacy", "usefulness": "usefulness",
-           "long": "long"}  # fmt: skip
+           "long": "long", "conditions": "conditions"}  # fmt: skip
 # Shares of the progress bar: seconds for 200 clips on two cores.
 COST = {"speed": 30, "tokenizer": 60, "measurer": 60, "timing": 120, "controls": 180, "quality": 60, "privacy": 60,
-        "usefulness": 600, "long": 150, "files": 60, "hearts": 60, "clips": 180}  # fmt: skip
+        "usefulness": 600, "conditions": 150, "long": 150, "files": 60, "hearts": 60, "clips": 180}  # fmt: skip
 INCLUDES = {
     "speed": "generating 4 s four times, and a fresh interpreter's imports",
     "hearts": "simulating the held-out hearts",
@@ -58,6 +61,7 @@ INCLUDES = {
     "quality": "features and pixel measures of real and generated clips",
     "privacy": "training clips (simulated where none are given), features, distances, the re-identifying network",
     "usefulness": "simulating and generating what teaches, and every training of the regressor",
+    "conditions": "simulating hearts of its own, generating from them under every condition and measuring",
     "long": "simulating hearts of its own, generating a minute of each and measuring it",
     "files": "generating from every file and measuring",
 }
@@ -82,7 +86,7 @@ def parts_for(candidate: Any, parts: Sequence[str] | None = None, *, files: bool
         raise InputError("ECG files: only a model folder of ours is tried on them; leave them out.")
     if parts is None:
         parts = [part for part in PARTS if part not in OPTIONAL and (ours or part not in OURS_ONLY)]
-    if (more := {"usefulness", "long"} & set(parts)) and isinstance(candidate, FolderCandidate):
+    if (more := {*OPTIONAL} & set(parts)) and isinstance(candidate, FolderCandidate):
         raise InputError(
             f"--only {','.join(sorted(more))}: asks for clips of other hearts, which no folder of clips holds; give "
             "a model folder or a function."

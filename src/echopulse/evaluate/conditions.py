@@ -1,0 +1,212 @@
+"""What each condition buys: EFs asked for, two pictures in place of one, pauses between beats, texture and valve.
+
+Hearts of its own, simulated as the held-out ones are. The two pictures are the heart's at end-diastole and end-systole,
+given at their times beside the first one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from echopulse.echo import Clip
+from echopulse.evaluate.bench import Bench
+from echopulse.evaluate.hearts import Heart, hearts_of, simulate_held_out, wide_volumes
+from echopulse.evaluate.held_out import measured_ef
+from echopulse.evaluate.keys import Figure, at_least, at_most
+from echopulse.evaluate.known import mean_known, median_known
+from echopulse.evaluate.results import Results
+from echopulse.evaluate.texture import FIGURES as TEXTURE
+from echopulse.evaluate.texture import texture_of
+from echopulse.evaluate.timing import cycles_between, interval_correlation
+from echopulse.evaluate.together import Counted, OnStep
+from echopulse.evaluate.valve import openings
+
+SEED, PAUSE_SEED = 960_000, 965_000
+HEARTS, ASKED_HEARTS, PAUSE_HEARTS = 16, 8, 8
+ASKED = (0.15, 0.3, 0.45, 0.6, 0.75)
+PAUSE_S = 6.0  # of an irregular rhythm
+OPENING_FRAMES = 5  # that are simulated for those
+LONGER = 1.2  # than the interval before: a pause
+FULLER = 1.03  # than the beat before, in the truth: then it is to be so in the video too
+OPENED = 0.5  # of the true change around the valve
+NEAR_S = 0.25  # a beat of the video belongs to the R peak so near
+BEFORE_S, AFTER_S = 0.08, 0.12  # around an R peak, where the ventricle is fullest
+
+FIGURES = {
+    **{f"conditions.asked.{ef:g}": Figure("", f"measured EF when {ef:g} is asked for, median") for ef in ASKED},
+    "conditions.asked.mae": Figure("", "measured EF against the one asked for, mean absolute error", at_most(0.03)),
+    "conditions.asked.r2": Figure("", "share of the asked EFs' variance that measured ones explain", at_least(0.95)),
+    "conditions.two_pictures.mae": Figure(
+        "", "EF from ECG, first picture and those at ED and ES against the true one, mean absolute", at_most(0.025)
+    ),
+    "conditions.two_pictures.r2": Figure("", "share of the true EFs' variance explained by those", at_least(0.9)),
+    "conditions.one_picture.mae": Figure("", "the same error from ECG and first picture alone"),
+    "conditions.one_picture.r2": Figure("", "share of the true EFs' variance explained by those"),
+    "conditions.pauses.fuller": Figure(
+        "", "share of pauses after which the stroke is larger, of those after which the true one is", at_least(0.9)
+    ),
+    "conditions.pauses.rr_r": Figure(
+        "", "correlation of the intervals between EDs with those of R peaks, irregular rhythms, median", at_least(0.95)
+    ),
+    **{
+        f"conditions.texture.{name}_off": Figure(
+            "", f"{name} of the grain, generated over simulated, median: how far from 1", at_most(0.15)
+        )
+        for name in TEXTURE
+    },
+    "conditions.valve.opens": Figure(
+        "", "share of true openings of the mitral valve of which at least half is seen", at_least(0.9)
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A heart and what the simulator knows of its picture: `labels` uint8 [t, h, w], `opening` of its valve [t]."""
+
+    heart: Heart
+    labels: np.ndarray
+    opening: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Paused:
+    """A heart in an irregular rhythm and its true volume, ml, at `times_s` of a clip longer than its frames."""
+
+    heart: Heart
+    times_s: np.ndarray
+    volume_ml: np.ndarray
+
+
+def hearts_seen(count: int, seed: int = SEED, **options) -> list[Seen]:
+    """Held-out hearts that beat a whole cycle within the clip."""
+    found: list[Seen] = []
+    while len(found) < count:
+        made = simulate_held_out(4, seed, **options)
+        for i, heart in enumerate(hearts_of(made, len(found))):
+            if heart.cycles and np.isfinite(phases_of(heart)).all():
+                truth = made.truth
+                found.append(Seen(heart, truth.labels[i].cpu().numpy(), truth.mitral_opening[i].cpu().numpy()))
+        seed += 1
+    return found[:count]
+
+
+def hearts_paused(count: int, fps: float, seed: int = PAUSE_SEED, **options) -> list[Paused]:
+    """Hearts in fibrillation or with premature beats, with a long ECG."""
+    times = np.arange(round(PAUSE_S * fps)) / fps
+    found: list[Paused] = []
+    for number, rhythm in enumerate(("af", "pvc")):
+        few = count // 2 + count % 2 * (1 - number)
+        if few:
+            made = simulate_held_out(
+                few, seed + number, frames=OPENING_FRAMES, fps=fps, ecg_after_s=PAUSE_S + 1, rhythm=rhythm, **options
+            )
+            hearts = hearts_of(made, len(found))
+            found += [Paused(h, times, v) for h, v in zip(hearts, wide_volumes(made, times), strict=True)]
+    return found
+
+
+def phases_of(heart: Heart) -> tuple[float, float]:
+    """Frames of ED and ES of the first whole cycle: where its true volume is largest and, after that, smallest."""
+    start, stop = heart.cycles[0]
+    inside = np.flatnonzero((heart.times_s >= start) & (heart.times_s < stop))
+    if len(inside) < 3:
+        return np.nan, np.nan
+    full = inside[np.argmax(heart.volume_ml[inside])]
+    after = inside[inside >= full]
+    return float(full), float(after[np.argmin(heart.volume_ml[after])])
+
+
+def condition_scores(
+    bench: Bench, seen: Sequence[Seen], paused: Sequence[Paused], *, fps: float, pictures: bool = True,
+    asked: Sequence[float] = ASKED, on_step: OnStep = lambda _: None,
+) -> Results:  # fmt: skip
+    """All of `FIGURES`; without `pictures` those of two pictures are left out, which not every candidate takes."""
+    few = seen[:ASKED_HEARTS]
+    work = Counted(on_step, len(asked) * len(few) + len(seen) * (1 + pictures) + len(paused))
+    wanted = [(one.heart, ef) for ef in asked for one in few]
+    found = np.array(bench.each(lambda pair: measured_ef(bench.beat(pair[0], pair[0].ecg, ef=pair[1])), wanted, work))
+    target = np.array([ef for _, ef in wanted])
+    scores = {f"asked.{ef:g}": median_known(found[target == ef]) for ef in asked} | _errors("asked", target, found)
+    clips = bench.each(lambda one: bench.show(one.heart, one.heart.ecg), seen, work)
+    true = np.array([one.heart.ef for one in seen])
+    looks = [bench.look(one.heart, clip, one.heart.spacing_cm) for one, clip in zip(seen, clips, strict=True)]
+    scores |= _errors("one_picture", true, np.array([measured_ef(look) for look in looks]))
+    if pictures:
+        scores |= _errors("two_pictures", true, np.array(bench.each(lambda one: two_pictures(bench, one), seen, work)))
+    scores |= _surface(seen, clips)
+    fuller, intervals = [], []
+    for strokes, r in bench.each(lambda one: follow_pauses(bench, one, fps), paused, work):
+        fuller += strokes
+        intervals.append(r)
+    scores |= {"pauses.fuller": mean_known(np.array(fuller, float)), "pauses.fuller.n": len(fuller)}
+    scores |= {"pauses.rr_r": median_known(intervals), "pauses.rr_r.n": len(intervals)}
+    return Results.of(scores | {"n": len(seen)})
+
+
+def two_pictures(bench: Bench, one: Seen) -> float:
+    """Measured EF of a clip that also knows the heart at end-diastole and end-systole."""
+    heart = one.heart
+    later = [(heart.frames[int(frame)], float(heart.times_s[int(frame)])) for frame in phases_of(heart)]
+    later = [(picture, at) for picture, at in later if at > 0]
+    made = bench.generate(
+        heart.ecg, -heart.ecg_start_s, len(heart.times_s), first=heart.frames[0], view=heart.view, ef=None,
+        seed=heart.seed, later=later,
+    )  # fmt: skip
+    return measured_ef(bench.look(heart, made, heart.spacing_cm))
+
+
+def follow_pauses(bench: Bench, one: Paused, fps: float) -> tuple[list[bool], float]:
+    """For every pause after which the true stroke is larger, whether the video's is; and how well intervals follow."""
+    heart, frames = one.heart, len(one.times_s)
+    made = bench.generate(
+        heart.ecg, -heart.ecg_start_s, frames, first=heart.frames[0], view=heart.view, ef=None, seed=heart.seed
+    )
+    seen = bench.measure(Clip(made, one.times_s, heart.view, heart.spacing_cm, synthetic=True))
+    peaks = heart.r_peaks_s
+    peaks = peaks[(peaks >= 0) & (peaks <= one.times_s[-1])]
+    true = strokes(one.times_s, one.volume_ml, peaks)
+    found = strokes(one.times_s, seen.volumes, peaks)
+    intervals, fuller = np.diff(peaks), []
+    for k in range(1, len(intervals) - 1):  # beats k and k + 1 have intervals k - 1 and k before them
+        if intervals[k] > LONGER * intervals[k - 1] and true[k + 1] > FULLER * true[k]:
+            fuller.append(bool(found[k + 1] > found[k]))
+    return fuller, interval_correlation(one.times_s[seen.ed_frames], peaks, NEAR_S)[0]
+
+
+def strokes(times_s: np.ndarray, volume: np.ndarray, r_peaks_s: np.ndarray) -> np.ndarray:
+    """Stroke volume of every interval between R peaks, [k - 1]: fullest around the peak less emptiest after it."""
+    found = []
+    for start, stop in cycles_between(r_peaks_s, times_s[0], times_s[-1]):
+        full = volume[(times_s >= start - BEFORE_S) & (times_s <= start + AFTER_S)]
+        empty = volume[(times_s > start) & (times_s < stop)]
+        known = np.isfinite(full).any() and np.isfinite(empty).any()
+        found.append(np.nanmax(full) - np.nanmin(empty) if known else np.nan)
+    return np.array(found)
+
+
+def _errors(name: str, true: np.ndarray, found: np.ndarray) -> dict[str, float]:
+    known = np.isfinite(found)
+    off, spread = (found - true)[known], float(true[known].var()) if known.any() else 0.0
+    return {
+        f"{name}.mae": mean_known(np.abs(off)), f"{name}.mae.n": int(known.sum()),
+        f"{name}.mae.missing": int((~known).sum()),
+        f"{name}.r2": float(1 - (off**2).mean() / spread) if spread > 0 else float("nan"),
+    }  # fmt: skip
+
+
+def _surface(seen: Sequence[Seen], clips: Sequence[np.ndarray]) -> dict[str, float]:
+    """Texture and valve of generated clips against the simulated ones of the same hearts."""
+    ratios: dict[str, list[float]] = {name: [] for name in TEXTURE}
+    opened: list[float] = []
+    for one, clip in zip(seen, clips, strict=True):
+        true, made = one.heart.frames.numpy() / 255, clip / 255
+        before, after = texture_of(true, one.heart.sector), texture_of(made, one.heart.sector)
+        for name in TEXTURE:
+            ratios[name].append(after[name] / before[name] if before[name] else float("nan"))
+        opened += openings(true, made, one.labels, one.opening)
+    scores = {f"texture.{name}_off": abs(median_known(values) - 1) for name, values in ratios.items()}
+    return scores | {"valve.opens": mean_known(np.array(opened) >= OPENED), "valve.opens.n": len(opened)}
