@@ -18,9 +18,13 @@ $echopulse simulate --bank "$run/beating" --clips 1344 --seed 200 --prior unifor
 
 $echopulse train tokenizer --grain --data "$run/seen" $(resume "$run/tokenizer") --minutes 60 --steps 100000 \
     --out "$run/model"
+# The decoder alone goes on, held more to the square of the error: tokens stay, so it may learn beside the generator.
+from=$([ -f "$run/decoder/checkpoint.safetensors" ] || echo "--from $run/model")
+$echopulse train tokenizer --grain --keep-tokens $from --data "$run/seen" $(resume "$run/decoder") --minutes 65 \
+    --steps 100000 --learning-rate 6e-4 --loss l1=0.25 --loss mse=10 --loss moving=3 --out "$run/model"
 # Clips of its own: 4,096 of 16 frames with what every pixel shows, and 160 held out.
 $echopulse train measurer --clips 4096 $(resume "$run/measurer") --minutes 90 --steps 100000 --out "$run/model"
 # Its ECG encoder first (500 steps), then tokens of all clips, then an hour of the whole.
 $echopulse train generator --data "$run/beating" $(resume "$run/generator") --minutes 60 --steps 100000 \
-    --tokenizer "$run/model" --out "$run/model"
+    --guidance 3 --tokenizer "$run/model" --out "$run/model"
 $echopulse evaluate --model "$run/model" --markdown "$run/evaluation.md" --json "$run/evaluation.json" --force

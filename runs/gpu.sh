@@ -27,11 +27,12 @@ measurer)
         --batch 96 --minutes 2 --steps 1000000 --out "$run/model" ;;
 generator)
     OMP_NUM_THREADS=3 $echopulse train generator --data "$run/beating" $(resume "$run/generator") --device cuda \
-        --batch 96 --minutes 9 --steps 1000000 --learning-rate 1e-3 --tokenizer "$run/model" --out "$run/model" ;;
+        --batch 96 --minutes 9 --steps 1000000 --learning-rate 1e-3 --guidance 3 --tokenizer "$run/model" \
+        --out "$run/model" ;;
 export) # parts that any channel takes: join them again with cat
     mkdir -p "${OUT:?}"
     cp "$run/model/config.json" "$OUT/"
-    for name in tokenizer measurer generator; do
+    for name in tokenizer measurer generator familiarity; do
         split -b 15M "$run/model/$name.safetensors" "$OUT/$name.part-"
     done ;;
 esac

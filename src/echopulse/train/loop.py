@@ -18,6 +18,7 @@ from echopulse.errors import InputError
 from echopulse.model.checkpoint import differing
 from echopulse.model.precision import mixed_precision
 from echopulse.train.state import load_optimizer, optimizer_tensors, under
+from echopulse.train.utilisation import best_rate, count_operations
 
 
 class Task(Protocol):
@@ -122,6 +123,8 @@ class Run:
         )
         self.average = Average(task.model, settings.ema)
         self.step, self.elapsed_s = 0, 0.0
+        self.operations: int | None = None  # of a step, counted at the first one
+        self.fastest_s = math.inf
         if self.checkpoint.exists():
             self._load()
 
@@ -144,20 +147,19 @@ class Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             seed = settings.seed * 1_000_003 + self.step
-            with mixed_precision(self.device):
-                loss, scalars = task.loss(seed)
-            if not bool(torch.isfinite(loss)):
-                value = float(loss.detach())
-                raise Diverged(f"{task.name}: the loss is {value} at step {self.step}, batch seed {seed}.")
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            if self.operations is None:
+                loss, scalars = self._counted_step(seed)
+            else:
+                loss, scalars = self._learn(seed)
             norm = torch.nn.utils.clip_grad_norm_(task.model.parameters(), settings.clip)
             if not bool(torch.isfinite(norm)):
                 raise Diverged(f"{task.name}: the gradient is not finite at step {self.step}, batch seed {seed}.")
             self.optimizer.step()
             self.average.update(task.model, self.step)
             self.step += 1
-            self.elapsed_s += time.monotonic() - started
+            taken_s = time.monotonic() - started
+            self.elapsed_s += taken_s
+            self.fastest_s = min(self.fastest_s, taken_s)
             scalars = {"loss": float(loss.detach()), **scalars, "learning_rate": rate, "gradient_norm": float(norm)}
             if self.step % 10 == 0:
                 self._log({"step": self.step, "elapsed_s": round(self.elapsed_s, 1), **scalars})
@@ -169,6 +171,30 @@ class Run:
                 self._save()
                 saved_at = time.monotonic()
         return scores
+
+    def utilisation(self) -> dict[str, float]:
+        """`tflop_s` of the fastest step, and its share of what a matrix product reaches here; empty before a step."""
+        if not self.operations or self.fastest_s == math.inf:
+            return {}
+        rate = self.operations / self.fastest_s
+        return {"tflop_s": rate / 1e12, "utilisation": rate / best_rate(self.device)}
+
+    def _learn(self, seed: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch, with its gradient in the parameters."""
+        with mixed_precision(self.device):
+            loss, scalars = self.task.loss(seed)
+        if not bool(torch.isfinite(loss)):
+            value = float(loss.detach())
+            raise Diverged(f"{self.task.name}: the loss is {value} at step {self.step}, batch seed {seed}.")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        return loss, scalars
+
+    def _counted_step(self, seed: int) -> tuple[Tensor, dict[str, float]]:
+        """The same, and how many operations it takes: once in a run, since sums come out otherwise while counting."""
+        found: list[tuple[Tensor, dict[str, float]]] = []
+        self.operations = count_operations(lambda: found.append(self._learn(seed)))
+        return found[0]
 
     def averaged_model(self) -> nn.Module:
         """The task's model holding the averaged weights. Call it when training is over: it overwrites the others."""
@@ -203,7 +229,7 @@ class Run:
             tensors |= {f"extra.{name}": value for name, value in self.task.extra_state().items()}
         tensors = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
         about = {"step": self.step, "elapsed_s": self.elapsed_s, "task": self.task.name}
-        about["settings"] = asdict(self.settings)
+        about |= {"operations": self.operations, "settings": asdict(self.settings)}
         partial = self.checkpoint.with_suffix(".partial")
         save_file(tensors, partial, metadata={"run": json.dumps(about)})
         os.replace(partial, self.checkpoint)
@@ -225,7 +251,7 @@ class Run:
         self.task.model.load_state_dict(state)
         self.average.state = {name: value.to(self.device) for name, value in under("average.", tensors).items()}
         load_optimizer(self.optimizer, under("optimizer.", tensors))
-        self.step, self.elapsed_s = about["step"], about["elapsed_s"]
+        self.step, self.elapsed_s, self.operations = about["step"], about["elapsed_s"], about.get("operations")
 
 
 def write_sheet(sheet: Tensor, path: Path) -> None:

@@ -205,7 +205,7 @@ def train(
             for name, value in scalars.items():
                 writer.add_scalar(name, value, step)
 
-    scores = training.train(on_step)
+    scores = training.train(on_step) | training.utilisation()
     model = training.averaged_model()
     if what == "measurer" and measurer.volumes and shows_apical_views(bank) and shows_apical_views(held_out):
         settings = replace(SETTINGS["volumes"], seed=seed)
