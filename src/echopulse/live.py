@@ -117,61 +117,75 @@ def stream(
     pulse.check_options(view, ef, seed, start, sampling)
 
     def blocks() -> Iterator[Block]:
-        shown, waiting, clock = 0, [], []
-
-        def fed() -> Iterator[Tensor]:
-            while True:
-                yield waiting.pop()
-
-        decoded = pulse.tokenizer.decode_chunks(fed(), seed if sampling.grain else None)
-        for ids in _tokens(pulse, pieces, clock, image, view, ef, seed, start, allow_flat, sampling):
-            waiting.append(ids)
-            with torch.inference_mode(), mixed_precision(pulse.device):
-                pictures = next(decoded)[0].float() * 255
-            frames = pictures.round().to(torch.uint8).cpu().numpy()
-            yield Block(frames, clock[0] + (shown + np.arange(len(frames))) / pulse.fps)
-            shown += len(frames)
+        arriving, filling = Arriving(CONTEXT_S + WARM_S + heard_s(pulse)), None
+        for piece in pieces:
+            for part in cut(piece, 1.0):  # a long piece is not kept whole
+                arriving.add(part)
+                if filling is None and arriving.end_s >= arriving.start_s + WARM_S:
+                    opening = _Opening.of(pulse, arriving, image, view, ef, seed, start, allow_flat)
+                    filling = _Filling(pulse, opening, view, seed, sampling)
+                while filling is not None and arriving.end_s >= filling.needs_until_s:
+                    yield filling.next_block(arriving)
 
     return blocks()
 
 
-def _tokens(
-    pulse: EchoPulse, pieces: Iterable[ECG], clock: list[float], image, view: str, ef: float | None, seed: int,
-    start: str, allow_flat: bool, sampling: Sampling,
-) -> Iterator[Tensor]:  # fmt: skip
-    """New tokens int64 [1, n, h', w'] of every window; `clock` is told where in the ECG the clip begins."""
-    config, draw = pulse.generator.config, torch.Generator().manual_seed(seed)
-    heard_s = BEFORE_S + AFTER_S + (config.window - 1) * config.latent_seconds
-    arriving = Arriving(CONTEXT_S + heard_s + WARM_S)
-    plans = endless_windows(config.window)
-    plan, opening, reference, last = next(plans), None, None, None
-    for piece in pieces:
-        for part in cut(piece, 1.0):  # a long piece is not kept whole
-            arriving.add(part)
-            if opening is None:
-                if arriving.end_s < arriving.start_s + WARM_S:
-                    continue
-                opening = _Opening.of(pulse, arriving, image, view, ef, seed, start, allow_flat)
-                clock.append(opening.begin_s)
-            while True:
-                origin = 0.0 if plan.first else float(latent_times(torch.tensor(plan.latents[1]))) - 1.5 / pulse.fps
-                ends = opening.begin_s + origin + heard_s - BEFORE_S
-                if arriving.end_s < ends:
-                    break
-                ecg = opening.clean(arriving.cut(ends - heard_s - CONTEXT_S, ends))
-                ids = torch.zeros(len(plan.latents), config.grid, config.grid, dtype=torch.long, device=pulse.device)
-                known = torch.arange(len(plan.latents)) < plan.known
-                if not plan.first:
-                    ids[: plan.known] = torch.cat([reference, last])
-                elif opening.first is not None:
-                    ids[:1], known[0] = pulse.encode_picture(opening.first), True
-                made = pulse.fill_window(
-                    ids, known, plan, pulse.prepare_ecg(ecg), opening.begin_s - ecg.start_s, view, opening.ef, draw,
-                    sampling,
-                )  # fmt: skip
-                reference, last = (made[:1] if plan.first else reference), made[-OVERLAP:]
-                yield (made if plan.first else made[1 + OVERLAP :])[None]
-                plan = next(plans)
+def heard_s(pulse: EchoPulse) -> float:
+    """Seconds of ECG that one window hears."""
+    config = pulse.generator.config
+    return BEFORE_S + AFTER_S + (config.window - 1) * config.latent_seconds
+
+
+class _Filling:
+    """What a stream has shown so far, and its next window."""
+
+    def __init__(self, pulse: EchoPulse, opening: _Opening, view: str, seed: int, sampling: Sampling):
+        self.pulse, self.opening, self.view, self.sampling = pulse, opening, view, sampling
+        self.draw, self.plans = torch.Generator().manual_seed(seed), endless_windows(pulse.generator.config.window)
+        self.plan = next(self.plans)
+        self.reference = self.last = None  # tokens of the clip's first latent frame, and of those just made
+        self.shown, self.waiting = 0, []
+        self.decoded = pulse.tokenizer.decode_chunks(self._fed(), seed if sampling.grain else None)
+
+    @property
+    def needs_until_s(self) -> float:
+        """Up to when the next window hears, in seconds of the ECG."""
+        plan, begin_s = self.plan, self.opening.begin_s
+        origin = 0.0 if plan.first else float(latent_times(torch.tensor(plan.latents[1]))) - 1.5 / self.pulse.fps
+        return begin_s + origin + heard_s(self.pulse) - BEFORE_S
+
+    def next_block(self, arriving: Arriving) -> Block:
+        """Fills the next window in and draws what is new in it."""
+        until_s = self.needs_until_s
+        ecg = self.opening.clean(arriving.cut(until_s - heard_s(self.pulse) - CONTEXT_S, until_s))
+        self.waiting.append(self._fill(ecg)[None])
+        with torch.inference_mode(), mixed_precision(self.pulse.device):
+            pictures = next(self.decoded)[0].float() * 255
+        frames = pictures.round().to(torch.uint8).cpu().numpy()
+        times_s = self.opening.begin_s + (self.shown + np.arange(len(frames))) / self.pulse.fps
+        self.shown += len(frames)
+        return Block(frames, times_s)
+
+    def _fill(self, ecg: ECG) -> Tensor:
+        """The window's new tokens int64 [n, h', w'] from the ECG that it hears."""
+        pulse, plan, opening, grid = self.pulse, self.plan, self.opening, self.pulse.generator.config.grid
+        ids = torch.zeros(len(plan.latents), grid, grid, dtype=torch.long, device=pulse.device)
+        known = torch.arange(len(plan.latents)) < plan.known
+        if not plan.first:
+            ids[: plan.known] = torch.cat([self.reference, self.last])
+        elif opening.first is not None:
+            ids[:1], known[0] = pulse.encode_picture(opening.first), True
+        made = pulse.fill_window(
+            ids, known, plan, pulse.prepare_ecg(ecg), opening.begin_s - ecg.start_s, self.view, opening.ef, self.draw,
+            self.sampling,
+        )  # fmt: skip
+        self.reference, self.last = made[:1] if plan.first else self.reference, made[-OVERLAP:]
+        self.plan = next(self.plans)
+        return made[plan.known :]
+
+    def _fed(self) -> Iterator[Tensor]:
+        while True:
+            yield self.waiting.pop()
 
 
 @dataclass(frozen=True, eq=False)
