@@ -66,6 +66,9 @@ class Sampling:
     order: str = "halton"
 
 
+FAST = Sampling(steps=4)
+
+
 class EchoPulse:
     """Tokenizer, generator and measurer, ready to use.
 

@@ -65,6 +65,14 @@ def test_several_clips_of_one_ecg_have_seeds_and_names_of_their_own_and_a_spread
     assert code == 1 and "--samples 0: at least one clip" in complaint
 
 
+def test_fast_halves_the_passes_unless_they_are_counted_otherwise(watch, tiny_model, capsys):
+    common = ["generate", str(watch), "--seconds", "1", "--model", str(tiny_model), "--fast"]
+    assert main([*common, "--out", "fast.npz"]) == 0
+    assert json.loads(Path("fast.json").read_text())["arguments"]["steps"] == 4
+    assert main([*common, "--out", "other.npz", "--steps", "2"]) == 1
+    assert "--fast with --steps 2" in capsys.readouterr().err
+
+
 def test_a_prompt_says_view_and_ef(run, watch):
     assert run(watch, "--out", "clip.npz", "--prompt", "LVEF: 42, ViewType: 2CH")[0] == 0
     report = json.loads(Path("clip.json").read_text())

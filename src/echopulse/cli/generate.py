@@ -27,7 +27,8 @@ def add_generate(verbs) -> None:
     verb.add_argument("--samples", type=int, default=1, help="so many clips of every ECG, NAME_1, NAME_2, ..., of "
                       "seeds from --seed on, and how far their EFs lie apart")  # fmt: skip
     verb.add_argument("--start", default="phantom", help="first picture if no --image: phantom (default) or generated")
-    verb.add_argument("--steps", type=int, default=8, help="passes per window of 1.3 s")
+    verb.add_argument("--steps", type=int, help="passes per window of 1.3 s, 8 by default")
+    verb.add_argument("--fast", action="store_true", help="half the passes")
     verb.add_argument("--guidance", type=float, help="how strongly ECG and EF steer beyond what the weights have "
                       "learned; 1 is not at all, and as quick as it gets")  # fmt: skip
     verb.add_argument("--order", default="halton", help="in which places are filled: halton (default) or confidence")
@@ -81,8 +82,13 @@ def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespa
     import numpy as np
 
     from echopulse.ecg import read_ecg
-    from echopulse.pipeline import Sampling
+    from echopulse.pipeline import FAST, Sampling
 
+    if options.fast and options.steps is not None:
+        raise InputError(f"--fast with --steps {options.steps}: both say how many passes; leave one of them out.")
+    usual = FAST if options.fast else Sampling()
+    steps = usual.steps if options.steps is None else options.steps
+    sampling = Sampling(steps, options.guidance, grain=not options.no_grain, order=options.order)
     started = time.perf_counter()
     ecg = read_ecg(path, rate_hz=options.rate, lead=options.lead)
     read_s = time.perf_counter() - started
@@ -93,8 +99,7 @@ def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespa
                 ecg, **named_images(options.image), view=options.view, ef=options.ef, prompt=options.prompt,
                 seconds=options.seconds, fps=options.fps, seed=options.seed + number, start=options.start,
                 at_s=options.at, allow_flat=options.allow_flat,
-                sampling=Sampling(options.steps, options.guidance, grain=not options.no_grain, order=options.order),
-                on_step=on_step,
+                sampling=sampling, on_step=on_step,
             )  # fmt: skip
         made.seconds["read"] = round(read_s, 3)
         report = made.save(out, plain=options.plain, force=options.force)
