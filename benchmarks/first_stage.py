@@ -10,12 +10,14 @@ each took to what the second one reached in the end. The last line is JSON.
 import argparse
 import json
 import platform
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
 from echopulse.cli.shared import Progress
+from echopulse.errors import InputError
 from echopulse.train.first_stage import first_stage, to_table
 
 
@@ -31,11 +33,15 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, default=48)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    with Progress("videos first") as on_progress:
-        courses = first_stage(
-            options.work, options.videos, first_steps=options.first_steps, steps=options.steps, every=options.every,
-            clips=options.clips, held_out=options.held_out, seed=options.seed, on_progress=on_progress,
-        )  # fmt: skip
+    try:
+        with Progress("videos first") as on_progress:
+            courses = first_stage(
+                options.work, options.videos, first_steps=options.first_steps, steps=options.steps,
+                every=options.every, clips=options.clips, held_out=options.held_out, seed=options.seed,
+                on_progress=on_progress,
+            )  # fmt: skip
+    except InputError as error:
+        sys.exit(str(error))
     print(to_table(courses))
     about = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
     print(json.dumps({"courses": [asdict(one) for one in courses], **about}))

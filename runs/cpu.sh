@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The recipe of the bundled weights on two CPU cores with bfloat16 products. Its schedule is three and a half hours of
-# training; docs/log.md says how the bundled weights came about in several goes and what each gave. In one go, as here, it
+# The recipe of the bundled weights on two CPU cores with bfloat16 products. Its schedule is over four and a half hours
+# of training; docs/log.md says how the bundled weights came about in several goes and what each gave. In one go, as here, it
 # has not been carried out.
 # Run from the repository's root after `make demo`; killed at any moment, run it again: it goes on where it stood.
 set -euo pipefail

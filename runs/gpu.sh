@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The same recipe for one datacentre GPU with a dozen CPU cores beside it. Needs Python >= 3.11 with torch, numpy and
 # safetensors, nothing else. Each stage fits ten minutes and goes on where it stopped when called again:
-#     runs/gpu.sh phantom | bank | tokenizer | measurer | generator | export
+#     runs/gpu.sh phantom | bank | tokenizer | decoder | measurer | generator | export
 # Not run yet: its times are the schedule's, its results unknown.
 set -euo pipefail
 export PYTHONPATH=src OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1
@@ -9,7 +9,7 @@ run=${RUN:-runs/out}
 echopulse="python3 -m echopulse.cli"
 resume() { [ -f "$1/checkpoint.safetensors" ] || [ -d "$1/ecg" ] && echo "--resume $1" || echo "--run $1"; }
 
-case "${1:?phantom, bank, tokenizer, measurer, generator or export}" in
+case "${1:?phantom, bank, tokenizer, decoder, measurer, generator or export}" in
 phantom) # how fast the simulator is there, and by how many grey values it differs from the CPU's; two minutes
     python3 benchmarks/phantom_speed.py --device cuda ;;
 bank) # twelve processes; training may start after a minute. `seen` is the tokenizer's, `beating` the generator's
@@ -22,6 +22,11 @@ bank) # twelve processes; training may start after a minute. `seen` is the token
 tokenizer) # --grain: also how tissue moves, and the speckle on it
     OMP_NUM_THREADS=3 $echopulse train tokenizer --grain --data "$run/seen" $(resume "$run/tokenizer") --device cuda \
         --batch 48 --minutes 8 --steps 1000000 --learning-rate 1e-3 --out "$run/model" ;;
+decoder) # for the same tokens, held more to the square of the error
+    from=$([ -f "$run/decoder/checkpoint.safetensors" ] || echo "--from $run/model")
+    OMP_NUM_THREADS=3 $echopulse train tokenizer --grain --keep-tokens $from --data "$run/seen" $(resume "$run/decoder") \
+        --device cuda --batch 48 --minutes 4 --steps 1000000 --learning-rate 6e-4 --loss l1=0.25 --loss mse=10 \
+        --loss moving=3 --out "$run/model" ;;
 measurer)
     OMP_NUM_THREADS=3 $echopulse train measurer --clips 20000 $(resume "$run/measurer") --device cuda \
         --batch 96 --minutes 2 --steps 1000000 --out "$run/model" ;;

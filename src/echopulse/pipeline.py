@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 BUNDLED = Path(__file__).parent / "weights"
 SHORTEST_S = 2.0
 CONTEXT_S = 10.0  # of ECG on either side of a clip: enough to judge rhythm and noise, little enough to be quick
-GUIDANCE = 3.0  # in the second half of the passes, of weights that were trained without
 STARTS = ("phantom", "generated")
 Picture = str | Path | np.ndarray  # a file, or uint8 [h, w]
 
@@ -53,7 +52,7 @@ Picture = str | Path | np.ndarray  # a file, or uint8 [h, w]
 class Sampling:
     """How tokens are drawn: passes per window, strength of the ECG's and EF's guidance, temperature, rarest choice.
 
-    Without a `guidance` it is that which training built into the weights, at one pass a step, or `GUIDANCE` where they
+    Without a `guidance` it is that which training built into the weights, at one pass a step, or three where they
     hold none. `order` in which places are filled: "halton", or "confidence". `grain`: whether the speckle that tokens
     cannot hold is drawn over the picture, where the tokenizer knows how.
     """
@@ -348,7 +347,7 @@ class EchoPulse:
         """With the guidance that suits the weights where none is asked for."""
         if sampling.guidance is not None:
             return sampling
-        return replace(sampling, guidance=GUIDANCE if self.generator.config.guidance == 1.0 else 1.0)
+        return replace(sampling, guidance=self.generator.config.usual_guidance)
 
     def _conditions(self, ecg: Tensor | None, at_s: float, view: str, ef: float | None) -> Conditions:
         config = self.generator.config

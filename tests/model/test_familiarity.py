@@ -34,6 +34,16 @@ def test_it_is_kept_and_read_again(tmp_path):
     assert fitted.config.axes == 8  # no more than there are
 
 
+def test_windows_that_differ_along_few_directions_are_kept_without_overflow(tmp_path):
+    draw = torch.Generator().manual_seed(0)
+    alike = torch.randn(40, 3, generator=draw) @ torch.randn(3, 64, generator=draw)
+    fitted = Familiarity.fit(alike, alike)
+    assert fitted.config.axes == 3
+    save_weights(fitted, tmp_path / "familiarity", torch.float16)
+    again = load_weights(Familiarity(fitted.config), tmp_path / "familiarity")
+    assert bool(again(alike).isfinite().all()) and bool(fitted(torch.ones(1, 64)).isfinite().all())
+
+
 def test_only_tokens_that_are_there_are_summed_up():
     draw = torch.Generator().manual_seed(0)
     tokens, times = torch.randn(1, 6, 3, generator=draw), torch.arange(6.0)[None]

@@ -84,13 +84,24 @@ def test_a_generator_is_not_adapted_to_videos_or_to_views_that_it_does_not_know(
     tiny_model, toy_bank, bank_folder, tmp_path
 ):
     (tmp_path / "videos").mkdir()
-    with pytest.raises(InputError, match="videos; a generator learns from shards"):
+    with pytest.raises(InputError, match=r"videos: no shard-\*.safetensors here"):
         adapt(tiny_model, tmp_path / "videos", tmp_path / "run", "generator")
     path = bank_folder / "shard-000000-00000.safetensors"
     about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
     save_file(toy_bank.tensors | {"view": torch.full_like(toy_bank.view, 3)}, path, metadata=about)
-    with pytest.raises(InputError, match="clips of other views than a4c, a2c"):
+    with pytest.raises(InputError, match="other views than a4c, a2c"):
         adapt(tiny_model, bank_folder, tmp_path / "run", "generator")
+
+
+@pytest.mark.parametrize("what", ["tokenizer", "generator"])
+@pytest.mark.parametrize(
+    "asked", [{"steps": 0}, {"minutes": -1.0}, {"batch": -3}, {"clips": 0}, {"learning_rate": float("nan")}]
+)
+def test_impossible_numbers_are_refused_before_any_work(tiny_model, bank_folder, tmp_path, what, asked):
+    name = next(iter(asked)).replace("_", "-")
+    with pytest.raises(InputError, match=f"--{name} .*: a number"):
+        adapt(tiny_model, bank_folder, tmp_path / "run", what, **asked)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_merged_folder_gives_what_model_and_adapter_give(tiny_model, bank_folder, tmp_path):

@@ -26,6 +26,8 @@ def test_both_courses_are_measured_at_the_same_steps_and_a_second_call_trains_no
     checkpoint = (tmp_path / "work" / "alone" / "checkpoint.safetensors").stat().st_mtime_ns
     assert first_stage(tmp_path / "work", videos, **options) == [alone, after]
     assert (tmp_path / "work" / "alone" / "checkpoint.safetensors").stat().st_mtime_ns == checkpoint
+    with pytest.raises(InputError, match="holds a study with steps 2, not 3"):
+        first_stage(tmp_path / "work", videos, **options | {"steps": 3})
 
 
 def test_a_folder_without_videos_is_refused(tmp_path):

@@ -75,9 +75,9 @@ def test_a_killed_study_goes_on_from_its_checkpoint_and_may_grow_by_further_toke
 
 
 def test_another_study_in_the_folder_and_shards_without_motion_are_refused(segmenter, tmp_path):
-    study._claim(tmp_path / "a", {"steps": 2, "seed": 0})
+    study.claim(tmp_path / "a", {"steps": 2, "seed": 0})
     with pytest.raises(InputError, match="a holds a study with steps 2, not 3; name another folder"):
-        study._claim(tmp_path / "a", {"steps": 3, "seed": 0})
+        study.claim(tmp_path / "a", {"steps": 3, "seed": 0})
     one = {"patches": [16], "bits": [14], "decoders": ["motion"]} | TOY
     study.fill_bank(tmp_path / "still", 1, seed=0, shard=1, size=32, frames=13)
     with pytest.raises(InputError, match="still: these shards do not say how tissue moves"):

@@ -137,6 +137,8 @@ def test_guidance_built_into_a_generator_stays_with_its_weights(bank_folder, tmp
     recipes.train("generator", run=tmp_path / "g", out=model, guidance=3.0, **shared)
     _, again = recipes.train("generator", run=tmp_path / "again", start_from=model, **shared)
     assert json.loads((again / "config.json").read_text())["generator"]["guidance"] == 3.0
+    recipes.train("generator", run=tmp_path / "again", resume=True, **shared | {"steps": 2})  # goes on with it too
+    assert not (tmp_path / "again" / "ecg").exists()
     for strength in (0.5, float("nan"), 11):
         with pytest.raises(InputError, match=f"--guidance {strength:g}: from 1, which is none, to 10"):
             recipes.train("generator", run=tmp_path / "n", guidance=strength, **shared)

@@ -302,6 +302,7 @@ def test_guidance_is_held_where_sampling_guides_and_not_where_little_is_known():
     held = guidance_held(hidden & (torch.arange(9) >= torch.tensor([[1], [1], [4]]))[..., None, None, None],
                          torch.tensor([1, 1, 4]), 3.0)  # fmt: skip
     assert held.tolist() == [1.0, 3.0, 3.0]
+    assert guidance_held(torch.zeros_like(hidden), torch.tensor([9, 9, 9]), 3.0).isfinite().all()  # nothing to fill in
     assert guidance_held(hidden, torch.tensor([0, 1, 4]), 1.0).tolist() == [1.0, 1.0, 1.0]
 
 
@@ -316,28 +317,51 @@ def test_what_learns_to_say_the_truth_without_guidance_comes_to_hold_it():
     assert torch.allclose(logits.softmax(-1)[0], guided, atol=1e-3)
 
 
-def test_only_rows_that_are_guided_are_asked_twice_and_the_gradient_is_that_of_one_answer(generator_task):
-    task = generator_task
-    plain, guided = (replace(task.config, guidance=strength) for strength in (1.0, 3.0))
-    asked = []
-    watch = task.model.register_forward_hook(lambda _, given, __: asked.append(len(given[0])))
+def test_the_gradient_is_that_of_one_answer_and_none_reaches_the_other():
+    draw = torch.Generator().manual_seed(0)
+    logits, null = (torch.randn(2, 3, generator=draw, requires_grad=True) for _ in range(2))
+    plain = without_guidance(logits, null, torch.tensor([3.0, 1.0]))
+    assert torch.allclose(plain[0], (null + (logits - null) / 3)[0]) and torch.allclose(plain[1], logits[1])
+    slopes = torch.autograd.grad(plain.sum(), (logits, null), allow_unused=True)
+    assert torch.equal(slopes[0], torch.ones(2, 3)) and slopes[1] is None
+
+
+def test_only_rows_that_are_guided_are_asked_twice_and_the_second_time_without_gradient(generator_task):
+    task, asked = generator_task, []
+    watch = task.model.register_forward_hook(
+        lambda _, given, __: asked.append((len(given[0]), torch.is_grad_enabled()))
+    )
     losses = {}
-    for config in (plain, guided):
-        task.config, before = config, len(asked)
-        losses[config.guidance] = [float(task.loss(seed)[1]["cross_entropy"]) for seed in range(4)]
-        assert config is plain or any(count < task.batch for count in asked[before:])
-        assert all(count == task.batch for count in asked[before:]) or config is guided
+    for strength in (1.0, 3.0):
+        task.config = replace(task.config, guidance=strength)
+        asked.clear()
+        losses[strength] = [float(task.loss(seed)[1]["cross_entropy"]) for seed in range(6)]
+        seconds = [count for count, learning in asked if not learning]
+        assert [count for count, learning in asked if learning] == [task.batch] * 6
+        assert bool(seconds) == (strength == 3.0) and all(0 < count <= task.batch for count in seconds)
+        assert strength == 1.0 or min(seconds) < task.batch
     watch.remove()
     assert losses[1.0] != losses[3.0]
-    task.model.zero_grad()
-    task.loss(0)[0].backward()
-    assert task.model.head.weight.grad is not None
+
+
+def test_pictures_of_a_training_are_guided_once(generator_task):
+    task, asked = generator_task, []
+    watch = task.model.register_forward_hook(lambda *_: asked.append(1))
+    counts = {}
+    for strength in (1.0, 3.0):
+        task.config = task.model.config = replace(task.config, guidance=strength)
+        asked.clear()
+        with torch.no_grad():
+            task.pictures(task.model)
+        counts[strength] = len(asked)
+    watch.remove()
+    assert counts == {1.0: 2 * 12, 3.0: 2 * 8}
 
 
 def test_a_run_is_not_resumed_with_another_guidance(generator_task, tmp_path):
     Run(generator_task, Settings(steps=1, warmup=1), tmp_path).train()
     generator_task.config = replace(generator_task.config, guidance=3.0)
-    with pytest.raises(InputError, match="began with guidance=1, not 3"):
+    with pytest.raises(InputError, match="began with guidance=1, not 3; go on with --guidance 1"):
         Run(generator_task, Settings(steps=2), tmp_path, resume=True)
 
 

@@ -11,6 +11,7 @@ QUANTIZERS = ("lfq", "fsq", "vq")
 PATCHES = (16, 8)  # pixels along a token's side
 DECODERS = ("plain", "motion")
 MOST_BITS = 18  # of a token: more codes than a training run sees tokens
+GUIDANCE = 3.0  # of weights that were trained without
 GROUP_BITS = (4, 9)  # the generator predicts each group of bits as one of 16 to 512 choices
 
 
@@ -116,7 +117,7 @@ class GeneratorConfig:
     """A masked transformer over `window` latent frames of `grid`² tokens of `groups` × `group_bits` bits.
 
     `guidance` is the strength of the guidance that training built into the weights, so that one pass a step is enough;
-    with 1 there is none in them, and sampling asks twice.
+    with 1 there is none in them, and sampling asks twice (`usual_guidance`).
     """
 
     window: int = 9
@@ -132,6 +133,11 @@ class GeneratorConfig:
     views: tuple[str, ...] = VIEWS
     ecg: EcgEncoderConfig = EcgEncoderConfig()
     guidance: float = 1.0
+
+    @property
+    def usual_guidance(self) -> float:
+        """What sampling adds where nothing else is asked for: nothing to weights that hold guidance already."""
+        return GUIDANCE if self.guidance == 1.0 else 1.0
 
     @property
     def bits(self) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from echopulse.model.ecg_encoder import Memory
 
 NEIGHBOUR = 3  # a single window in training may have been an accident
+SMALLEST = 1e-3  # spread of an axis that is kept, of the largest: what differs less is rounding
 RARE = 0.99  # of the held-out windows are less strange than 1
 
 
@@ -38,11 +39,12 @@ class Familiarity(nn.Module):
     @classmethod
     def fit(cls, known: Tensor, held_out: Tensor, axes: int = 32) -> "Familiarity":
         """From summaries [n, inputs] of training windows and [m, inputs] of those that are to be called usual."""
-        made = cls(FamiliarityConfig(known.shape[1], min(axes, *known.shape), len(known)))
-        made.middle.copy_(known.mean(0))
-        _, sizes, directions = torch.linalg.svd(known - made.middle, full_matrices=False)
-        spread = (sizes / len(known) ** 0.5)[: made.config.axes].clamp(min=1e-6)
-        made.axes.copy_(directions[: made.config.axes].T / spread)
+        middle = known.mean(0)
+        _, sizes, directions = torch.linalg.svd(known - middle, full_matrices=False)
+        axes = max(1, min(axes, int((sizes > SMALLEST * sizes[0]).sum())))
+        made = cls(FamiliarityConfig(known.shape[1], axes, len(known)))
+        made.middle.copy_(middle)
+        made.axes.copy_(directions[:axes].T / (sizes[:axes] / len(known) ** 0.5).clamp(min=1e-6))
         made.known.copy_((known - made.middle) @ made.axes)
         made.usual.copy_(made._far(held_out).quantile(RARE).clamp(min=1e-6))
         return made

@@ -92,7 +92,7 @@ def fill_in(
     groups: int,
     group_bits: int,
     steps: int = 8,
-    guidance: float = 3.0,
+    guidance: float,
     temperature: float = 1.0,
     min_p: float = 0.1,
     order: str = "halton",

@@ -17,7 +17,7 @@ from echopulse.model.networks import NETWORKS, load_network
 from echopulse.model.precision import mixed_precision
 from echopulse.train.generator import GeneratorTask
 from echopulse.train.loop import Remembers, Run, Settings, Task
-from echopulse.train.recipes import BATCH, holds_videos, load_bank, load_own_videos
+from echopulse.train.recipes import BATCH, check_numbers, holds_videos, load_bank, load_own_videos
 from echopulse.train.tokenizer import TokenizerTask
 
 ADAPTER = Settings(steps=400, learning_rate=2e-3, warmup=20, ema=0.99, evaluate_every=100)
@@ -87,6 +87,7 @@ def adapt(
     InputError before any work for a model without that network, a rank below 1, layers that no name matches, an adapter
     that is there already, and clips of views that the generator does not know.
     """
+    check_numbers(steps=steps, minutes=minutes, batch=batch, clips=clips, learning_rate=learning_rate)
     if resume and not (run / "checkpoint.safetensors").exists():
         raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
     folder = out or run / "adapter"
@@ -99,12 +100,10 @@ def adapt(
         steps = ANY_NUMBER  # the clock alone ends the run
     given = {"steps": steps, "minutes": minutes, "learning_rate": learning_rate}
     settings = replace(ADAPTER, seed=seed, **{name: value for name, value in given.items() if value is not None})
-    shared = {"batch": batch or BATCH[what], "device": device, "seed": seed}
+    shared = {"batch": BATCH[what] if batch is None else batch, "device": device, "seed": seed}
     skipped: dict[str, str] = {}
     if what == "generator":
         tokenizer = load_network(model_folder, "tokenizer")
-        if holds_videos(data):
-            raise InputError(f"{data}: videos; a generator learns from shards, which hold an ECG with every clip.")
         frames = 1 + 4 * (network.config.window - 1)
         banks = _banks(data, run, clips, seed, tokenizer.config.size, device, frames)
         task = GeneratorTask(network.config, tokenizer, *banks, **shared, model=network)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from echopulse.data.videos import load_videos
@@ -10,6 +10,7 @@ from echopulse.jobs import usable_cores
 from echopulse.model.config import TokenizerConfig
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.train.loop import Run, read_log
+from echopulse.train.rate_study import claim
 from echopulse.train.recipes import SETTINGS
 from echopulse.train.tokenizer import TokenizerTask
 from echopulse.train.transfer import FRAMES, SMALL, banks_of
@@ -45,9 +46,13 @@ def first_stage(
     """A tokenizer that learns echo from chance, and one that has learned from a folder of `videos` first.
 
     Both see the same stretches of the same simulated clips in the same order. All stays in `work`, where the same call
-    goes on where it stopped. InputError where the folder holds no video that can be read.
+    goes on where it stopped. InputError where the folder holds no video that can be read, or `work` another study.
     """
     seen, unseen = load_videos(videos, size=config.size, fps=config.fps, workers=usable_cores())[:2]
+    claim(work, {
+        "videos": str(videos), "config": asdict(config), "clips": clips, "held_out": held_out,
+        "first_steps": first_steps, "steps": steps, "every": every, "batch": batch, "seed": seed,
+    })  # fmt: skip
     learned, held = banks_of(work / "echo", {}, config.size, clips, held_out, seed)
     total, done = first_steps + 2 * steps, 0
 

@@ -1,10 +1,13 @@
 """The generator's recipe: first its ECG encoder learns what the heart does, then the whole fills in hidden tokens."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
 from torch import Tensor
 
 from echopulse.data.bank import Bank
@@ -140,6 +143,24 @@ def ecg_windows(
     return ecg, start.float(), times, index
 
 
+def guidance_of_run(run: Path) -> float | None:
+    """The guidance that the run in this folder builds in; None where it has come to no checkpoint."""
+    path = run / "checkpoint.safetensors"
+    if not path.exists():
+        return None
+    with safe_open(path, "pt") as file:
+        return float(file.get_tensor("extra.guidance")) if "extra.guidance" in file.keys() else None
+
+
+def check_views(bank: Bank, views: Sequence[str]) -> None:
+    """InputError for clips of other views than a generator knows."""
+    if int(bank.view.max()) >= len(views):
+        raise InputError(
+            f"{bank.folder or 'these clips'}: other views than {', '.join(views)}, which are all that this generator "
+            "knows; simulate some with --views."
+        )
+
+
 class TokenCache:
     """Every clip of a bank as ids [clips, versions, t', h', w'], encoded once; later versions are shifted."""
 
@@ -219,9 +240,10 @@ def draw_windows(
 def guidance_held(hidden: Tensor, known_frames: Tensor, strength: float) -> Tensor:
     """Guidance [b] that logits are to hold where these groups are hidden, bool [b, t, h, w, groups].
 
-    As in sampling there is none while little is known of the frames after the first `known_frames` [b].
+    As in sampling there is none while little is known of the frames after the first `known_frames` [b]; here it sets in
+    gradually, and half a pass later.
     """
-    most = (hidden.shape[1] - known_frames.to(hidden.device)) * hidden[0, 0].numel()
+    most = ((hidden.shape[1] - known_frames.to(hidden.device)) * hidden[0, 0].numel()).clamp(min=1)
     share = hidden.flatten(1).sum(1) / most
     whole, none = LATE
     return 1 + (strength - 1) * ((none - share) / (none - whole)).clamp(0, 1)
@@ -264,11 +286,7 @@ class GeneratorTask:
     ):
         torch.manual_seed(seed)
         for one in (bank, held_out):
-            if int(one.view.max()) >= len(config.views):
-                raise InputError(
-                    f"{one.folder}: clips of other views than {', '.join(config.views)}, which are all that this "
-                    "generator knows; simulate some with --views."
-                )
+            check_views(one, config.views)
         self.config, self.bank, self.held_out = config, bank, held_out
         self.model = (model or Generator(config)).to(device)
         if ecg_weights is not None:
@@ -283,6 +301,7 @@ class GeneratorTask:
         """Takes in new shards now and then."""
         self.steps = step
         if self.bank.folder and self.steps % 300 == 0 and self.bank.refresh():
+            check_views(self.bank, self.config.views)
             self.cache.extend()
 
     def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
@@ -367,8 +386,8 @@ class GeneratorTask:
         began = float(tensors.get("guidance", 1.0))
         if began != self.config.guidance:
             raise InputError(
-                f"this run began with guidance={began:g}, not {self.config.guidance:g}; to go on give the options of "
-                "its beginning."
+                f"this run began with guidance={began:g}, not {self.config.guidance:g}; go on with --guidance "
+                f"{began:g}."
             )
 
     def pictures(self, model: Generator) -> Tensor:
@@ -393,6 +412,7 @@ class GeneratorTask:
                 conditions,
                 groups=self.config.groups,
                 group_bits=self.config.group_bits,
+                guidance=self.config.usual_guidance,
                 generator=draw,
             )
             sheets.append(self.tokenizer.decode(made))

@@ -94,7 +94,7 @@ def rate_study(
     cells = [Cell(*choice) for choice in product(patches, bits, decoders)]
     configs = {cell: cell.of(config) for cell in cells}  # what cannot be is refused before any work
     given = _given(data, config.size, any(one.needs_motion for one in configs.values())) if data else None
-    _claim(work, {
+    claim(work, {
         "config": asdict(replace(config, patch=16, quantizer="lfq", bits=14, decoder="plain")),
         "data": str(data) if data else clips, "held_out": held_out, "steps": steps, "batch": batch, "seed": seed,
     })  # fmt: skip
@@ -141,7 +141,7 @@ def _kept(path: Path, work: Callable[[], Row]) -> Row:
     return Row(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def _claim(work: Path, settings: dict[str, Any]) -> None:
+def claim(work: Path, settings: dict[str, Any]) -> None:
     """Writes down what is studied in a folder; InputError where that was something else."""
     work.mkdir(parents=True, exist_ok=True)
     path, asked = work / "study.json", json.loads(json.dumps(settings))

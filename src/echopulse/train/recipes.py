@@ -21,7 +21,7 @@ from echopulse.phantom.types import APICAL_VIEWS, LABELS
 from echopulse.phantom.types import VIEWS as ALL_VIEWS
 from echopulse.pipeline import BUNDLED
 from echopulse.train.familiarity import fit_familiarity
-from echopulse.train.generator import EcgTask, GeneratorTask
+from echopulse.train.generator import EcgTask, GeneratorTask, check_views, guidance_of_run
 from echopulse.train.loop import Run, Settings
 from echopulse.train.losses.judges import load_judges
 from echopulse.train.losses.weights import loss_weights
@@ -106,18 +106,27 @@ def train(
     """
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
-    numbers = {"steps": steps, "minutes": minutes, "batch": batch, "clips": clips}
-    for name, value in numbers.items():
-        if value is not None and not value > 0:
-            raise InputError(f"--{name} {value:g}: a number above 0 is expected.")
-    if learning_rate is not None and not learning_rate >= 0:
-        raise InputError(f"--learning-rate {learning_rate:g}: a number that is not below 0 is expected.")
+    check_numbers(steps=steps, minutes=minutes, batch=batch, clips=clips, learning_rate=learning_rate)
     if resume and not (run / "checkpoint.safetensors").exists() and not (run / "ecg").exists():
         raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
     if start_from:
         load_config(start_from)  # what is no model folder is refused before anything is simulated
     if keep_tokens and (what != "tokenizer" or not (start_from or resume)):
         raise InputError("--keep-tokens: `train tokenizer --from MODEL` is needed, whose tokens are to be kept.")
+    if what != "generator" and guidance is not None:
+        raise InputError(f"--guidance {guidance:g}: it is built into a generator, not a {what}.")
+    if guidance is not None and not 1 <= guidance <= MOST_GUIDANCE:
+        raise InputError(f"--guidance {guidance:g}: from 1, which is none, to {MOST_GUIDANCE:g} is expected.")
+    if what != "tokenizer" and (losses or balance or perceptual or measurer_folder):
+        raise InputError(f"--loss, --balance, --perceptual and --measurer: they are a tokenizer's, not the {what}'s.")
+    for name, value in {"quantizer": quantizer, "patch": patch, "decoder": decoder}.items():
+        if value is not None and what != "tokenizer":
+            raise InputError(f"--{name} {value}: it is chosen when the tokenizer is trained, not the {what}.")
+    if grain and (what != "tokenizer" or holds_videos(data)):
+        raise InputError(
+            "--grain: only a tokenizer learns it, not from videos but from simulated shards that say how tissue "
+            "moves; make some with `echopulse simulate --bank FOLDER --displacement`."
+        )
     if only_volumes:
         given = {"steps": steps, "minutes": minutes, "learning_rate": learning_rate, "batch": batch}
         return train_only_volumes(
@@ -125,17 +134,9 @@ def train(
             seed=seed, on_progress=on_progress, **given,
         )  # fmt: skip
     sizes = dict(PRESETS[preset])
-    for name, value in {"quantizer": quantizer, "patch": patch, "decoder": decoder}.items():
-        if value is not None and what != "tokenizer":
-            raise InputError(f"--{name} {value}: it is chosen when the tokenizer is trained, not the {what}.")
     if quantizer:
         sizes["tokenizer"] = parse_quantizer(quantizer, sizes["tokenizer"])
     if grain:
-        if what != "tokenizer" or holds_videos(data):
-            raise InputError(
-                "--grain: only a tokenizer learns it, not from videos but from simulated shards that say how tissue "
-                "moves; make some with `echopulse simulate --bank FOLDER --displacement`."
-            )
         sizes["tokenizer"] = replace(sizes["tokenizer"], grain=True)
     if patch is not None:
         sizes["tokenizer"] = replace(sizes["tokenizer"], patch=patch)
@@ -143,22 +144,18 @@ def train(
         sizes["tokenizer"] = replace(sizes["tokenizer"], decoder=decoder)
         if decoder == "motion" and holds_videos(data):
             raise InputError("--decoder motion: it is learned from simulated shards, which say how tissue moves.")
-    if what != "tokenizer" and (losses or balance or perceptual or measurer_folder):
-        raise InputError(f"--loss, --balance, --perceptual and --measurer: they are a tokenizer's, not the {what}'s.")
     if what == "tokenizer":
         weights = loss_weights(sizes["tokenizer"], losses)
         if measurer_folder and not weights["measurer"]:
             raise InputError("--measurer: no loss looks through it; add --loss measurer=WEIGHT.")
         judges = load_judges(weights, perceptual or {}, measurer_folder or BUNDLED, device)
         judges.check(weights, sizes["tokenizer"].size)
-    if what != "generator" and guidance is not None:
-        raise InputError(f"--guidance {guidance:g}: it is built into a generator, not a {what}.")
-    if guidance is not None and not 1 <= guidance <= MOST_GUIDANCE:
-        raise InputError(f"--guidance {guidance:g}: from 1, which is none, to {MOST_GUIDANCE:g} is expected.")
     tokenizer = _load_tokenizer(tokenizer_folder) if what == "generator" else None
     if tokenizer:
         if guidance is None and start_from:
             guidance = load_config(start_from).get("generator", {}).get("guidance")
+        elif guidance is None:
+            guidance = guidance_of_run(run)
         sizes["generator"] = replace(fit_generator(sizes["generator"], tokenizer.config), guidance=guidance or 1.0)
     frame_size = tokenizer.config.size if tokenizer else sizes["tokenizer"].size
     skipped: dict[str, str] = {}
@@ -186,8 +183,10 @@ def train(
         task = MeasurerTask(measurer, bank, held_out, **shared)
         config = {"measurer": measurer}
     else:
-        ecg_weights = None  # an encoder that comes with the generator has learned already
-        if not start_from:
+        for one in (bank, held_out):
+            check_views(one, sizes["generator"].views)
+        ecg_weights = None  # an encoder that comes with the generator, or with its checkpoint, has learned already
+        if not start_from and not (run / "checkpoint.safetensors").exists():
             encoder = train_ecg_encoder(sizes["generator"], bank, held_out, run / "ecg", device=device, seed=seed)
             ecg_weights = encoder.state_dict()
         task = GeneratorTask(sizes["generator"], tokenizer, bank, held_out, ecg_weights=ecg_weights, **shared)
@@ -219,6 +218,15 @@ def train(
     save_weights(model, model_folder / what)
     save_config(model_folder, name=f"echopulse-{preset}", **config)
     return scores | ({"skipped": len(skipped)} if skipped else {}), model_folder
+
+
+def check_numbers(*, learning_rate: float | None, **counts: float | None) -> None:
+    """InputError for a count or a length that is not above 0, and for a learning rate that is below."""
+    for name, value in counts.items():
+        if value is not None and not value > 0:
+            raise InputError(f"--{name} {value:g}: a number above 0 is expected.")
+    if learning_rate is not None and not learning_rate >= 0:
+        raise InputError(f"--learning-rate {learning_rate:g}: a number that is not below 0 is expected.")
 
 
 def train_only_volumes(
