@@ -8,7 +8,7 @@ import torch
 
 from echopulse.ecg import ECG
 from echopulse.errors import InputError
-from echopulse.live import Arriving, cut
+from echopulse.live import Arriving, cut, in_order
 from echopulse.pipeline import EchoPulse, Sampling
 from tests.test_pipeline import an_ecg
 
@@ -81,23 +81,48 @@ def test_memory_stays_level_and_what_is_kept_is_on_the_streams_clock():
     for piece in cut(an_ecg(60, start_s=7.0), 0.5):
         arriving.add(piece)
         assert arriving.ecg.samples.shape[1] <= 600
+    with pytest.raises(ValueError, match="kept no more"):
+        arriving.cut(50.0, 66.0)
     part = arriving.cut(65.0, 66.0)
     assert part.start_s == pytest.approx(65.0) and np.array_equal(part.samples, an_ecg(60).crop(58, 1).samples)
 
 
-def test_pieces_that_do_not_follow_each_other_are_refused_and_a_short_gap_is_one(pulse):
+def test_pieces_that_do_not_follow_each_other_are_refused_and_a_short_gap_is_one():
     first, second = cut(an_ecg(4), 2.0)
-    arriving = Arriving(20.0)
-    arriving.add(first)
-    arriving.add(replace(second, start_s=2.5))
-    assert np.isnan(arriving.cut(2.0, 2.5).samples).all() and arriving.end_s == pytest.approx(4.5)
+    parts = list(in_order([first, replace(second, start_s=2.5)]))
+    samples = np.concatenate([part.samples for part in parts], 1)
+    assert samples.shape == (1, 900) and np.isnan(samples[:, 400:500]).all() and np.isfinite(samples[:, 500:]).all()
     for piece, words in (
-        (first, "begins at 0.000 s after one that ended at 4.500 s"),
-        (replace(second, start_s=4.5, leads=("V1",)), "a piece of V1 at 200 Hz after one of L0"),
-        (replace(second, start_s=400.0), "396 s of the ECG are missing"),
+        (replace(second, start_s=1.0), "begins at 1.000 s after one that ended at 2.000 s"),
+        (replace(second, leads=("V1",)), "a piece of V1 at 200 Hz after one of L0"),
+        (replace(second, start_s=400.0), "398 s of the ECG are missing"),
+        (replace(second, start_s=float("nan")), "a piece that begins at nan s"),
     ):
         with pytest.raises(InputError, match=words):
-            arriving.add(piece)
+            list(in_order([first, piece]))
+    for seconds in (0, -1, float("nan")):
+        with pytest.raises(InputError, match="a length above 0"):
+            next(cut(first, seconds))
+
+
+@pytest.mark.parametrize("drift", [3e-4, -3e-4])
+def test_a_clock_that_runs_off_or_is_coarse_makes_no_gap(drift):
+    pieces = [replace(piece, start_s=round(piece.start_s * (1 + drift), 2)) for piece in cut(an_ecg(600), 0.13)]
+    parts = list(in_order(pieces))
+    assert sum(part.samples.shape[1] for part in parts) == 600 * 200
+    ends = [part.start_s + part.duration_s for part in parts]
+    assert np.allclose([part.start_s for part in parts[1:]], ends[:-1])
+
+
+@pytest.mark.parametrize("gap_s", [1.0, 4.0, 12.0])
+def test_a_gap_is_survived_and_is_the_same_as_missing_samples(pulse, gap_s):
+    before, after = cut(an_ecg(24), 12.0)
+    late = replace(after, start_s=after.start_s + gap_s)
+    nothing = replace(after, samples=np.full((1, round(gap_s * 200)), np.nan, np.float32))
+    frames, times = whole(pulse, [before, late])
+    same, _ = whole(pulse, [before, nothing, late])
+    assert np.array_equal(frames, same) and np.allclose(np.diff(times), 0.04)
+    assert times[-1] > 22.5 + gap_s
 
 
 def test_what_cannot_be_is_refused_before_any_piece_is_asked_for(pulse):
@@ -105,7 +130,8 @@ def test_what_cannot_be_is_refused_before_any_piece_is_asked_for(pulse):
         raise AssertionError("a piece was asked for")
         yield
 
-    for options, words in (({"view": "psax"}, "--view psax"), ({"ef": 2.0}, "--ef 2"), ({"start": "x"}, "--start x")):
+    for options, words in (({"view": "psax"}, "--view psax"), ({"ef": 2.0}, "--ef 2"), ({"start": "x"}, "--start x"),
+                           ({"prompt": "LVEF: high"}, "an LVEF of"), ({"image": "no.png"}, "no.png: no such file")):
         with pytest.raises(InputError, match=words):
             pulse.stream(never(), **options)
     flat = ECG(np.zeros((1, 1000)), 200.0, ("I",))

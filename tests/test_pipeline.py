@@ -178,7 +178,7 @@ def test_later_pictures_need_a_first_one(pulse):
 def test_several_clips_are_those_of_seeds_in_a_row(pulse):
     first, second = pulse.several(an_ecg(), 2, seed=4, seconds=1, sampling=QUICK)
     assert np.array_equal(second.clip.frames, frames_of(pulse, seed=5)) and first.seed == 4
-    with pytest.raises(InputError, match="--samples 0"):
+    with pytest.raises(InputError, match="--samples 0: from 1 to 1000"):
         pulse.several(an_ecg(), 0)
 
 

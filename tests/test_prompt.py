@@ -12,7 +12,7 @@ from echopulse.prompt import parse_prompt, with_prompt
         ("LVEF: 42, ViewType: 4CH", 0.42, "a4c"),
         ("viewtype: A2C; lvef: 0.55", 0.55, "a2c"),
         ("View Type: 2ch\nEF: 5 %", 0.05, "a2c"),
-        ("LVEF: 0.5%", 0.005, None),
+        ("LVEF: 42.5%", 0.425, None),
         ("ViewType: PLAX", None, "plax"),
     ],
 )
@@ -31,6 +31,9 @@ def test_fields_are_read_in_any_order_case_and_unit(text, ef, view):
         ("LVEF: high", "an LVEF of 'high'"),
         ("LVEF: nan", "an LVEF of 'nan'"),
         ("LVEF: 130", "an LVEF of '130'"),
+        ("LVEF: 1", "an LVEF of '1'; between 0.05 and 0.85, or 5 and 85 percent"),
+        ("LVEF: 90", "an LVEF of '90'"),
+        ("LVEF: 0.5%", "an LVEF of '0.5%'"),
         ("ViewType: 5CH", "a ViewType of '5CH'"),
         ("LVEF: 42, EF: 42", "EF is given twice"),
     ],

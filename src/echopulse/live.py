@@ -20,13 +20,15 @@ from echopulse.ecg import ECG, check_usable, clean_ecg, find_beats
 from echopulse.errors import InputError
 from echopulse.model.precision import mixed_precision
 from echopulse.model.windows import AFTER_S, BEFORE_S, OVERLAP, endless_windows, latent_times
+from echopulse.prompt import with_prompt
 
 if TYPE_CHECKING:
     from echopulse.pipeline import EchoPulse, Sampling
 
 WARM_S = 4.0  # of ECG, from which rhythm, polarity and leads are decided
 CONTEXT_S = 10.0  # of the past that a window is cleaned with
-SAME_CLOCK_S = 2e-3  # pieces that begin so little off where the last one ended follow on it
+SAME_CLOCK_S = 0.05  # pieces that begin so little off where the last one ended follow on it
+LONGEST_GAP_S = 15.0  # that a stream survives
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,7 @@ class Block:
 
 
 class Arriving:
-    """The recent past of an ECG that comes in pieces; where one is missing there is a gap (NaN)."""
+    """The recent past of an ECG that comes in parts which follow each other to the sample."""
 
     def __init__(self, keep_s: float):
         self.keep_s, self.ecg, self.dropped, self.start_s = keep_s, None, 0, 0.0
@@ -50,46 +52,72 @@ class Arriving:
             return -np.inf
         return self.start_s + (self.dropped + self.ecg.samples.shape[1]) / self.ecg.rate_hz
 
-    def add(self, piece: ECG) -> None:
-        """Takes the next piece; InputError where it is of another kind or begins before the last one ended."""
+    def add(self, part: ECG) -> None:
+        """Takes the next part, and forgets what lies further back than is kept."""
         if self.ecg is None:
-            self.ecg, self.start_s = piece, piece.start_s
+            self.ecg, self.start_s = part, part.start_s
             return
-        own = self.ecg
-        if (piece.rate_hz, piece.leads) != (own.rate_hz, own.leads):
-            raise InputError(
-                f"a piece of {', '.join(piece.leads)} at {piece.rate_hz:g} Hz after one of {', '.join(own.leads)} at "
-                f"{own.rate_hz:g} Hz; a stream keeps its leads and its rate."
-            )
-        late = piece.start_s - self.end_s
-        if late < -SAME_CLOCK_S:
-            raise InputError(
-                f"a piece that begins at {piece.start_s:.3f} s after one that ended at {self.end_s:.3f} s; pieces of a "
-                "stream follow each other."
-            )
-        missing = round(late * own.rate_hz) if late > SAME_CLOCK_S else 0
-        if missing > self.keep_s * own.rate_hz:
-            raise InputError(f"{late:.0f} s of the ECG are missing at {self.end_s:.1f} s; begin a new stream.")
-        gap = np.full((len(own.leads), missing), np.nan, np.float32)
-        samples = np.concatenate([own.samples, gap, piece.samples], 1)
-        spare = max(0, samples.shape[1] - round(self.keep_s * own.rate_hz))
+        samples = np.concatenate([self.ecg.samples, part.samples], 1)
+        spare = max(0, samples.shape[1] - round(self.keep_s * self.ecg.rate_hz))
         self.dropped += spare
-        self.ecg = replace(own, samples=samples[:, spare:])
+        self.ecg = replace(self.ecg, samples=samples[:, spare:])
 
     def cut(self, from_s: float, to_s: float) -> ECG:
         """The samples from `from_s` (or where the stream began) to before `to_s`, with their time."""
         rate = self.ecg.rate_hz
         first = max(0, int(np.ceil((from_s - self.start_s) * rate - 1e-6)))
         last = int(np.ceil((to_s - self.start_s) * rate - 1e-6))
+        if first < self.dropped:
+            raise ValueError(f"samples from {from_s:.3f} s on were asked for, which are kept no more")
         samples = self.ecg.samples[:, first - self.dropped : last - self.dropped]
         return replace(self.ecg, samples=samples, start_s=self.start_s + first / rate)
 
 
 def cut(ecg: ECG, seconds: float) -> Iterator[ECG]:
     """A recording in pieces of so many seconds, as it would have arrived."""
+    if not seconds > 0:
+        raise InputError(f"pieces of {seconds:g} s: a length above 0 is expected.")
     step = max(1, round(seconds * ecg.rate_hz))
     for first in range(0, ecg.samples.shape[1], step):
         yield replace(ecg, samples=ecg.samples[:, first : first + step], start_s=ecg.start_s + first / ecg.rate_hz)
+
+
+def in_order(pieces: Iterable[ECG]) -> Iterator[ECG]:
+    """Pieces as parts of a second at most that follow each other to the sample; what is missing between them is NaN.
+
+    Times are counted in samples from the first piece on: a device's clock that runs a little off, or is coarse, is not
+    believed beyond that. InputError for a piece of other leads or another rate, one that begins before the last one
+    ended, and one after a gap longer than `LONGEST_GAP_S`.
+    """
+    first, count, off_s = None, 0, 0.0  # samples so far, and how far the pieces' clock has run off
+    for piece in pieces:
+        if not np.isfinite(piece.start_s):
+            raise InputError(f"a piece that begins at {piece.start_s} s; a time in seconds is expected.")
+        first = first or piece
+        if (piece.rate_hz, piece.leads) != (first.rate_hz, first.leads):
+            raise InputError(
+                f"a piece of {', '.join(piece.leads)} at {piece.rate_hz:g} Hz after one of {', '.join(first.leads)} at "
+                f"{first.rate_hz:g} Hz; a stream keeps its leads and its rate."
+            )
+        end_s = first.start_s + count / first.rate_hz
+        late = piece.start_s - end_s - off_s
+        slack = max(SAME_CLOCK_S, 2 / first.rate_hz)
+        if late < -slack:
+            raise InputError(
+                f"a piece that begins at {piece.start_s:.3f} s after one that ended at {end_s + off_s:.3f} s; pieces "
+                "of a stream follow each other."
+            )
+        if late > LONGEST_GAP_S:
+            raise InputError(f"{late:.0f} s of the ECG are missing at {end_s:.1f} s; begin a new stream.")
+        if late > slack:
+            missing = round(late * first.rate_hz)
+            nothing = np.full((len(first.leads), missing), np.nan, np.float32)
+            yield from cut(replace(first, samples=nothing, start_s=end_s), 1.0)
+            count += missing
+        else:
+            off_s += late
+        yield from cut(replace(piece, start_s=first.start_s + count / first.rate_hz), 1.0)
+        count += piece.samples.shape[1]
 
 
 def stream(
@@ -97,8 +125,9 @@ def stream(
     pieces: Iterable[ECG],
     *,
     image: str | Path | np.ndarray | None = None,
-    view: str = "a4c",
+    view: str | None = None,
     ef: float | None = None,
+    prompt: str | None = None,
     seed: int = 0,
     start: str = "phantom",
     allow_flat: bool = False,
@@ -107,25 +136,26 @@ def stream(
     """Blocks of video at the model's rate: the first 33 frames, then 20 at a time, as the pieces of an ECG come in.
 
     The clip begins 1.6 s into the ECG, and its first block is there when 4 s have come; a later one when the ECG has
-    come 0.4 s beyond its last frame. Other arguments are those of a whole clip. The same pieces cut otherwise give the
-    same frames. Raises InputError at once for impossible options, on the way for pieces that do not follow each other
-    and for an ECG that cannot be used.
+    come 0.4 s beyond its last frame. Arguments are those of a whole clip but for later pictures, length, rate and where
+    it begins. The same pieces cut otherwise give the same frames. Raises InputError at once for impossible options, on
+    the way for pieces that do not follow each other (see `in_order`) and for an ECG that cannot be used.
     """
     from echopulse.pipeline import Sampling
 
     sampling = pulse.settled(sampling or Sampling())
+    view, ef = with_prompt(prompt, view, ef)
     pulse.check_options(view, ef, seed, start, sampling)
+    picture = None if image is None else pulse.read_picture(image).numpy()
 
     def blocks() -> Iterator[Block]:
         arriving, filling = Arriving(CONTEXT_S + WARM_S + heard_s(pulse)), None
-        for piece in pieces:
-            for part in cut(piece, 1.0):  # a long piece is not kept whole
-                arriving.add(part)
-                if filling is None and arriving.end_s >= arriving.start_s + WARM_S:
-                    opening = _Opening.of(pulse, arriving, image, view, ef, seed, start, allow_flat)
-                    filling = _Filling(pulse, opening, view, seed, sampling)
-                while filling is not None and arriving.end_s >= filling.needs_until_s:
-                    yield filling.next_block(arriving)
+        for part in in_order(pieces):
+            arriving.add(part)
+            if filling is None and arriving.end_s >= arriving.start_s + WARM_S:
+                opening = _Opening.of(pulse, arriving, picture, view, ef, seed, start, allow_flat)
+                filling = _Filling(pulse, opening, view, seed, sampling)
+            while filling is not None and arriving.end_s >= filling.needs_until_s:
+                yield filling.next_block(arriving)
 
     return blocks()
 

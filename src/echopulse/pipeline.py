@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 BUNDLED = Path(__file__).parent / "weights"
 SHORTEST_S = 2.0
+MOST_SAMPLES = 1000
 CONTEXT_S = 10.0  # of ECG on either side of a clip: enough to judge rhythm and noise, little enough to be quick
 STARTS = ("phantom", "generated")
 Picture = str | Path | np.ndarray  # a file, or uint8 [h, w]
@@ -221,8 +222,7 @@ class EchoPulse:
 
     def several(self, ecg: ECG, count: int, *, seed: int = 0, **options: Any) -> list[Generation]:
         """Clips of seeds `seed`, `seed + 1`, ...: what ECG and pictures leave open differs in them."""
-        if count < 1:
-            raise InputError(f"--samples {count}: at least one clip is needed.")
+        check_samples(count, seed)
         return [self(ecg, seed=seed + number, **options) for number in range(count)]
 
     def stream(self, pieces: Iterable[ECG], **options: Any) -> Iterator["Block"]:
@@ -279,7 +279,9 @@ class EchoPulse:
         if first is not None:
             ids[:1], given[0] = self.encode_picture(first), True
         for picture, at_s in later:
-            place = self.tokenizer.config.latent_frames(1 + round(at_s * self.fps)) - 1
+            place = self._place_of(at_s)
+            if given[place]:
+                raise ValueError(f"two pictures for one latent frame, at {at_s:g} s")
             ids[place], given[place] = self.encode_picture(picture, still=True)[-1], True
         plans = list(plan_windows(latents, config.window))
         for number, plan in enumerate(plans):
@@ -311,6 +313,10 @@ class EchoPulse:
         with mixed_precision(self.device):
             frames = picture.to(self.device).float()[None, None].expand(-1, count, -1, -1) / 255
             return self.tokenizer.encode(frames)[0]
+
+    def _place_of(self, at_s: float) -> int:
+        """The latent frame that shows what is `at_s` seconds after the first picture."""
+        return self.tokenizer.config.latent_frames(1 + round(at_s * self.fps)) - 1
 
     @torch.inference_mode()
     def fill_window(
@@ -379,8 +385,7 @@ class EchoPulse:
             raise InputError(f"--ef {ef:g}: an ejection fraction between {EF_RANGE[0]} and {EF_RANGE[1]} is expected.")
         if start not in STARTS:
             raise InputError(f"--start {start}: expected {' or '.join(STARTS)}.")
-        if abs(seed) >= 2**63:
-            raise InputError(f"--seed {seed}: a whole number of at most 18 digits is expected.")
+        check_seed(seed)
         if sampling.steps < 1:
             raise InputError(f"--steps {sampling.steps}: at least one pass per window is needed.")
         if sampling.order not in ORDERS:
@@ -394,8 +399,8 @@ class EchoPulse:
             raise InputError("--image FILE@SECONDS: later pictures need a first one of the same heart, without a time.")
         taken = {0}
         for _, at in images:
-            place = -(-round(at * self.fps) // self.tokenizer.config.frames_per_latent) if math.isfinite(at) else 0
-            if not 0 < at <= seconds or place in taken:
+            place = self._place_of(at) if 0 < at <= seconds else 0
+            if place in taken:
                 apart = self.tokenizer.config.frames_per_latent / self.fps
                 raise InputError(
                     f"--image at {at:g} s: times after 0 and up to {seconds:g} s that are {apart:g} s or more "
@@ -438,6 +443,20 @@ class EchoPulse:
         opening = opening_frame(peaks, view=view, ef=ef, seed=seed, size=size, fibrillating=beats.rhythm == "irregular")
         aimed = opening.ef if len(peaks) else ef  # no label fits a heart that stands still
         return opening.frame, "phantom", opening.pixel_spacing_cm, aimed
+
+
+def check_samples(count: int, seed: int) -> None:
+    """InputError for a number of clips, or for the last one's seed, that cannot be."""
+    if not 1 <= count <= MOST_SAMPLES:
+        raise InputError(f"--samples {count}: from 1 to {MOST_SAMPLES} clips of an ECG are made at once.")
+    check_seed(seed)
+    check_seed(seed + count - 1)
+
+
+def check_seed(seed: int) -> None:
+    """InputError for a seed that no generator of random numbers takes."""
+    if abs(seed) >= 2**63:
+        raise InputError(f"--seed {seed}: a whole number of at most 18 digits is expected.")
 
 
 def around(ecg: ECG, start_s: float, stop_s: float, context_s: float = CONTEXT_S) -> ECG:

@@ -6,6 +6,7 @@ import math
 import re
 
 from echopulse.errors import InputError
+from echopulse.model.generator import EF_RANGE
 
 DEFAULT_VIEW = "a4c"
 VIEW_NAMES = {
@@ -18,7 +19,8 @@ EXPECTED = 'expected is "LVEF: 42, ViewType: 4CH", or one of the two'
 def parse_prompt(text: str) -> dict[str, float | str]:
     """`ef` (a fraction) and `view` of "LVEF: 42, ViewType: 4CH"; whichever is there, in any order and case.
 
-    An EF above 1 is in percent. Raises InputError for a field that is none of these, given twice or not understood.
+    An EF above 1 is in percent, as is one with a sign. Raises InputError for a field that is none of these, given twice
+    or not understood.
     """
     found: dict[str, float | str] = {}
     for field in filter(None, (part.strip() for part in re.split(r"[,;\n]", text))):
@@ -48,9 +50,14 @@ def _fraction(text: str) -> float:
         value = float(text.removesuffix("%"))
     except ValueError:
         value = math.nan
-    if not 0 <= value <= 100:
-        raise InputError(f"--prompt: an LVEF of {text!r}; a fraction, or percent from 1 to 100, is expected.")
-    return value / 100 if value > 1 or text.endswith("%") else value
+    fraction = value / 100 if value > 1 or text.endswith("%") else value
+    if not EF_RANGE[0] <= fraction <= EF_RANGE[1]:
+        low, high = EF_RANGE
+        raise InputError(
+            f"--prompt: an LVEF of {text!r}; between {low} and {high}, or {100 * low:.0f} and {100 * high:.0f} "
+            "percent, is expected."
+        )
+    return fraction
 
 
 def _view(text: str) -> str:

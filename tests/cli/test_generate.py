@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from echopulse.cli import main
-from echopulse.cli.generate import named_images
+from echopulse.cli.generate import named_images, spread_of
 from echopulse.errors import InputError
 
 
@@ -54,20 +54,25 @@ def test_several_clips_of_one_ecg_have_seeds_and_names_of_their_own_and_a_spread
     code, said, _ = run(watch, "--out", "clip.npz", "--samples", 2, "--seed", 5)
     assert code == 0 and files_in(Path()) == ["clip_1.json", "clip_1.npz", "clip_2.json", "clip_2.npz"]
     assert [json.loads(Path(f"clip_{number}.json").read_text())["seed"] for number in (1, 2)] == [5, 6]
-    if said.count("not measurable") == 0:
-        assert "EF of 2 clips from" in said and "standard deviation" in said
     before = Path("clip_2.npz").read_bytes()
     code, _, complaint = run(watch, "--out", "clip.npz", "--samples", 3)
     assert code == 1 and "clip_1.npz: the file exists already" in complaint
     assert Path("clip_2.npz").read_bytes() == before
     assert not Path("clip_3.npz").exists()
     code, _, complaint = run(watch, "--out", "other.npz", "--samples", 0)
-    assert code == 1 and "--samples 0: at least one clip" in complaint
+    assert code == 1 and "--samples 0: from 1 to 1000 clips" in complaint
+    code, _, complaint = run(watch, "--out", "other.npz", "--samples", 2, "--seed", 2**63 - 1)
+    assert code == 1 and f"--seed {2**63}" in complaint and not list(Path().glob("other*"))
+
+
+def test_the_spread_of_several_clips_is_told_in_words():
+    said = spread_of([0.4, 0.5, 0.6])
+    assert said == "EF of 3 clips from 40 to 60 %, median 50 %, standard deviation 10.0 %."
 
 
 def test_fast_halves_the_passes_unless_they_are_counted_otherwise(watch, tiny_model, capsys):
     common = ["generate", str(watch), "--seconds", "1", "--model", str(tiny_model), "--fast"]
-    assert main([*common, "--out", "fast.npz"]) == 0
+    assert main([*common, "--out", "fast.npz", "--force"]) == 0
     assert json.loads(Path("fast.json").read_text())["arguments"]["steps"] == 4
     assert main([*common, "--out", "other.npz", "--steps", "2"]) == 1
     assert "--fast with --steps 2" in capsys.readouterr().err
@@ -89,6 +94,10 @@ def test_pictures_at_times_are_told_from_the_first_one(tmp_path):
     assert named_images([str(odd)]) == {"image": odd, "images": []} and named_images([])["image"] is None
     with pytest.raises(InputError, match="only one picture comes first"):
         named_images(["a.png", "b.png"])
+    with pytest.raises(InputError, match=r"'\.5s' is no time in seconds"):
+        named_images(["ed.png", f"{odd}@.5s"])
+    with pytest.raises(InputError, match="only one picture"):
+        named_images(["ed.png", "a" * 300 + "@x"])
 
 
 def test_an_existing_clip_is_replaced_with_force_only(run, watch, assert_one_sentence):

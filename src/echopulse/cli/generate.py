@@ -1,8 +1,11 @@
 """`echopulse generate`: ECG files become echo videos."""
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median, stdev
 from typing import Any
 
 from echopulse.cli.shared import NOTICE, Progress, add_adapter_option, add_ecg_options, add_verb, fail
@@ -55,8 +58,10 @@ def run_generate(options: argparse.Namespace) -> int:
                 raise
             refused += fail(error, options.verbose)
     several = len(files) > 1 or len(options.ecg) > 1 or options.ecg[0].is_dir()
-    if options.samples < 1:
-        raise InputError(f"--samples {options.samples}: at least one clip is needed.")
+    from echopulse.pipeline import check_samples
+
+    check_samples(options.samples, options.seed)
+    given = named_images(options.image) | {"sampling": _sampling(options)}
     jobs = [(path, _numbered(out, options.samples)) for path, out in _name_outputs(files, options.out, several)]
     from echopulse.model.adapter_files import parse_spec
     from echopulse.pipeline import EchoPulse
@@ -65,7 +70,7 @@ def run_generate(options: argparse.Namespace) -> int:
     _check_outputs([out for _, outs in jobs for out in outs], options.force, several)
     for path, outs in jobs:
         try:
-            _generate_one(pulse, path, outs, options)
+            _generate_one(pulse, path, outs, options, given)
         except Exception as error:  # whatever is wrong with one recording, the others have their turn
             if not several:
                 raise
@@ -75,20 +80,22 @@ def run_generate(options: argparse.Namespace) -> int:
     return 1 if failed + refused else 0
 
 
-def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespace) -> None:
-    """The clips of one ECG, of one seed after the other."""
-    import time
-
-    import numpy as np
-
-    from echopulse.ecg import read_ecg
+def _sampling(options: argparse.Namespace):
     from echopulse.pipeline import FAST, Sampling
 
     if options.fast and options.steps is not None:
         raise InputError(f"--fast with --steps {options.steps}: both say how many passes; leave one of them out.")
     usual = FAST if options.fast else Sampling()
     steps = usual.steps if options.steps is None else options.steps
-    sampling = Sampling(steps, options.guidance, grain=not options.no_grain, order=options.order)
+    return Sampling(steps, options.guidance, grain=not options.no_grain, order=options.order)
+
+
+def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespace, given: dict[str, Any]) -> None:
+    """The clips of one ECG, of one seed after the other."""
+    import time
+
+    from echopulse.ecg import read_ecg
+
     started = time.perf_counter()
     ecg = read_ecg(path, rate_hz=options.rate, lead=options.lead)
     read_s = time.perf_counter() - started
@@ -96,27 +103,32 @@ def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespa
     for number, out in enumerate(outs):
         with Progress(out.name if len(outs) > 1 else path.name) as on_step:
             made = pulse(
-                ecg, **named_images(options.image), view=options.view, ef=options.ef, prompt=options.prompt,
-                seconds=options.seconds, fps=options.fps, seed=options.seed + number, start=options.start,
-                at_s=options.at, allow_flat=options.allow_flat,
-                sampling=sampling, on_step=on_step,
+                ecg, **given, view=options.view, ef=options.ef, prompt=options.prompt, seconds=options.seconds,
+                fps=options.fps, seed=options.seed + number, start=options.start, at_s=options.at,
+                allow_flat=options.allow_flat, on_step=on_step,
             )  # fmt: skip
         made.seconds["read"] = round(read_s, 3)
         report = made.save(out, plain=options.plain, force=options.force)
         video, heart = report["video"], report["ecg"]
         known = [value for value in video["ef"] if value is not None]
         ef = ", ".join(f"{100 * value:.0f} %" for value in known) or "not measurable"
-        fractions += [float(np.median(known))] if known else []
+        fractions += [median(known)] if known else []
         rate = "none" if heart["heart_rate_bpm"] is None else f"{heart['heart_rate_bpm']:.0f}/min"
         if heart["strangeness"] is not None and heart["strangeness"] > 1:
             print(f"{path.name}: unlike the ECGs that the model has heard (strangeness {heart['strangeness']:.1f}, "
                   "usual is up to 1); do not expect the heart to follow it.", file=sys.stderr)  # fmt: skip
         print(f"{out}: {video['frames']} frames, ECG rate {rate} ({heart['rhythm']}), EF per beat {ef}. {NOTICE}")
     if len(fractions) > 1:
-        low, middle, high = (100 * value for value in (min(fractions), np.median(fractions), max(fractions)))
-        spread = 100 * np.std(fractions, ddof=1)
-        print(f"{path.name}: EF of {len(fractions)} clips from {low:.0f} to {high:.0f} %, median {middle:.0f} %, "
-              f"standard deviation {spread:.1f} %.")  # fmt: skip
+        print(f"{path.name}: {spread_of(fractions)}")
+
+
+def spread_of(fractions: Sequence[float]) -> str:
+    """Where the EFs of several clips lie, in words."""
+    low, middle, high = (100 * value for value in (min(fractions), median(fractions), max(fractions)))
+    return (
+        f"EF of {len(fractions)} clips from {low:.0f} to {high:.0f} %, median {middle:.0f} %, standard deviation "
+        f"{100 * stdev(fractions):.1f} %."
+    )
 
 
 def _numbered(out: Path, count: int) -> list[Path]:
@@ -125,15 +137,19 @@ def _numbered(out: Path, count: int) -> list[Path]:
 
 
 def named_images(texts: list[str]) -> dict[str, Any]:
-    """`image` and `images` of `["ed.png", "es.png@0.35"]`; InputError where more than one has no time."""
+    """`image` and `images` of `["ed.png", "es.png@0.35"]`; InputError for two first pictures or no time."""
     first, later = [], []
     for text in texts:
         name, _, number = text.rpartition("@")
+        if not name or os.path.exists(text):
+            first.append(text)
+            continue
         try:
-            at_s = float(number) if name and not Path(text).exists() else None
+            later.append((Path(name), float(number)))
         except ValueError:
-            at_s = None
-        first.append(text) if at_s is None else later.append((Path(name), at_s))
+            if os.path.exists(name):
+                raise InputError(f"--image {text}: {number!r} is no time in seconds, as in {name}@0.35.") from None
+            first.append(text)
     if len(first) > 1:
         raise InputError(f"--image {first[1]}: only one picture comes first; say FILE@SECONDS for later ones.")
     return {"image": Path(first[0]) if first else None, "images": later}

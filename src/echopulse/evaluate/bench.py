@@ -38,8 +38,9 @@ class Bench:
     def of(cls, pulse: EchoPulse, workers: int = 1) -> Bench:
         """A model of ours, by its inner road: the ECG as it is, no opening picture but the one that is given."""
 
-        def generate(ecg, begin_s, frames, **conditions):
-            return pulse.decode(pulse.generate_ids(ecg, begin_s, frames, **conditions))[:frames]
+        def generate(ecg, begin_s, frames, *, seed=0, grain=False, **conditions):
+            ids = pulse.generate_ids(ecg, begin_s, frames, seed=seed, **conditions)
+            return pulse.decode(ids, grain_seed=seed if grain else None)[:frames]
 
         @torch.inference_mode()
         def reconstruct(frames):

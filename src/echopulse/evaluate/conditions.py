@@ -7,14 +7,15 @@ given at their times beside the first one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from echopulse.echo import Clip
 from echopulse.evaluate.bench import Bench
 from echopulse.evaluate.hearts import Heart, hearts_of, simulate_held_out, wide_volumes
-from echopulse.evaluate.held_out import measured_ef
+from echopulse.evaluate.held_out import measured_ef, median_of
 from echopulse.evaluate.keys import Figure, at_least, at_most
 from echopulse.evaluate.known import mean_known, median_known
 from echopulse.evaluate.results import Results
@@ -32,6 +33,7 @@ OPENING_FRAMES = 5  # that are simulated for those
 LONGER = 1.2  # than the interval before: a pause
 FULLER = 1.03  # than the beat before, in the truth: then it is to be so in the video too
 OPENED = 0.5  # of the true change around the valve
+FEWEST, MOST_LOST = 4, 0.7  # intervals that a correlation needs, and share of the true ones
 NEAR_S = 0.25  # a beat of the video belongs to the R peak so near
 BEFORE_S, AFTER_S = 0.08, 0.12  # around an R peak, where the ventricle is fullest
 
@@ -51,6 +53,7 @@ FIGURES = {
     "conditions.pauses.rr_r": Figure(
         "", "correlation of the intervals between EDs with those of R peaks, irregular rhythms, median", at_least(0.95)
     ),
+    "conditions.pauses.kept": Figure("", "share of the intervals of R peaks that the video shows, mean", at_least(0.8)),
     **{
         f"conditions.texture.{name}_off": Figure(
             "", f"{name} of the grain, generated over simulated, median: how far from 1", at_most(0.15)
@@ -110,23 +113,36 @@ def hearts_paused(count: int, fps: float, seed: int = PAUSE_SEED, **options) -> 
 
 
 def phases_of(heart: Heart) -> tuple[float, float]:
-    """Frames of ED and ES of the first whole cycle: where its true volume is largest and, after that, smallest."""
-    start, stop = heart.cycles[0]
-    inside = np.flatnonzero((heart.times_s >= start) & (heart.times_s < stop))
-    if len(inside) < 3:
+    """Frames of ED and ES of the whole cycle whose EF is nearest the heart's; NaN where none has both."""
+    found = [pair for cycle in heart.cycles if (pair := _phases_within(heart, *cycle)) is not None]
+    fractions = [1 - heart.volume_ml[empty] / heart.volume_ml[full] for full, empty in found]
+    if not found:
         return np.nan, np.nan
-    full = inside[np.argmax(heart.volume_ml[inside])]
-    after = inside[inside >= full]
-    return float(full), float(after[np.argmin(heart.volume_ml[after])])
+    return found[int(np.argmin(np.abs(np.array(fractions) - heart.ef)))]
+
+
+def _phases_within(heart: Heart, start: float, stop: float) -> tuple[int, int] | None:
+    """ED is fullest soon after the R peak, whatever the cycle ends with; ES emptiest after it."""
+    early = np.flatnonzero((heart.times_s >= start) & (heart.times_s <= start + AFTER_S))
+    if not len(early):
+        return None
+    full = int(early[np.argmax(heart.volume_ml[early])])
+    after = np.flatnonzero((heart.times_s > heart.times_s[full]) & (heart.times_s < stop))
+    return (full, int(after[np.argmin(heart.volume_ml[after])])) if len(after) else None
 
 
 def condition_scores(
-    bench: Bench, seen: Sequence[Seen], paused: Sequence[Paused], *, fps: float, pictures: bool = True,
+    bench: Bench, seen: Sequence[Seen], paused: Sequence[Paused], *, fps: float, ours: bool = True,
     asked: Sequence[float] = ASKED, on_step: OnStep = lambda _: None,
 ) -> Results:  # fmt: skip
-    """All of `FIGURES`; without `pictures` those of two pictures are left out, which not every candidate takes."""
+    """All of `FIGURES`, of clips as they are shown, with grain.
+
+    Of models that are not `ours` not those of two pictures, which not every candidate takes.
+    """
+    if ours:
+        bench = replace(bench, generate=partial(bench.generate, grain=True))
     few = seen[:ASKED_HEARTS]
-    work = Counted(on_step, len(asked) * len(few) + len(seen) * (1 + pictures) + len(paused))
+    work = Counted(on_step, len(asked) * len(few) + len(seen) * (1 + ours) + len(paused))
     wanted = [(one.heart, ef) for ef in asked for one in few]
     found = np.array(bench.each(lambda pair: measured_ef(bench.beat(pair[0], pair[0].ecg, ef=pair[1])), wanted, work))
     target = np.array([ef for _, ef in wanted])
@@ -135,23 +151,21 @@ def condition_scores(
     true = np.array([one.heart.ef for one in seen])
     looks = [bench.look(one.heart, clip, one.heart.spacing_cm) for one, clip in zip(seen, clips, strict=True)]
     scores |= _errors("one_picture", true, np.array([measured_ef(look) for look in looks]))
-    if pictures:
+    if ours:
         scores |= _errors("two_pictures", true, np.array(bench.each(lambda one: two_pictures(bench, one), seen, work)))
     scores |= _surface(seen, clips)
-    fuller, intervals = [], []
-    for strokes, r in bench.each(lambda one: follow_pauses(bench, one, fps), paused, work):
-        fuller += strokes
-        intervals.append(r)
+    followed = bench.each(lambda one: follow_pauses(bench, one, fps), paused, work)
+    fuller = [one for pauses, _, _ in followed for one in pauses]
     scores |= {"pauses.fuller": mean_known(np.array(fuller, float)), "pauses.fuller.n": len(fuller)}
-    scores |= {"pauses.rr_r": median_known(intervals), "pauses.rr_r.n": len(intervals)}
-    return Results.of(scores | {"n": len(seen)})
+    kept = [share for _, _, share in followed]
+    scores |= {"pauses.kept": mean_known(kept), "pauses.kept.n": len(kept)}
+    return Results.of(scores | {"n": len(seen)}) | median_of("pauses.rr_r", [r for _, r, _ in followed])
 
 
 def two_pictures(bench: Bench, one: Seen) -> float:
     """Measured EF of a clip that also knows the heart at end-diastole and end-systole."""
     heart = one.heart
-    later = [(heart.frames[int(frame)], float(heart.times_s[int(frame)])) for frame in phases_of(heart)]
-    later = [(picture, at) for picture, at in later if at > 0]
+    later = [(heart.frames[frame], float(heart.times_s[frame])) for frame in phases_of(heart) if frame > 0]
     made = bench.generate(
         heart.ecg, -heart.ecg_start_s, len(heart.times_s), first=heart.frames[0], view=heart.view, ef=None,
         seed=heart.seed, later=later,
@@ -159,8 +173,9 @@ def two_pictures(bench: Bench, one: Seen) -> float:
     return measured_ef(bench.look(heart, made, heart.spacing_cm))
 
 
-def follow_pauses(bench: Bench, one: Paused, fps: float) -> tuple[list[bool], float]:
-    """For every pause after which the true stroke is larger, whether the video's is; and how well intervals follow."""
+def follow_pauses(bench: Bench, one: Paused, fps: float) -> tuple[list[bool], float, float]:
+    """For every pause after which the true stroke is larger, whether the video's is; how well intervals follow those of
+    the R peaks (NaN where few do); and what share of them the video shows."""
     heart, frames = one.heart, len(one.times_s)
     made = bench.generate(
         heart.ecg, -heart.ecg_start_s, frames, first=heart.frames[0], view=heart.view, ef=None, seed=heart.seed
@@ -174,7 +189,9 @@ def follow_pauses(bench: Bench, one: Paused, fps: float) -> tuple[list[bool], fl
     for k in range(1, len(intervals) - 1):  # beats k and k + 1 have intervals k - 1 and k before them
         if intervals[k] > LONGER * intervals[k - 1] and true[k + 1] > FULLER * true[k]:
             fuller.append(bool(found[k + 1] > found[k]))
-    return fuller, interval_correlation(one.times_s[seen.ed_frames], peaks, NEAR_S)[0]
+    r, matched = interval_correlation(one.times_s[seen.ed_frames], peaks, NEAR_S)
+    share = matched / max(1, len(intervals))
+    return fuller, r if matched >= FEWEST and share >= MOST_LOST else np.nan, share
 
 
 def strokes(times_s: np.ndarray, volume: np.ndarray, r_peaks_s: np.ndarray) -> np.ndarray:
@@ -191,11 +208,12 @@ def strokes(times_s: np.ndarray, volume: np.ndarray, r_peaks_s: np.ndarray) -> n
 def _errors(name: str, true: np.ndarray, found: np.ndarray) -> dict[str, float]:
     known = np.isfinite(found)
     off, spread = (found - true)[known], float(true[known].var()) if known.any() else 0.0
-    return {
-        f"{name}.mae": mean_known(np.abs(off)), f"{name}.mae.n": int(known.sum()),
-        f"{name}.mae.missing": int((~known).sum()),
+    found = {
+        f"{name}.mae": mean_known(np.abs(off)),
         f"{name}.r2": float(1 - (off**2).mean() / spread) if spread > 0 else float("nan"),
-    }  # fmt: skip
+    }
+    counts = {"n": int(known.sum()), "missing": int((~known).sum())}
+    return found | {f"{key}.{count}": value for key in found for count, value in counts.items()}
 
 
 def _surface(seen: Sequence[Seen], clips: Sequence[np.ndarray]) -> dict[str, float]:
@@ -208,5 +226,9 @@ def _surface(seen: Sequence[Seen], clips: Sequence[np.ndarray]) -> dict[str, flo
         for name in TEXTURE:
             ratios[name].append(after[name] / before[name] if before[name] else float("nan"))
         opened += openings(true, made, one.labels, one.opening)
-    scores = {f"texture.{name}_off": abs(median_known(values) - 1) for name, values in ratios.items()}
+    scores: dict[str, float] = {}
+    for name, values in ratios.items():
+        known = int(np.isfinite(values).sum())
+        scores |= {f"texture.{name}_off": abs(median_known(values) - 1), f"texture.{name}_off.n": known,
+                   f"texture.{name}_off.missing": len(values) - known}  # fmt: skip
     return scores | {"valve.opens": mean_known(np.array(opened) >= OPENED), "valve.opens.n": len(opened)}

@@ -106,9 +106,10 @@ def by_group(hearts: Sequence[Heart], measured: Sequence[Measurement]) -> Result
     groups = {f"view.{name}": [p for p in pairs if p[0].view == name] for name in sorted({h.view for h in hearts})}
     rhythms = sorted({h.rhythm for h in hearts if h.rhythm})
     groups |= {f"rhythm.{name}": [p for p in pairs if p[0].rhythm == name] for name in rhythms}
-    rates = [60 / np.median(np.diff(h.r_peaks_s)) if len(h.r_peaks_s) > 1 else 0.0 for h in hearts]
-    for name, values in (("rate", rates), ("ef", [h.ef for h in hearts])):
-        groups |= {f"{name}.{word}": some for word, some in by_thirds(pairs, values)}
+    rated = [(60 / np.median(np.diff(p[0].r_peaks_s)), p) for p in pairs if len(p[0].r_peaks_s) > 1]
+    for name, of in (("rate", rated), ("ef", [(p[0].ef, p) for p in pairs])):
+        thirds = by_thirds([p for _, p in of], [value for value, _ in of])
+        groups |= {f"{name}.{word}": some for word, some in thirds}
     scores: Scores = {}
     for name, some in groups.items():
         if some:

@@ -160,7 +160,7 @@ KEYS: dict[str, Figure] = {
     "files.NAME.frames_without_ventricle": Figure("", "share of frames in which no ventricle was found"),
     "files.NAME.error": Figure("", "why nothing could be generated"),
     "speed.generate_s_per_s": Figure("s", "to generate 1 s of video, model loaded, median of three", at_most(1)),
- "speed.fast_s_per_s": Figure("s", "the same with half the passes (`--fast`)", at_most(0.4)),
+    "speed.fast_s_per_s": Figure("s", "the same with half the passes (`--fast`)", at_most(0.4)),
     "speed.first_block_s": Figure("s", "to compute the first 33 frames of a live clip", at_most(0.5)),
     "speed.first_s_per_s": Figure("s", "the same, first call (imports included)"),
     "speed.peak_memory_gb": Figure(

@@ -22,7 +22,7 @@ from echopulse.measure import measure_clip
 if TYPE_CHECKING:
     from echopulse.pipeline import EchoPulse
 
-REAL_CLIPS = 64  # simulated frames that are measured: what the measurer alone would score
+REAL_CLIPS = 32  # simulated frames that are measured: what the measurer alone would score
 TRAINING_CLIPS = 96  # at most, where none are given
 TRAINING_SEED = 800_000  # of simulated hearts that stand for training clips; held-out ones begin at 900 000
 
@@ -42,6 +42,7 @@ class Job:
     start: str
     control_hearts: int
     measurer_clips: int
+    tokenizer_clips: int
     workers: int
     paths: Sequence[Path]
     supplied: Supplied
@@ -56,11 +57,11 @@ def speed(job: Job, on_step: OnStep) -> Results:
 
 
 def tokenizer(job: Job, on_step: OnStep) -> Results:
-    """What the tokenizer keeps of clinical clips of its own, as many as there are held-out hearts, 64 at most."""
-    from echopulse.evaluate.round_trip import CLIPS, round_trip_scores
+    """What the tokenizer keeps of clinical clips of its own, as many as the job says."""
+    from echopulse.evaluate.round_trip import round_trip_scores
 
     found = round_trip_scores(
-        job.pulse.tokenizer, job.measurer.measure, clips=min(job.shared.clips, CLIPS), seed=job.seed,
+        job.pulse.tokenizer, job.measurer.measure, clips=min(job.shared.clips, job.tokenizer_clips), seed=job.seed,
         workers=job.workers, on_step=on_step,
     )  # fmt: skip
     return found.under("tokenizer")
@@ -159,7 +160,7 @@ def conditions(job: Job, on_step: OnStep) -> Results:
     seen = hearts_seen(HEARTS, frames=round(SECONDS * job.fps), fps=job.fps, **alike)
     paused = hearts_paused(PAUSE_HEARTS, job.fps, **alike)
     return condition_scores(
-        job.shared.bench, seen, paused, fps=job.fps, pictures=job.pulse is not None, on_step=on_step
+        job.shared.bench, seen, paused, fps=job.fps, ours=job.pulse is not None, on_step=on_step
     ).under("conditions")
 
 

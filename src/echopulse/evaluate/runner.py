@@ -48,8 +48,8 @@ OF_CLIPS = ("timing", "controls", "quality", "privacy")
 MODULES = {"measurer": "measuring", "quality": "metrics.quality", "privacy": "privacy", "usefulness": "usefulness",
            "long": "long", "conditions": "conditions"}  # fmt: skip
 # Shares of the progress bar: seconds for 200 clips on two cores.
-COST = {"speed": 30, "tokenizer": 60, "measurer": 60, "timing": 120, "controls": 180, "quality": 60, "privacy": 60,
-        "usefulness": 600, "conditions": 150, "long": 150, "files": 60, "hearts": 60, "clips": 180}  # fmt: skip
+COST = {"speed": 20, "tokenizer": 32, "measurer": 25, "timing": 110, "controls": 100, "quality": 90, "privacy": 90,
+        "usefulness": 600, "conditions": 150, "long": 150, "files": 60, "hearts": 40, "clips": 150}  # fmt: skip
 INCLUDES = {
     "speed": "generating 4 s four times, and a fresh interpreter's imports",
     "hearts": "simulating the held-out hearts",
@@ -68,10 +68,11 @@ INCLUDES = {
 # What of the settings only some parts look at.
 ONLY_FOR = {
     "features": ("quality",), "as_published": ("quality",), "reject_copies": ("quality",), "train_data": ("privacy",),
-    "start": ("speed", "files"), "measurer_clips": ("measurer",),
+    "start": ("speed", "files"), "measurer_clips": ("measurer",), "tokenizer_clips": ("tokenizer",),
 }  # fmt: skip
 MEASURER_CLIPS = 48  # beside other parts
 MEASURER_CLIPS_ALONE = 500
+TOKENIZER_CLIPS, TOKENIZER_CLIPS_ALONE = 32, 64
 LEAST = {"quality": 8, "privacy": 40, "usefulness": 32}  # held-out clips; looked at before anything is made
 SAMPLES = 3  # hearts whose loops stand on the page
 
@@ -138,6 +139,7 @@ def evaluate(
     _check(chosen, clips, start)
     if measurer_clips is None:
         measurer_clips = MEASURER_CLIPS_ALONE if list(chosen) == ["measurer"] else MEASURER_CLIPS
+    tokenizer_clips = TOKENIZER_CLIPS_ALONE if list(chosen) == ["tokenizer"] else TOKENIZER_CLIPS
     pulse = as_pulse(candidate)
     measurer = pulse or EchoPulse.from_pretrained()
     fps, size = (pulse.fps, pulse.tokenizer.config.size) if pulse else (FPS, SIZE)
@@ -148,7 +150,8 @@ def evaluate(
     )
     settings = {
         "clips": clips, "seconds": seconds, "seed": seed, "fps": fps, "size": size, "ecg_rate_hz": rate_hz,
-        "control_hearts": control_hearts, "measurer_clips": measurer_clips, "start": start,
+        "control_hearts": control_hearts, "measurer_clips": measurer_clips, "tokenizer_clips": tokenizer_clips,
+        "start": start,
         "as_published": as_published, "train_data": train_data and str(train_data),
         "reject_copies": reject_copies and str(reject_copies),
     }  # fmt: skip
@@ -171,7 +174,7 @@ def evaluate(
     job = Job(
         pulse=pulse, measurer=measurer, shared=shared, simulate=simulate, supplied=supplied, paths=paths, fps=fps,
         size=size, rate_hz=rate_hz, seed=seed, start=start, control_hearts=control_hearts,
-        measurer_clips=measurer_clips, workers=workers, as_published=as_published,
+        measurer_clips=measurer_clips, tokenizer_clips=tokenizer_clips, workers=workers, as_published=as_published,
     )  # fmt: skip
     for part in left:
         done[part] = _timed(part, job, steps)

@@ -15,7 +15,7 @@ from echopulse.evaluate.privacy.plants import BEYOND, PLANTS
 from echopulse.evaluate.privacy.vectors import Features, Remembered, VectorSpace
 from echopulse.evaluate.results import Results
 
-PLANTED = 32  # training clips at most that are planted, once of each kind
+PLANTED = 24  # training clips at most that are planted, once of each kind
 SPACES = ("pixel", "siamese", "feature")
 SHARES = {"fit": 0.2, "unrelated": 0.1, "planted": 0.4, "generated": 0.1, "members": 0.1, "others": 0.1}
 ALL_FOUND, NONE_FLAGGED = Bar("≥", 1), Bar("≤", 0.01)
