@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "EchoPulse": "echopulse.pipeline",
     "Generation": "echopulse.generation",
-    "Sampling": "echopulse.pipeline",
+    "Sampling": "echopulse.model.sampling",
     "ECG": "echopulse.ecg",
     "Beats": "echopulse.ecg",
     "read_ecg": "echopulse.ecg",

@@ -7,10 +7,10 @@ goes on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,17 +18,34 @@ from torch import Tensor
 
 from echopulse.ecg import ECG, check_usable, clean_ecg, find_beats
 from echopulse.errors import InputError
+from echopulse.model.generator import Generator
 from echopulse.model.precision import mixed_precision
+from echopulse.model.sampling import Sampling
+from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.windows import AFTER_S, BEFORE_S, OVERLAP, endless_windows, latent_times
 from echopulse.prompt import with_prompt
-
-if TYPE_CHECKING:
-    from echopulse.pipeline import EchoPulse, Sampling
 
 WARM_S = 4.0  # of ECG, from which rhythm, polarity and leads are decided
 CONTEXT_S = 10.0  # of the past that a window is cleaned with
 SAME_CLOCK_S = 0.05  # pieces that begin so little off where the last one ended follow on it
 LONGEST_GAP_S = 15.0  # that a stream survives
+
+
+class Pulse(Protocol):
+    """What a stream asks of a model: an `EchoPulse`."""
+
+    tokenizer: Tokenizer
+    generator: Generator
+    fps: float
+    device: torch.device
+    settled: Callable[[Sampling], Sampling]
+    check_options: Callable[..., None]
+    read_picture: Callable[[Any], Tensor]
+    first_picture: Callable[..., tuple[Tensor | None, str, float | None, float | None]]
+    clearest_leads: Callable[[ECG], ECG]
+    prepare_ecg: Callable[[ECG], Tensor]
+    encode_picture: Callable[[Tensor], Tensor]
+    fill_window: Callable[..., Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +138,7 @@ def in_order(pieces: Iterable[ECG]) -> Iterator[ECG]:
 
 
 def stream(
-    pulse: EchoPulse,
+    pulse: Pulse,
     pieces: Iterable[ECG],
     *,
     image: str | Path | np.ndarray | None = None,
@@ -140,8 +157,6 @@ def stream(
     it begins. The same pieces cut otherwise give the same frames. Raises InputError at once for impossible options, on
     the way for pieces that do not follow each other (see `in_order`) and for an ECG that cannot be used.
     """
-    from echopulse.pipeline import Sampling
-
     sampling = pulse.settled(sampling or Sampling())
     view, ef = with_prompt(prompt, view, ef)
     pulse.check_options(view, ef, seed, start, sampling)
@@ -160,7 +175,7 @@ def stream(
     return blocks()
 
 
-def heard_s(pulse: EchoPulse) -> float:
+def heard_s(pulse: Pulse) -> float:
     """Seconds of ECG that one window hears."""
     config = pulse.generator.config
     return BEFORE_S + AFTER_S + (config.window - 1) * config.latent_seconds
@@ -169,7 +184,7 @@ def heard_s(pulse: EchoPulse) -> float:
 class _Filling:
     """What a stream has shown so far, and its next window."""
 
-    def __init__(self, pulse: EchoPulse, opening: _Opening, view: str, seed: int, sampling: Sampling):
+    def __init__(self, pulse: Pulse, opening: _Opening, view: str, seed: int, sampling: Sampling):
         self.pulse, self.opening, self.view, self.sampling = pulse, opening, view, sampling
         self.draw, self.plans = torch.Generator().manual_seed(seed), endless_windows(pulse.generator.config.window)
         self.plan = next(self.plans)

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from echopulse.model.generator import EF_RANGE, Conditions, Generator
 from echopulse.model.lora import Adapters
 from echopulse.model.networks import NETWORKS, load_network
 from echopulse.model.precision import mixed_precision
-from echopulse.model.sampling import ORDERS, OnStepEnd, denoiser, fill_in
+from echopulse.model.sampling import ORDERS, USUAL, OnStepEnd, Sampling, denoiser, fill_in
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import Tokens
 from echopulse.model.windows import AFTER_S, BEFORE_S, REFERENCE_AT_MOST_S, Window, latent_times, plan_windows
@@ -47,26 +47,6 @@ MOST_SAMPLES = 1000
 CONTEXT_S = 10.0  # of ECG on either side of a clip: enough to judge rhythm and noise, little enough to be quick
 STARTS = ("phantom", "generated")
 Picture = str | Path | np.ndarray  # a file, or uint8 [h, w]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How tokens are drawn: passes per window, strength of the ECG's and EF's guidance, temperature, rarest choice.
-
-    Without a `guidance` it is that which training built into the weights, at one pass a step, or three where they
-    hold none. `order` in which places are filled: "halton", or "confidence". `grain`: whether the speckle that tokens
-    cannot hold is drawn over the picture, where the tokenizer knows how.
-    """
-
-    steps: int = 8
-    guidance: float | None = None
-    temperature: float = 1.0
-    min_p: float = 0.1
-    grain: bool = True
-    order: str = "halton"
-
-
-FAST = Sampling(steps=4)
 
 
 class EchoPulse:
@@ -149,7 +129,7 @@ class EchoPulse:
         start: str = "phantom",
         at_s: float | None = None,
         allow_flat: bool = False,
-        sampling: Sampling = Sampling(),
+        sampling: Sampling = USUAL,
         on_step: Callable[[float], None] | None = None,
         callback_on_step_end: OnStepEnd = lambda *_: None,
     ) -> Generation:
@@ -261,7 +241,7 @@ class EchoPulse:
         view: str = "a4c",
         ef: float | None = None,
         seed: int = 0,
-        sampling: Sampling = Sampling(),
+        sampling: Sampling = USUAL,
         on_step: Callable[[float], None] | None = None,
         callback_on_step_end: OnStepEnd = lambda *_: None,
     ) -> Tensor:

@@ -81,7 +81,7 @@ def run_generate(options: argparse.Namespace) -> int:
 
 
 def _sampling(options: argparse.Namespace):
-    from echopulse.pipeline import FAST, Sampling
+    from echopulse.model.sampling import FAST, Sampling
 
     if options.fast and options.steps is not None:
         raise InputError(f"--fast with --steps {options.steps}: both say how many passes; leave one of them out.")

@@ -32,7 +32,7 @@ def speed_scores(pulse: EchoPulse, *, start: str = "phantom", on_step=lambda _: 
     Generating alone: reading the file, measuring and writing the clip are not in it. It starts no processes; the memory
     is the most that this one has held until now, so this part has to run before the others.
     """
-    from echopulse.pipeline import FAST
+    from echopulse.model.sampling import FAST
 
     around = {"ecg_before_s": SECONDS + 4, "ecg_after_s": 1.0}
     ecg = simulate(1, frames=1, seed=0, prior="easy", **around).ecg_of(0)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -13,6 +14,26 @@ from echopulse.model.types import join_ids, split_ids
 Denoiser = Callable[[Tensor, Tensor, Conditions], Tensor]
 OnStepEnd = Callable[[int, Tensor, Tensor], None]
 ORDERS = ("halton", "confidence")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn: passes per window, strength of the ECG's and EF's guidance, temperature, rarest choice.
+
+    Without a `guidance` it is that which training built into the weights, at one pass a step, or three where they
+    hold none. `order` in which places are filled: "halton", or "confidence". `grain`: whether the speckle that tokens
+    cannot hold is drawn over the picture, where the tokenizer knows how.
+    """
+
+    steps: int = 8
+    guidance: float | None = None
+    temperature: float = 1.0
+    min_p: float = 0.1
+    grain: bool = True
+    order: str = "halton"
+
+
+USUAL, FAST = Sampling(), Sampling(steps=4)
 
 
 def reveal_counts(n_tokens: int, steps: int) -> list[int]:
