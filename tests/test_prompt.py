@@ -27,7 +27,9 @@ def test_fields_are_read_in_any_order_case_and_unit(text, ef, view):
         ("", "nothing in it"),
         ("a beating heart", "'a beating heart' is no field"),
         ("LVEF 42", "'LVEF 42' is no field"),
-        ("Age: 40", "'Age: 40' is no field"),
+        ("Height: 170", "'Height: 170' is no field"),
+        ("Age: old", "an Age of 'old'"),
+        ("Sex: x", "a Sex of 'x'; one of f, female"),
         ("LVEF: high", "an LVEF of 'high'"),
         ("LVEF: nan", "an LVEF of 'nan'"),
         ("LVEF: 130", "an LVEF of '130'"),
@@ -43,9 +45,21 @@ def test_what_is_not_understood_is_named(text, words):
         parse_prompt(text)
 
 
+@pytest.mark.parametrize(("text", "age", "sex"), [("Age: 63, Sex: F", 63, "f"), ("gender: Male", None, "m")])
+def test_age_and_sex_are_read(text, age, sex):
+    found = parse_prompt(text)
+    assert found.get("age") == age and found.get("sex") == sex
+
+
+NOTHING = {"view": None, "ef": None, "age": None, "sex": None}
+
+
 def test_prompt_and_options_add_up_but_do_not_contradict():
-    assert with_prompt(None, None, None) == ("a4c", None) and with_prompt(None, "a2c", 0.3) == ("a2c", 0.3)
-    assert with_prompt("LVEF: 42", "a2c", None) == ("a2c", pytest.approx(0.42))
-    for options in ({"view": "a4c", "ef": None}, {"view": None, "ef": 0.3}):
+    assert with_prompt(None, **NOTHING) == NOTHING | {"view": "a4c"}
+    assert with_prompt(None, **NOTHING | {"view": "a2c", "ef": 0.3}) == NOTHING | {"view": "a2c", "ef": 0.3}
+    assert with_prompt("LVEF: 42, Sex: M", **NOTHING | {"age": 50}) == {
+        "view": "a4c", "ef": pytest.approx(0.42), "age": 50, "sex": "m"
+    }  # fmt: skip
+    for options in ({"view": "a4c"}, {"ef": 0.3}):
         with pytest.raises(InputError, match="the prompt says"):
-            with_prompt("LVEF: 42, ViewType: 4CH", **options)
+            with_prompt("LVEF: 42, ViewType: 4CH", **NOTHING | options)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from echopulse.ecg import ECG, check_usable, clean_ecg, find_beats
 from echopulse.errors import InputError
-from echopulse.model.generator import Generator
+from echopulse.model.generator import Generator, Patient
 from echopulse.model.precision import mixed_precision
 from echopulse.model.sampling import Sampling
 from echopulse.model.tokenizer import Tokenizer
@@ -144,6 +144,8 @@ def stream(
     image: str | Path | np.ndarray | None = None,
     view: str | None = None,
     ef: float | None = None,
+    age: float | None = None,
+    sex: str | None = None,
     prompt: str | None = None,
     seed: int = 0,
     start: str = "phantom",
@@ -158,8 +160,9 @@ def stream(
     the way for pieces that do not follow each other (see `in_order`) and for an ECG that cannot be used.
     """
     sampling = pulse.settled(sampling or Sampling())
-    view, ef = with_prompt(prompt, view, ef)
-    pulse.check_options(view, ef, seed, start, sampling)
+    view, ef, age, sex = with_prompt(prompt, view=view, ef=ef, age=age, sex=sex).values()
+    patient = Patient(age, sex)
+    pulse.check_options(view, ef, patient, seed, start, sampling)
     picture = None if image is None else pulse.read_picture(image).numpy()
 
     def blocks() -> Iterator[Block]:
@@ -167,8 +170,8 @@ def stream(
         for part in in_order(pieces):
             arriving.add(part)
             if filling is None and arriving.end_s >= arriving.start_s + WARM_S:
-                opening = _Opening.of(pulse, arriving, picture, view, ef, seed, start, allow_flat)
-                filling = _Filling(pulse, opening, view, seed, sampling)
+                opening = _Opening.of(pulse, arriving, picture, view, ef, patient, seed, start, allow_flat)
+                filling = _Filling(pulse, opening, view, patient, seed, sampling)
             while filling is not None and arriving.end_s >= filling.needs_until_s:
                 yield filling.next_block(arriving)
 
@@ -184,8 +187,8 @@ def heard_s(pulse: Pulse) -> float:
 class _Filling:
     """What a stream has shown so far, and its next window."""
 
-    def __init__(self, pulse: Pulse, opening: _Opening, view: str, seed: int, sampling: Sampling):
-        self.pulse, self.opening, self.view, self.sampling = pulse, opening, view, sampling
+    def __init__(self, pulse: Pulse, opening: _Opening, view: str, patient: Patient, seed: int, sampling: Sampling):
+        self.pulse, self.opening, self.view, self.patient, self.sampling = pulse, opening, view, patient, sampling
         self.draw, self.plans = torch.Generator().manual_seed(seed), endless_windows(pulse.generator.config.window)
         self.plan = next(self.plans)
         self.reference = self.last = None  # tokens of the clip's first latent frame, and of those just made
@@ -221,8 +224,8 @@ class _Filling:
         elif opening.first is not None:
             ids[:1], known[0] = pulse.encode_picture(opening.first), True
         made = pulse.fill_window(
-            ids, known, plan, pulse.prepare_ecg(ecg), opening.begin_s - ecg.start_s, self.view, opening.ef, self.draw,
-            self.sampling,
+            ids, known, plan, pulse.prepare_ecg(ecg), opening.begin_s - ecg.start_s, self.view, opening.ef,
+            self.patient, self.draw, self.sampling,
         )  # fmt: skip
         self.reference, self.last = made[:1] if plan.first else self.reference, made[-OVERLAP:]
         self.plan = next(self.plans)
@@ -244,14 +247,14 @@ class _Opening:
     turned: bool
 
     @classmethod
-    def of(cls, pulse, arriving: Arriving, image, view, ef, seed, start, allow_flat: bool) -> _Opening:
+    def of(cls, pulse, arriving: Arriving, image, view, ef, patient, seed, start, allow_flat: bool) -> _Opening:
         heard = arriving.cut(arriving.start_s, arriving.start_s + WARM_S)
         check_usable(heard, allow_flat=allow_flat)
         cleaned = clean_ecg(heard)
         leads = pulse.clearest_leads(cleaned).leads
         begin = arriving.start_s + BEFORE_S
         beats = find_beats(cleaned, allow_flat=allow_flat)
-        first, _, _, aimed = pulse.first_picture(image, start, beats, begin, view, ef, seed)
+        first, _, _, aimed = pulse.first_picture(image, start, beats, begin, view, ef, patient, seed)
         return cls(begin, first, aimed, leads, cleaned.provenance["polarity"].startswith("turned"))
 
     def clean(self, ecg: ECG) -> ECG:

@@ -27,7 +27,7 @@ from echopulse.model.checkpoint import load_config, load_weights
 from echopulse.model.config import config_from_dict
 from echopulse.model.ecg_encoder import Memory
 from echopulse.model.familiarity import Familiarity, FamiliarityConfig, summary_of
-from echopulse.model.generator import EF_RANGE, Conditions, Generator
+from echopulse.model.generator import AGE_RANGE, EF_RANGE, NOBODY, Conditions, Generator, Patient
 from echopulse.model.lora import Adapters
 from echopulse.model.networks import NETWORKS, load_network
 from echopulse.model.precision import mixed_precision
@@ -122,6 +122,8 @@ class EchoPulse:
         images: Sequence[tuple[Picture, float]] = (),
         view: str | None = None,
         ef: float | None = None,
+        age: float | None = None,
+        sex: str | None = None,
         prompt: str | None = None,
         seconds: float = 3.0,
         fps: float = 25.0,
@@ -137,15 +139,16 @@ class EchoPulse:
 
         image: the first picture, a file or uint8 [h, w]; without it the first picture is a simulated heart's in the
         phase that the ECG is in (start="phantom") or the generator's own (start="generated"). images: later ones of the
-        same heart and view, each with its time in seconds from the first frame. prompt: view and EF in words, as
-        "LVEF: 42, ViewType: 4CH", in place of `view` (a4c by default) and `ef`. at_s: where in the ECG
-        the clip begins; by default as late as 1.6 s after the electrodes have settled, so that the model hears what
-        came before. on_step is called with the share done, 0..1, callback_on_step_end after every pass (see
-        `sampling.fill_in`). Raises InputError when an argument is out of range or
-        the ECG cannot be used.
+        same heart and view, each with its time in seconds from the first frame. view: a4c by default. age in years and
+        sex ("f" or "m") of the patient. prompt: view, EF, age and sex in words, as "LVEF: 42, ViewType: 4CH, Age: 63",
+        in place of those. at_s: where in the ECG the clip begins; by default as late as 1.6 s after the electrodes have
+        settled, so that the model hears what came before. on_step is called with the share done, 0..1,
+        callback_on_step_end after every pass (see `sampling.fill_in`). Raises InputError when an argument is out of
+        range or the ECG cannot be used.
         """
-        view, ef = with_prompt(prompt, view, ef)
-        self.check_options(view, ef, seed, start, sampling)
+        view, ef, age, sex = with_prompt(prompt, view=view, ef=ef, age=age, sex=sex).values()
+        patient = Patient(age, sex)
+        self.check_options(view, ef, patient, seed, start, sampling)
         frames = self._check_length(ecg, seconds, fps)
         sampling = self.settled(sampling)
         self._check_images(images, image, (frames - 1) / fps)
@@ -158,14 +161,14 @@ class EchoPulse:
         with clock("beats"):
             beats = find_beats(cleaned, allow_flat=allow_flat)
         with clock("first_image"):
-            first, origin, spacing, aimed = self.first_picture(image, start, beats, begin, view, ef, seed)
+            first, origin, spacing, aimed = self.first_picture(image, start, beats, begin, view, ef, patient, seed)
         model_frames = 1 + math.ceil((frames - 1) * self.fps / fps)
         heard = self.prepare_ecg(cleaned)
         with clock("fill_in"):
             ids = self.generate_ids(
                 heard, begin - cleaned.start_s, model_frames,
-                first=first, later=later, view=view, ef=aimed, seed=seed, sampling=sampling, on_step=on_step,
-                callback_on_step_end=callback_on_step_end,
+                first=first, later=later, view=view, ef=aimed, patient=patient, seed=seed, sampling=sampling,
+                on_step=on_step, callback_on_step_end=callback_on_step_end,
             )  # fmt: skip
         with clock("decode"):
             pictures = self.decode(ids, grain_seed=seed if sampling.grain else None)[:model_frames]
@@ -179,7 +182,8 @@ class EchoPulse:
             synthetic=True,
             provenance={"model": self.name, "first_image": origin},
         )
-        arguments = {"view": view, "ef": ef, "seconds": seconds, "fps": fps, "start": start, **vars(sampling)}
+        said = {"view": view, "ef": ef, "age": age, "sex": sex}
+        arguments = {**said, "seconds": seconds, "fps": fps, "start": start, **vars(sampling)}
         arguments["image"] = str(image) if isinstance(image, (str, Path)) else None
         arguments["images"] = [[str(one) if isinstance(one, (str, Path)) else None, at] for one, at in images]
         decided = {**cleaned.provenance, **{f"beats: {about}": how for about, how in beats.provenance.items()}}
@@ -240,6 +244,7 @@ class EchoPulse:
         later: Sequence[tuple[Tensor, float]] = (),
         view: str = "a4c",
         ef: float | None = None,
+        patient: Patient = NOBODY,
         seed: int = 0,
         sampling: Sampling = USUAL,
         on_step: Callable[[float], None] | None = None,
@@ -267,7 +272,7 @@ class EchoPulse:
         for number, plan in enumerate(plans):
             slots = list(plan.latents)
             known = given[slots] | (torch.arange(len(slots)) < plan.known)
-            ids[slots] = self.fill_window(ids[slots], known, plan, ecg, begin_s, view, ef, draw, sampling,
+            ids[slots] = self.fill_window(ids[slots], known, plan, ecg, begin_s, view, ef, patient, draw, sampling,
                                           callback_on_step_end)  # fmt: skip
             if on_step:
                 on_step((number + 1) / len(plans))
@@ -301,7 +306,7 @@ class EchoPulse:
     @torch.inference_mode()
     def fill_window(
         self, ids: Tensor, known: Tensor, plan: Window, ecg: Tensor | None, begin_s: float, view: str, ef: float | None,
-        draw: torch.Generator, sampling: Sampling, on_step_end: OnStepEnd = lambda *_: None,
+        patient: Patient, draw: torch.Generator, sampling: Sampling, on_step_end: OnStepEnd = lambda *_: None,
     ) -> Tensor:  # fmt: skip
         """Tokens int64 [slots, h', w'] of one window, of which those `known`, bool [slots], are given in `ids`.
 
@@ -311,7 +316,7 @@ class EchoPulse:
         times = latent_times(torch.tensor(plan.latents, device=self.device))[None]
         origin = 0.0 if plan.first else float(times[0, 1]) - 1.5 / self.fps
         times = (times - origin).clamp(min=-REFERENCE_AT_MOST_S)
-        conditions = self._conditions(ecg, begin_s + origin, view, ef)
+        conditions = self._conditions(ecg, begin_s + origin, view, ef, patient)
         hidden = ~known.to(self.device)[None, :, None, None, None].expand(1, *ids.shape, config.groups)
         far = torch.tensor([not plan.first], device=self.device)
         with mixed_precision(self.device):
@@ -335,7 +340,9 @@ class EchoPulse:
             return sampling
         return replace(sampling, guidance=self.generator.config.usual_guidance)
 
-    def _conditions(self, ecg: Tensor | None, at_s: float, view: str, ef: float | None) -> Conditions:
+    def _conditions(
+        self, ecg: Tensor | None, at_s: float, view: str, ef: float | None, patient: Patient = NOBODY
+    ) -> Conditions:
         config = self.generator.config
         rate = config.ecg.rate_hz
         span = BEFORE_S + AFTER_S + (config.window - 1) * config.latent_seconds
@@ -354,15 +361,26 @@ class EchoPulse:
             ecg_given=torch.tensor([ecg is not None], device=self.device),
             ef=torch.tensor([torch.nan if ef is None else ef], device=self.device),
             view=torch.tensor([config.views.index(view)], device=self.device),
+            age_years=torch.tensor([torch.nan if patient.age_years is None else patient.age_years], device=self.device),
+            female=torch.tensor([patient.female], device=self.device),
         )
 
-    def check_options(self, view: str, ef: float | None, seed: int, start: str, sampling: Sampling) -> None:
+    def check_options(
+        self, view: str, ef: float | None, patient: Patient, seed: int, start: str, sampling: Sampling
+    ) -> None:
         """InputError for what this model cannot do, whatever the ECG."""
         views = self.generator.config.views
         if view not in views:
             raise InputError(f"--view {view}: this model knows {', '.join(views)}.")
         if ef is not None and not EF_RANGE[0] <= ef <= EF_RANGE[1]:
             raise InputError(f"--ef {ef:g}: an ejection fraction between {EF_RANGE[0]} and {EF_RANGE[1]} is expected.")
+        if patient != NOBODY and not self.generator.config.patient:
+            raise InputError("--age, --sex: this model has learned from neither; leave them out.")
+        if patient.age_years is not None and not AGE_RANGE[0] <= patient.age_years <= AGE_RANGE[1]:
+            low, high = AGE_RANGE
+            raise InputError(f"--age {patient.age_years:g}: between {low:g} and {high:g} years are expected.")
+        if patient.sex not in (None, "f", "m"):
+            raise InputError(f"--sex {patient.sex}: f or m is expected.")
         if start not in STARTS:
             raise InputError(f"--start {start}: expected {' or '.join(STARTS)}.")
         check_seed(seed)
@@ -411,7 +429,7 @@ class EchoPulse:
 
     def first_picture(
         self, image: Picture | None, start: str, beats: Beats, begin_s: float, view: str,
-        ef: float | None, seed: int,
+        ef: float | None, patient: Patient, seed: int,
     ) -> tuple[Tensor | None, str, float | None, float | None]:  # fmt: skip
         """The first picture uint8 [h, w] or None, where it came from, its pixel spacing in cm or None, and the EF."""
         if image is not None:
@@ -420,7 +438,11 @@ class EchoPulse:
             return None, "generated", None, ef
         peaks = beats.r_peaks_s - begin_s
         size = self.tokenizer.config.size
-        opening = opening_frame(peaks, view=view, ef=ef, seed=seed, size=size, fibrillating=beats.rhythm == "irregular")
+        known = {} if patient.age_years is None else {"age_years": patient.age_years}
+        known |= {} if patient.sex is None else {"female": patient.female}
+        opening = opening_frame(
+            peaks, view=view, ef=ef, seed=seed, size=size, fibrillating=beats.rhythm == "irregular", **known
+        )
         aimed = opening.ef if len(peaks) else ef  # no label fits a heart that stands still
         return opening.frame, "phantom", opening.pixel_spacing_cm, aimed
 

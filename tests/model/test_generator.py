@@ -1,5 +1,6 @@
 """The masked transformer: hidden bits do not leak, the null branch hears nothing, every condition has an effect."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from echopulse.model.config import PRESETS
 from echopulse.model.ecg_encoder import Memory
-from echopulse.model.generator import Conditions, Generator
+from echopulse.model.generator import Conditions, Generator, Patient
 from echopulse.model.types import join_ids, split_ids
 from echopulse.model.windows import latent_times
 
@@ -37,10 +38,13 @@ def some_hidden(share: float = 0.5, seed: int = 0) -> torch.Tensor:
     return torch.rand(B, CONFIG.window, CONFIG.grid, CONFIG.grid, CONFIG.groups, generator=rng(seed)) < share
 
 
-def conditions(seed: int = 0, given: bool = True, ef: float = 0.5, view: int = 0) -> Conditions:
+def conditions(
+    seed: int = 0, given: bool = True, ef: float = 0.5, view: int = 0, age: float = torch.nan, female: float = torch.nan
+) -> Conditions:
     times = (torch.arange(80) * 0.04 - 1.6).expand(B, -1)
     memory = Memory(torch.randn(B, 80, CONFIG.ecg.width, generator=rng(seed)), times)
-    return Conditions(memory, torch.full((B,), given), torch.full((B,), ef), torch.full((B,), view))
+    scalars = (torch.full((B,), value) for value in (ef, view, age, female))
+    return Conditions(memory, torch.full((B,), given), *scalars)
 
 
 @torch.no_grad()
@@ -119,3 +123,19 @@ def test_a_reference_far_back_reads_differently_from_one_just_before(network):
     ids, hidden = some_ids(), some_hidden()
     near, far = (logits(network, ids, hidden, conditions(), far=far) for far in (False, True))
     assert not torch.allclose(near, far, atol=1e-4)
+
+
+@pytest.mark.parametrize(("one", "other"), [({"age": 30.0}, {"age": 80.0}), ({"female": 0.0}, {"female": 1.0}),
+                                            ({}, {"age": 80.0}), ({}, {"female": 1.0})])  # fmt: skip
+def test_age_and_sex_steer_once_they_are_learned_and_not_before(one, other):
+    network = Generator(CONFIG).eval()
+    before = [logits(network, some_ids(), some_hidden(), conditions(**known)) for known in (one, other)]
+    assert torch.equal(*before)
+    torch.nn.init.normal_(network.patient_in[-1].weight)
+    torch.nn.init.normal_(network.blocks[0].steer[-1].weight)
+    after = [logits(network, some_ids(), some_hidden(), conditions(**known)) for known in (one, other)]
+    assert not torch.allclose(*after)
+
+
+def test_a_patient_of_unknown_sex_is_neither():
+    assert Patient(60.0, "f").female == 1 and Patient(60.0, "m").female == 0 and math.isnan(Patient(60.0).female)

@@ -22,6 +22,8 @@ def nothing() -> Conditions:
         ecg_given=torch.ones(1, dtype=torch.bool),
         ef=torch.full((1,), 0.5),
         view=torch.zeros(1, dtype=torch.long),
+        age_years=torch.full((1,), torch.nan),
+        female=torch.full((1,), torch.nan),
     )
 
 

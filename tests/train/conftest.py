@@ -32,6 +32,8 @@ def toy_bank() -> Bank:
         "ef": torch.tensor([0.5, 0.5, 0.5, 0.0]),
         "edv_ml": torch.full((clips,), 120.0),
         "spacing_cm": torch.full((clips,), 0.4),
+        "age_years": torch.tensor([30.0, 50.0, 70.0, torch.nan]),
+        "female": torch.tensor([1.0, 0.0, 1.0, torch.nan]),
         "view": torch.tensor([0, 1, 0, 1]),
         "rhythm": torch.tensor([0, 0, 0, 3]),
     }

@@ -20,10 +20,12 @@ from echopulse.train.generator import (
     EcgTask,
     GeneratorTask,
     TokenCache,
+    add_pictures,
     draw_windows,
     ecg_windows,
     guidance_held,
     heart_targets,
+    hold_still,
     without_guidance,
 )
 from echopulse.train.measurer import MeasurerTask, dice, log_pixel_volumes
@@ -256,8 +258,8 @@ def test_new_clips_are_encoded_when_they_have_arrived(tokenizer, toy_bank):
 
 
 def test_windows_begin_the_clip_or_continue_it_with_the_reference_far_back(cache, toy_bank):
-    windows, known = draw_windows(toy_bank, cache, GENERATOR.window, 256, rng())
-    far = windows.far
+    windows = draw_windows(toy_bank, cache, GENERATOR.window, 256, rng())
+    far, known = windows.far, windows.known.sum(1)
     assert 0.2 < float(far.float().mean()) < 0.5
     assert windows.ids.shape == (256, GENERATOR.window, 2, 2)
     begins = windows.times_s[~far]
@@ -269,8 +271,48 @@ def test_windows_begin_the_clip_or_continue_it_with_the_reference_far_back(cache
 
 
 def test_a_standing_heart_has_no_ejection_fraction_to_aim_at(cache, toy_bank):
-    windows, _ = draw_windows(toy_bank, cache, GENERATOR.window, 4, rng(), augment=False, rows=torch.arange(4))
+    windows = draw_windows(toy_bank, cache, GENERATOR.window, 4, rng(), augment=False, rows=torch.arange(4))
     assert windows.ef.isnan().tolist() == [False, False, False, True]
+
+
+def test_later_pictures_are_the_fullest_and_the_emptiest_and_are_known_as_stills(cache, toy_bank):
+    rows, latent = torch.arange(3), torch.arange(GENERATOR.window).expand(3, -1)
+    ids, known = torch.full((3, GENERATOR.window, 2, 2), -1), latent < 1
+    for seed in range(40):
+        add_pictures(toy_bank, cache, rows, latent, ids, known, rng(seed))
+    volume = toy_bank.volume_ml[rows[:, None], cache.still_frames(GENERATOR.window)[latent]]
+    for row in range(3):
+        given = torch.nonzero(known[row, 1:])[:, 0] + 1
+        assert int(volume[row, 1:].argmin()) + 1 in given and int(volume[row, 1:].argmax()) + 1 in given
+        assert torch.equal(ids[row, given], cache.stills[row, given, 1].long())
+        assert bool((ids[row, ~known[row]] == -1).all())
+
+
+def test_pictures_are_not_given_to_windows_that_know_no_first_one(cache, toy_bank):
+    latent = torch.arange(GENERATOR.window)[None]
+    ids, known = torch.zeros(1, GENERATOR.window, 2, 2, dtype=torch.long), latent < 0
+    for seed in range(40):
+        add_pictures(toy_bank, cache, torch.tensor([0]), latent, ids, known, rng(seed))
+    assert not known.any()
+
+
+def test_what_stands_still_does_so_in_every_slot_under_a_flat_line(cache, toy_bank):
+    windows = draw_windows(toy_bank, cache, GENERATOR.window, 4, rng(), augment=False, rows=torch.arange(4))
+    stopped, pictures = torch.tensor([True, False, False, True]), torch.tensor([5, 6, 7, 8])
+    ids, ecg, heart, ef = (value.clone() for value in (windows.ids, windows.ecg, windows.heart, windows.ef))
+    hold_still(cache, torch.arange(4), pictures, stopped, ids, ecg, heart, ef, rng())
+    assert torch.equal(ids[0, 0], cache.stills[0, 5, 0].long()) and bool((ids[0, 1:] == ids[0, 1]).all())
+    assert float(ecg[0].nan_to_num().abs().max()) < 0.15 and torch.equal(ecg[0].isnan(), windows.ecg[0].isnan())
+    assert bool(heart[0].isnan().all()) and bool(ef[0].isnan())
+    for before, after in ((windows.ids, ids), (windows.ecg, ecg), (windows.heart, heart)):
+        assert torch.equal(before[1:3].nan_to_num(), after[1:3].nan_to_num())
+
+
+def test_a_still_is_what_the_pipeline_makes_of_a_picture(cache, tokenizer, toy_bank):
+    picture = toy_bank.frames[1, cache.still_frames(17)[6]].float() / 255
+    alone = tokenizer.encode(picture[None, None])[0, 0]
+    standing = tokenizer.encode(picture.expand(1, 5, -1, -1))[0, -1]
+    assert torch.equal(cache.stills[1, 6].long(), torch.stack([alone, standing]))
 
 
 def test_the_null_memory_is_trained_by_leaving_the_ecg_out_now_and_then(generator_task):
@@ -284,6 +326,7 @@ def test_the_null_memory_is_trained_by_leaving_the_ecg_out_now_and_then(generato
 
 
 def test_every_parameter_of_the_generator_is_trained(generator_task):
+    torch.nn.init.normal_(generator_task.model.patient_in[-1].weight)  # begins at zero, and lets nothing through
     reached: set[str] = set()
     for seed in range(8):
         generator_task.model.zero_grad()
@@ -299,11 +342,11 @@ def test_guidance_is_held_where_sampling_guides_and_not_where_little_is_known():
     hidden = torch.ones(3, 9, 2, 2, 2, dtype=torch.bool)
     hidden[1, 3:] = False  # of the eight frames after the first a quarter is hidden
     hidden[2, 4:] = False  # of five after four none
-    held = guidance_held(hidden & (torch.arange(9) >= torch.tensor([[1], [1], [4]]))[..., None, None, None],
-                         torch.tensor([1, 1, 4]), 3.0)  # fmt: skip
+    known = torch.arange(9) < torch.tensor([[1], [1], [4]])
+    held = guidance_held(hidden & ~known[..., None, None, None], known, 3.0)
     assert held.tolist() == [1.0, 3.0, 3.0]
-    assert guidance_held(torch.zeros_like(hidden), torch.tensor([9, 9, 9]), 3.0).isfinite().all()  # nothing to fill in
-    assert guidance_held(hidden, torch.tensor([0, 1, 4]), 1.0).tolist() == [1.0, 1.0, 1.0]
+    assert guidance_held(torch.zeros_like(hidden), torch.ones_like(known), 3.0).isfinite().all()  # nothing to fill in
+    assert guidance_held(hidden, known, 1.0).tolist() == [1.0, 1.0, 1.0]
 
 
 def test_what_learns_to_say_the_truth_without_guidance_comes_to_hold_it():

@@ -23,7 +23,9 @@ def add_generate(verbs) -> None:
                       "JPEG, video or DICOM; again with a time for a later one of the same heart")  # fmt: skip
     verb.add_argument("--view", help="a4c (default) or a2c")
     verb.add_argument("--ef", type=float, help="ejection fraction to aim at, 0.05 to 0.85")
-    verb.add_argument("--prompt", help='view and EF in words, as "LVEF: 42, ViewType: 4CH"')
+    verb.add_argument("--age", type=float, help="of the patient, 18 to 92 years")
+    verb.add_argument("--sex", help="of the patient, f or m")
+    verb.add_argument("--prompt", help='the same in words, as "LVEF: 42, ViewType: 4CH, Age: 63, Sex: F"')
     verb.add_argument("--seconds", type=float, default=3.0, help="length of the clip")
     verb.add_argument("--fps", type=float, default=25.0, help="frames per second")
     verb.add_argument("--seed", type=int, default=0, help="same seed, same clip")
@@ -103,9 +105,9 @@ def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespa
     for number, out in enumerate(outs):
         with Progress(out.name if len(outs) > 1 else path.name) as on_step:
             made = pulse(
-                ecg, **given, view=options.view, ef=options.ef, prompt=options.prompt, seconds=options.seconds,
-                fps=options.fps, seed=options.seed + number, start=options.start, at_s=options.at,
-                allow_flat=options.allow_flat, on_step=on_step,
+                ecg, **given, view=options.view, ef=options.ef, age=options.age, sex=options.sex, prompt=options.prompt,
+                seconds=options.seconds, fps=options.fps, seed=options.seed + number, start=options.start,
+                at_s=options.at, allow_flat=options.allow_flat, on_step=on_step,
             )  # fmt: skip
         made.seconds["read"] = round(read_s, 3)
         report = made.save(out, plain=options.plain, force=options.force)

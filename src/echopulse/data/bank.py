@@ -25,6 +25,7 @@ from echopulse.phantom.types import RHYTHMS, VIEWS
 OF_ONE_KIND = ("frames", "fps", "size", "leads", "ecg_rate_hz", "ecg_before_s", "ecg_after_s")  # throughout a folder
 KEPT_ON_DEMAND = ("labels", "motion")
 GIVEN_UP = "events"  # older shards hold it: event times whose columns were not always one beat's
+PATIENT = ("age_years", "female")  # older shards do not hold them: NaN there
 WRITING_S = 3600.0  # nobody writes a shard for so long: what is older was left by a run that was killed
 
 
@@ -34,7 +35,8 @@ class Bank:
 
     frames uint8 [n, t, h, w]; lv_mask and sector bit-packed along the last axis; ecg float32 [n, leads, m] in mV at
     `ecg_rate_hz`, from `ecg_start_s` on; volume_ml and mitral_opening float32 [n, t]; ef (of the beats seen, else
-    nominal), edv_ml, spacing_cm float32 [n]; view and rhythm int64 [n], indices into VIEWS and RHYTHMS. A bank made
+    nominal), edv_ml, spacing_cm, age_years and female (1, a man 0; NaN where a shard does not say) float32 [n]; view
+    and rhythm int64 [n], indices into VIEWS and RHYTHMS. A bank made
     with `labels` also holds what every pixel shows, two pixels to a byte; one made with `motion`, how far tissue has
     moved since the frame before, float16 [n, t, h/4, w/4, 2], to the right and downwards in picture heights.
     """
@@ -79,6 +81,8 @@ class Bank:
             rates = [float(_about(path)[name]) for name in ("fps", "ecg_rate_hz", "ecg_start_s")]
             with safe_open(path, "pt") as file:
                 part = {key: file.get_tensor(key) for key in file.keys() if key != GIVEN_UP}
+            unknown = torch.full((len(part["frames"]),), torch.nan)
+            part = {name: unknown for name in PATIENT} | part
             expected = (self.tensors or parts[0] if self.tensors or parts else part)["frames"].shape[1:]
             if rates != [self.fps, self.ecg_rate_hz, self.ecg_start_s] or part["frames"].shape[1:] != expected:
                 raise InputError(
@@ -186,6 +190,8 @@ def clips_to_tensors(clips, *, labels: bool = False, motion: bool = False) -> di
         "ef": torch.where(count > 0, beats_ef / count.clamp(min=1), truth.ef),
         "edv_ml": truth.edv_ml,
         "spacing_cm": truth.pixel_spacing_cm,
+        "age_years": clips.parameters.patients.age_years,
+        "female": clips.parameters.patients.female,
         "view": torch.tensor([VIEWS.index(name) for name in truth.view]),
         "rhythm": torch.tensor([RHYTHMS.index(name) for name in truth.rhythm]),
     }

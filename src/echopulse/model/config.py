@@ -117,7 +117,7 @@ class GeneratorConfig:
     """A masked transformer over `window` latent frames of `grid`² tokens of `groups` × `group_bits` bits.
 
     `guidance` is the strength of the guidance that training built into the weights, so that one pass a step is enough;
-    with 1 there is none in them, and sampling asks twice (`usual_guidance`).
+    with 1 there is none in them, and sampling asks twice (`usual_guidance`). `patient`: whether age and sex steer it.
     """
 
     window: int = 9
@@ -133,6 +133,7 @@ class GeneratorConfig:
     views: tuple[str, ...] = VIEWS
     ecg: EcgEncoderConfig = EcgEncoderConfig()
     guidance: float = 1.0
+    patient: bool = False
 
     @property
     def usual_guidance(self) -> float:
@@ -191,12 +192,15 @@ PRESETS: dict[str, dict[str, Any]] = {
             heads=2,
             ecg_heads=4,
             ecg=EcgEncoderConfig(width=32, depth=1, heads=2, stem=(8, 16)),
+            patient=True,
         ),
     },
-    "small": {"tokenizer": TokenizerConfig(), "generator": GeneratorConfig()},
+    "small": {"tokenizer": TokenizerConfig(), "generator": GeneratorConfig(patient=True)},
     "base": {
         "tokenizer": TokenizerConfig(widths=(128, 256, 384), depths=(2, 3, 4)),
-        "generator": GeneratorConfig(width=384, depth=8, heads=6, ecg=EcgEncoderConfig(width=256, depth=4)),
+        "generator": GeneratorConfig(
+            width=384, depth=8, heads=6, ecg=EcgEncoderConfig(width=256, depth=4), patient=True
+        ),
     },
 }
 

@@ -1,6 +1,7 @@
 """The masked transformer: hidden video tokens in, a distribution over each of their bit groups out."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from echopulse.model.ecg_encoder import EcgEncoder, Memory
 from echopulse.model.types import ids_to_bits
 
 EF_RANGE = (0.05, 0.85)
+AGE_RANGE = (18.0, 92.0)  # years; of the simulated patients
+BUMPS = 16
 
 
 @dataclass(frozen=True)
@@ -18,19 +21,42 @@ class Conditions:
     """What steers a batch of videos; every part may be absent.
 
     memory: the encoded ECG; ecg_given bool [b] (False: the trained null memory takes its place);
-    ef float [b], NaN where not given; view int64 [b], -1 where not given.
+    ef float [b], NaN where not given; view int64 [b], -1 where not given; age_years and female (1, a man 0) float [b],
+    NaN where not given.
     """
 
     memory: Memory
     ecg_given: Tensor
     ef: Tensor
     view: Tensor
+    age_years: Tensor
+    female: Tensor
 
     def without_guidance_terms(self) -> "Conditions":
         """The same videos with neither ECG nor EF: the branch that guidance moves away from."""
-        return Conditions(
-            self.memory, torch.zeros_like(self.ecg_given), torch.full_like(self.ef, torch.nan), self.view
-        )
+        return replace(self, ecg_given=torch.zeros_like(self.ecg_given), ef=torch.full_like(self.ef, torch.nan))
+
+    def rows(self, which: Tensor) -> "Conditions":
+        """Those of some of the videos, bool [b]."""
+        memory = Memory(self.memory.tokens[which], self.memory.times_s[which])
+        rest = {name: value[which] for name, value in vars(self).items() if name != "memory"}
+        return Conditions(memory, **rest)
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Whose heart it is, as far as that is known: age in years, sex "f" or "m"."""
+
+    age_years: float | None = None
+    sex: str | None = None
+
+    @property
+    def female(self) -> float:
+        """1 for a woman, 0 for a man, NaN where the sex is not known."""
+        return math.nan if self.sex is None else float(self.sex == "f")
+
+
+NOBODY = Patient()
 
 
 class Generator(nn.Module):
@@ -49,9 +75,13 @@ class Generator(nn.Module):
         self.token_in = nn.Linear(config.bits + config.groups, width)
         self.place = nn.Parameter(torch.randn(1, 1, config.grid**2, width) * 0.02)
         self.role = nn.Parameter(torch.randn(3, width) * 0.02)  # later frame, reference before, reference far back
-        self.ef_in = nn.Sequential(nn.Linear(16, width), nn.SiLU(), nn.Linear(width, width))
+        self.ef_in = nn.Sequential(nn.Linear(BUMPS, width), nn.SiLU(), nn.Linear(width, width))
         self.ef_absent = nn.Parameter(torch.randn(width) * 0.02)
         self.view_in = nn.Embedding(len(config.views) + 1, width)
+        if config.patient:
+            self.patient_in = nn.Sequential(nn.Linear(BUMPS + 2, width), nn.SiLU(), nn.Linear(width, width))
+            nn.init.zeros_(self.patient_in[-1].weight)  # weights that know neither age nor sex go on as they were
+            nn.init.zeros_(self.patient_in[-1].bias)
         self.blocks = nn.ModuleList(GeneratorBlock(config) for _ in range(config.depth))
         self.head = nn.Linear(width, config.groups * 2**config.group_bits)
 
@@ -84,10 +114,16 @@ class Generator(nn.Module):
         return logits.float().reshape(b, t, config.grid, config.grid, config.groups, -1)
 
     def _scalars(self, conditions: Conditions) -> Tensor:
-        centres = torch.linspace(*EF_RANGE, 16, device=conditions.ef.device)
-        bumps = torch.exp(-0.5 * ((conditions.ef.nan_to_num(0.5)[:, None] - centres) / 0.05) ** 2)
-        ef = torch.where(conditions.ef.isnan()[:, None], self.ef_absent.float(), self.ef_in(bumps).float())
-        return ef + self.view_in(conditions.view + 1)
+        ef = self.ef_in(_bumps(conditions.ef.nan_to_num(0.5), EF_RANGE)).float()
+        steady = torch.where(conditions.ef.isnan()[:, None], self.ef_absent.float(), ef)
+        steady = steady + self.view_in(conditions.view + 1)
+        if not self.config.patient:
+            return steady
+        age, sex = conditions.age_years, conditions.female
+        known = (~age.isnan())[:, None].to(age.dtype)
+        ages = _bumps(age.nan_to_num(50.0), AGE_RANGE) * known
+        sexes = torch.stack([sex == 0, sex == 1], -1).to(ages.dtype)
+        return steady + self.patient_in(torch.cat([ages, sexes], -1)).float()
 
     def _memory(self, conditions: Conditions, times_s: Tensor) -> tuple[Tensor, Tensor]:
         """The ECG's tokens with one null token at the end, which is all that is left where no ECG is given."""
@@ -97,6 +133,13 @@ class Generator(nn.Module):
         times = torch.where(given, memory.times_s, torch.full_like(memory.times_s, torch.nan))
         null_time = torch.where(given, torch.full_like(times_s[:, :1], torch.nan), times_s[:, :1])
         return torch.cat([memory.tokens, null], 1), torch.cat([times, null_time.to(times.dtype)], 1)
+
+
+def _bumps(value: Tensor, between: tuple[float, float]) -> Tensor:
+    """A number [b] as how near it is to each of `BUMPS` places, [b, BUMPS]."""
+    centres = torch.linspace(*between, BUMPS, device=value.device)
+    width = (between[1] - between[0]) / BUMPS
+    return torch.exp(-0.5 * ((value[:, None] - centres) / width) ** 2)
 
 
 class GeneratorBlock(nn.Module):

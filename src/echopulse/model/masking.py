@@ -23,16 +23,13 @@ def draw_mask_ratio(count: int, generator: torch.Generator) -> Tensor:
     return torch.arccos(torch.rand(count, generator=generator)) * (2 / math.pi)
 
 
-def mask_tokens(
-    ids: Tensor, groups: int, ratio: Tensor, known_frames: Tensor, generator: torch.Generator
-) -> MaskedTokens:
-    """Hides a share `ratio` [b] of the bit groups of all latent frames but the first `known_frames` [b].
+def mask_tokens(ids: Tensor, groups: int, ratio: Tensor, known: Tensor, generator: torch.Generator) -> MaskedTokens:
+    """Hides a share `ratio` [b] of the bit groups of all latent frames but those `known`, bool [b, t].
 
     Random numbers come from a CPU generator, so the same seed hides the same tokens on every device.
     """
     shape = (*ids.shape, groups)
     draw = torch.rand(shape, generator=generator)
     hidden = draw < ratio.reshape(-1, 1, 1, 1, 1).cpu().clamp(min=0.02)
-    frame = torch.arange(ids.shape[1]).reshape(1, -1, 1, 1, 1)
-    hidden &= frame >= known_frames.reshape(-1, 1, 1, 1, 1).cpu()
+    hidden &= ~known.cpu()[:, :, None, None, None]
     return MaskedTokens(ids, hidden.to(ids.device))

@@ -35,13 +35,16 @@ def opening_frame(
     size: int = 128,
     fibrillating: bool = False,
     prior: str = "clinical",
+    **known: float,
 ) -> Opening:
     """The picture at time 0 of a heart whose R peaks are at `r_peaks_s` (seconds, [n]; none: it stands still).
+
+    `known` are other parameters of the phantom that are to hold, as age_years.
 
     Without an atrial kick if `fibrillating`. Beats before the first known one are assumed at the usual interval, so
     that the ventricle has been filled before.
     """
-    pins: dict[str, Any] = {"gain_db": GAIN_DB} | ({} if ef is None else {"ef": ef})
+    pins: dict[str, Any] = {"gain_db": GAIN_DB} | ({} if ef is None else {"ef": ef}) | known
     rhythm = "asystole" if not len(r_peaks_s) else "af" if fibrillating else "sinus"
     drawn = draw_phantom(1, seed, prior, view=view, rhythm=rhythm, **pins)
     if len(r_peaks_s):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from echopulse.data.bank import Bank
 from echopulse.errors import InputError
 from echopulse.model.config import GeneratorConfig
-from echopulse.model.ecg_encoder import EcgEncoder, Memory
+from echopulse.model.ecg_encoder import EcgEncoder
 from echopulse.model.generator import Conditions, Generator
 from echopulse.model.masking import MaskedTokens, draw_mask_ratio, mask_tokens
 from echopulse.model.precision import mixed_precision
@@ -26,6 +26,9 @@ from echopulse.train.tokenizer import strips
 
 LATE = (0.55, 0.75)  # shares of hidden groups: guidance is whole below the first and none above the second
 STANDING = RHYTHMS.index("asystole")
+PICTURES = 0.25  # share of windows that know later pictures
+STOPPED = 0.03  # share of windows that stand still at a picture, under a flat line
+FLAT_MV = 0.02  # of noise on it, at most
 
 
 class EcgIgnored(RuntimeError):
@@ -37,8 +40,8 @@ class Windows:
     """A batch for the generator; times in seconds from the clip's first frame or, if `far`, from the first of slot 1.
 
     ids int64 [b, t, h, w]; times_s float [b, t], the middle of each latent frame; far bool [b]; ecg [b, l, n] mV,
-    NaN where absent, from ecg_start_s [b] on; heart [b, f, 3] (see `heart_targets`) at frame_times_s [b, f]; ef, view
-    [b].
+    NaN where absent, from ecg_start_s [b] on; heart [b, f, 3] (see `heart_targets`; NaN where it is not to be learned)
+    at frame_times_s [b, f]; ef, view, age_years, female [b], NaN where not known; known bool [b, t], the slots given.
     """
 
     ids: Tensor
@@ -50,6 +53,9 @@ class Windows:
     heart: Tensor
     ef: Tensor
     view: Tensor
+    age_years: Tensor
+    female: Tensor
+    known: Tensor
 
 
 def heart_targets(bank: Bank, rows: Tensor, frames: Tensor) -> Tensor:
@@ -162,27 +168,41 @@ def check_views(bank: Bank, views: Sequence[str]) -> None:
 
 
 class TokenCache:
-    """Every clip of a bank as ids [clips, versions, t', h', w'], encoded once; later versions are shifted."""
+    """Every clip of a bank as tokens, encoded once.
+
+    ids [clips, versions, t', h', w'], of which later versions are shifted and of other gain; stills [clips, t', 2, h',
+    w']: one picture of each latent frame as a first picture, and as one that stands on (`EchoPulse.encode_picture`).
+    """
 
     def __init__(self, tokenizer: Tokenizer, bank: Bank, *, versions: int = 2, device: str = "cpu", seed: int = 0):
         self.tokenizer, self.bank, self.versions, self.device = tokenizer.eval(), bank, versions, device
         self.draw = torch.Generator().manual_seed(seed)
         self.ids = torch.empty(0, dtype=torch.int16 if tokenizer.config.id_bits < 16 else torch.int32)
+        self.stills = self.ids
         self.extend()
 
     @torch.no_grad()
     def extend(self, batch: int = 8) -> None:
         """Encodes the clips that the bank has got since."""
         parts = [self.ids] if len(self.ids) else []
+        stills = [self.stills] if len(self.stills) else []
         span = 1 + (self.bank.frames.shape[1] - 1) // 4 * 4
         for low in range(len(self.ids), len(self.bank), batch):
             frames = self.bank.frames[low : low + batch, :span].to(self.device).float() / 255
             coded = []
-            for version in range(self.versions):
-                with mixed_precision(self.device):
+            with mixed_precision(self.device):
+                for version in range(self.versions):
                     coded.append(self.tokenizer.encode(self._vary(frames) if version else frames))
+                pictures = frames[:, self.still_frames(coded[0].shape[1])]
+                still = self.tokenizer.encode(pictures.flatten(0, 1)[:, None].expand(-1, 5, -1, -1))
             parts.append(torch.stack(coded, 1).to(self.ids.dtype).cpu())
-        self.ids = torch.cat(parts)
+            stills.append(still.unflatten(0, pictures.shape[:2]).to(self.ids.dtype).cpu())
+        self.ids, self.stills = torch.cat(parts), torch.cat(stills)
+
+    @staticmethod
+    def still_frames(latents: int) -> Tensor:
+        """Which picture of each latent frame is held still, int64 [latents]."""
+        return (torch.arange(latents) * 4 - 1).clamp(min=0)
 
     def _vary(self, frames: Tensor) -> Tensor:
         dy, dx = torch.randint(-5, 6, (2,), generator=self.draw).tolist()
@@ -194,19 +214,19 @@ class TokenCache:
 
 def draw_windows(
     bank: Bank, cache: TokenCache, window: int, batch: int, draw: torch.Generator, *, augment: bool = True, rows=None
-) -> tuple[Windows, Tensor]:
-    """A batch of windows and how many leading slots each may know (int64 [b]).
+) -> Windows:
+    """A batch of windows.
 
     Two thirds begin at the clip's start; the others (`far`) continue: slot 0 is the clip's first latent frame, far
-    back, and the next few slots are known. Held-out batches (augment=False) begin at the start and know the first
-    frame.
+    back, and the next few slots are known. Some also know later pictures, of end-diastole, end-systole or both, and a
+    few stand still under a flat line. Held-out batches (augment=False) begin at the start and know the first frame.
     """
     count = batch if rows is None else len(rows)
     rows = torch.randint(len(bank), (count,), generator=draw) if rows is None else rows
     latents = cache.ids.shape[2]
     far = torch.zeros(count, dtype=torch.bool)
     offset = torch.zeros(count, dtype=torch.long)
-    known = torch.ones(count, dtype=torch.long)
+    leading = torch.ones(count, dtype=torch.long)
     version = torch.zeros(count, dtype=torch.long)
     if augment:
         dice = torch.rand(count, 3, generator=draw)
@@ -214,36 +234,85 @@ def draw_windows(
         offset = torch.where(far, 2 + (dice[:, 1] * (latents - window)).long().clamp(max=latents - window - 1), offset)
         early = torch.where(dice[:, 2] < 0.3, 0, torch.where(dice[:, 2] < 0.9, 1, 3))
         late = 1 + torch.where(dice[:, 2] < 0.1, 0, (2 + dice[:, 2] * 3).long())
-        known = torch.where(far, late, early)
+        leading = torch.where(far, late, early)
         version = torch.randint(cache.versions, (count,), generator=draw)
     slots = torch.arange(window)[None].expand(count, -1)
+    known = slots < leading[:, None]
     latent = torch.where(far[:, None] & (slots > 0), slots - 1 + offset[:, None], slots)
     ids = cache.ids[rows[:, None], version[:, None], latent].long()
     starts = torch.where(far, (offset * 4 - 3).clamp(min=0), torch.zeros_like(offset))
     frames = 1 + 4 * (window - 1)
     starts = starts.clamp(max=bank.frames.shape[1] - frames)
     ecg, ecg_start, frame_times, index = ecg_windows(bank, rows, starts, frames, draw, augment=augment)
-    windows = Windows(
+    if augment:
+        add_pictures(bank, cache, rows, latent, ids, known, draw)
+    heart = heart_targets(bank, rows, index)
+    ef = torch.where(bank.rhythm[rows] == STANDING, torch.nan, bank.ef[rows])
+    if augment:
+        stopped = torch.rand(count, generator=draw) < STOPPED
+        pictures = torch.randint(latents, (count,), generator=draw)
+        hold_still(cache, rows, pictures, stopped, ids, ecg, heart, ef, draw)
+    return Windows(
         ids=ids,
         times_s=latent_times(latent) - starts[:, None] / bank.fps,
         far=far,
         ecg=ecg,
         ecg_start_s=ecg_start,
         frame_times_s=frame_times,
-        heart=heart_targets(bank, rows, index),
-        ef=torch.where(bank.rhythm[rows] == STANDING, torch.nan, bank.ef[rows]),
+        heart=heart,
+        ef=ef,
         view=bank.view[rows],
+        age_years=bank.age_years[rows],
+        female=bank.female[rows],
+        known=known,
     )
-    return windows, known
 
 
-def guidance_held(hidden: Tensor, known_frames: Tensor, strength: float) -> Tensor:
+def add_pictures(
+    bank: Bank, cache: TokenCache, rows: Tensor, latent: Tensor, ids: Tensor, known: Tensor, draw: torch.Generator
+) -> None:
+    """Gives some windows that know their first picture later ones too, as `generate --image FILE@SECONDS` does.
+
+    They are the pictures of the largest and of the smallest volume among the slots that are hidden, or one of the two;
+    `ids` and `known` change where they lie.
+    """
+    frames = cache.still_frames(int(latent.max()) + 1)[latent]
+    volume = bank.volume_ml[rows[:, None], frames]
+    dice = torch.rand(len(rows), 2, generator=draw)
+    some = (dice[:, 0] < PICTURES) & known[:, 0] & ~known.all(1)
+    fullest = volume.masked_fill(known, -torch.inf).argmax(1)
+    emptiest = volume.masked_fill(known, torch.inf).argmin(1)
+    for place, wanted in ((fullest, dice[:, 1] < 0.75), (emptiest, dice[:, 1] > 0.25)):
+        row = torch.nonzero(some & wanted)[:, 0]
+        slot = place[row]
+        ids[row, slot] = cache.stills[rows[row], latent[row, slot], 1].long()
+        known[row, slot] = True
+
+
+def hold_still(
+    cache: TokenCache, rows: Tensor, pictures: Tensor, stopped: Tensor, ids: Tensor, ecg: Tensor, heart: Tensor,
+    ef: Tensor, draw: torch.Generator,
+) -> None:  # fmt: skip
+    """Windows that are `stopped`, bool [b], stand still at a picture of theirs, whatever its phase, under a flat line.
+
+    A heart in asystole rests relaxed; the picture that somebody gives with a flat ECG need not.
+    """
+    still = cache.stills[rows[stopped], pictures[stopped]].long()  # [k, 2, h, w]
+    ids[stopped] = torch.cat([still[:, :1], still[:, 1:].expand(-1, ids.shape[1] - 1, -1, -1)], 1)
+    loud = torch.rand(len(rows), 1, 1, generator=draw) * FLAT_MV
+    noise = loud * torch.randn(ecg.shape, generator=draw)
+    ecg[stopped] = torch.where(ecg.isnan(), ecg, noise)[stopped]
+    heart[stopped] = torch.nan
+    ef[stopped] = torch.nan
+
+
+def guidance_held(hidden: Tensor, known: Tensor, strength: float) -> Tensor:
     """Guidance [b] that logits are to hold where these groups are hidden, bool [b, t, h, w, groups].
 
-    As in sampling there is none while little is known of the frames after the first `known_frames` [b]; here it sets in
+    As in sampling there is none while little is known of the frames that are not `known`, bool [b, t]; here it sets in
     gradually, and half a pass later.
     """
-    most = ((hidden.shape[1] - known_frames.to(hidden.device)) * hidden[0, 0].numel()).clamp(min=1)
+    most = ((~known).sum(1).to(hidden.device) * hidden[0, 0].numel()).clamp(min=1)
     share = hidden.flatten(1).sum(1) / most
     whole, none = LATE
     return 1 + (strength - 1) * ((none - share) / (none - whole)).clamp(0, 1)
@@ -306,10 +375,10 @@ class GeneratorTask:
 
     def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
         draw = torch.Generator().manual_seed(seed)
-        windows, known = draw_windows(self.bank, self.cache, self.config.window, self.batch, draw)
+        windows = draw_windows(self.bank, self.cache, self.config.window, self.batch, draw)
         windows = _to(windows, self.device)
-        masked = mask_tokens(windows.ids, self.config.groups, draw_mask_ratio(self.batch, draw), known, draw)
-        dice = torch.rand(self.batch, 3, generator=draw).to(self.device)
+        masked = mask_tokens(windows.ids, self.config.groups, draw_mask_ratio(self.batch, draw), windows.known, draw)
+        dice = torch.rand(self.batch, 5, generator=draw).to(self.device)
         deaf = dice[:, 0] < 0.12
         no_ef = torch.where(deaf, dice[:, 1] < 0.6, dice[:, 1] < 0.25)
         memory = self.model.encode_ecg(windows.ecg, windows.ecg_start_s)
@@ -318,31 +387,28 @@ class GeneratorTask:
             ecg_given=~deaf,
             ef=windows.ef.masked_fill(no_ef, torch.nan),
             view=windows.view.masked_fill(dice[:, 2] < 0.1, -1),
+            age_years=windows.age_years.masked_fill(dice[:, 3] < 0.3, torch.nan),
+            female=windows.female.masked_fill(dice[:, 4] < 0.3, torch.nan),
         )
-        logits = self._say(self.model, masked, known, windows, conditions)
+        logits = self._say(self.model, masked, windows, conditions)
         targets = split_ids(masked.ids, self.config.groups, self.config.group_bits)
         entropy = F.cross_entropy(logits[masked.hidden], targets[masked.hidden], label_smoothing=0.05)
         said = self.model.ecg_encoder.read_out(memory, windows.frame_times_s)
-        heart = F.smooth_l1_loss(said, windows.heart, beta=0.1)
+        told = windows.heart.isfinite()
+        heart = F.smooth_l1_loss(said[told], windows.heart[told], beta=0.1)
         return entropy + 0.5 * heart, {"cross_entropy": float(entropy.detach()), "heart": float(heart.detach())}
 
-    def _say(
-        self, model: Generator, masked: MaskedTokens, known: Tensor, windows: Windows, conditions: Conditions
-    ) -> Tensor:
+    def _say(self, model: Generator, masked: MaskedTokens, windows: Windows, conditions: Conditions) -> Tensor:
         """Logits that say how likely each choice is: what the model says without the guidance that it is to hold."""
         logits = model(masked.ids, masked.hidden, windows.times_s, windows.far, conditions)
-        strength = guidance_held(masked.hidden, known, self.config.guidance)
+        strength = guidance_held(masked.hidden, windows.known, self.config.guidance)
         strength[~conditions.ecg_given & conditions.ef.isnan()] = 1.0  # nothing that could guide
         rows = strength > 1
         if not bool(rows.any()):
             return logits
         null = logits.detach().clone()
         with torch.no_grad():
-            memory = Memory(conditions.memory.tokens[rows], conditions.memory.times_s[rows])
-            alone = replace(
-                conditions, memory=memory, ecg_given=conditions.ecg_given[rows], ef=conditions.ef[rows],
-                view=conditions.view[rows],
-            ).without_guidance_terms()  # fmt: skip
+            alone = conditions.rows(rows).without_guidance_terms()
             null[rows] = model(masked.ids[rows], masked.hidden[rows], windows.times_s[rows], windows.far[rows], alone)
         return without_guidance(logits, null, strength)
 
@@ -350,7 +416,7 @@ class GeneratorTask:
         """Held-out cross-entropy with the true ECG, another heart's and none, at two mask ratios."""
         rows = torch.arange(min(64, len(self.held_out)))
         draw = torch.Generator().manual_seed(0)
-        windows, known = draw_windows(
+        windows = draw_windows(
             self.held_out, self.held_out_cache, self.config.window, len(rows), draw, augment=False, rows=rows
         )
         windows = _to(windows, self.device)
@@ -359,11 +425,11 @@ class GeneratorTask:
         given = torch.ones(len(rows), dtype=torch.bool, device=self.device)
         scores = {}
         for ratio in (0.6, 1.0):
-            masked = mask_tokens(windows.ids, self.config.groups, torch.full((len(rows),), ratio), known, draw)
+            masked = mask_tokens(windows.ids, self.config.groups, torch.full((len(rows),), ratio), windows.known, draw)
             targets = split_ids(masked.ids, self.config.groups, self.config.group_bits)[masked.hidden]
             for name, heard, on in (("true", memory, given), ("other", other, given), ("none", memory, ~given)):
-                conditions = Conditions(heard, on, windows.ef, windows.view)
-                logits = self._say(model, masked, known, windows, conditions)[masked.hidden]
+                conditions = Conditions(heard, on, windows.ef, windows.view, windows.age_years, windows.female)
+                logits = self._say(model, masked, windows, conditions)[masked.hidden]
                 scores[f"cross_entropy_{ratio}_{name}"] = float(F.cross_entropy(logits, targets))
                 if name == "true":
                     scores[f"accuracy_{ratio}"] = float((logits.argmax(-1) == targets).float().mean())
@@ -394,13 +460,13 @@ class GeneratorTask:
         """Three held-out clips as tokens know them, filled in from the first frame, and from the ECG alone."""
         rows = torch.arange(min(3, len(self.held_out)))
         draw = torch.Generator().manual_seed(0)
-        windows, _ = draw_windows(
+        windows = draw_windows(
             self.held_out, self.held_out_cache, self.config.window, len(rows), draw, augment=False, rows=rows
         )
         windows = _to(windows, self.device)
         memory = model.encode_ecg(windows.ecg, windows.ecg_start_s)
         given = torch.ones(len(rows), dtype=torch.bool, device=self.device)
-        conditions = Conditions(memory, given, windows.ef, windows.view)
+        conditions = Conditions(memory, given, windows.ef, windows.view, windows.age_years, windows.female)
         sheets = [self.tokenizer.decode(windows.ids)]
         for known in (1, 0):
             hidden = torch.ones(*windows.ids.shape, self.config.groups, dtype=torch.bool, device=self.device)

@@ -15,6 +15,7 @@ from echopulse.jobs import usable_cores
 from echopulse.measure.segmenter import Segmenter, SegmenterConfig, load_segmenter
 from echopulse.model.checkpoint import load_config, load_weights, save_config, save_weights
 from echopulse.model.config import PRESETS, VIEWS, TokenizerConfig, fit_generator, parse_quantizer
+from echopulse.model.generator import Generator
 from echopulse.model.networks import load_network
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.phantom.types import APICAL_VIEWS, LABELS
@@ -266,7 +267,8 @@ def train_only_volumes(
 
 
 def begin_with(model: nn.Module, folder: Path, what: str) -> None:
-    """Gives the model the weights that `folder` holds; a tokenizer may come from one without grain or motion.
+    """Gives the model the weights that `folder` holds; a tokenizer may come from one without grain or motion, a
+    generator from one that knows neither age nor sex.
 
     What that one did not know begins by chance. A measurer learns its curve of volumes anew.
     """
@@ -276,6 +278,10 @@ def begin_with(model: nn.Module, folder: Path, what: str) -> None:
         if kept.config != model.config:
             raise InputError(f"{folder}: a measurer of another architecture than this recipe's ({kept.config}).")
         model.load_state_dict(kept.state_dict())
+        return
+    if isinstance(model, Generator) and model.config.patient and not held.get("patient"):
+        known = load_weights(Generator(replace(model.config, patient=False)), folder / what).state_dict()
+        model.load_state_dict(model.state_dict() | known)
         return
     grain, decoder = bool(held.get("grain")), held.get("decoder", "plain")
     if not isinstance(model, Tokenizer) or (grain, decoder) == (model.config.grain, model.config.decoder):
