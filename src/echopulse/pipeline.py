@@ -288,7 +288,7 @@ class EchoPulse:
             return None
         step_s = (self.generator.config.window - 1) * self.generator.config.latent_seconds
         starts = np.arange(0, max(frames / self.fps - step_s, 0) + 1e-6, step_s)
-        memories = [self._conditions(ecg, begin_s + at, self.generator.config.views[0], None).memory for at in starts]
+        memories = [self.hear(ecg, begin_s + at) for at in starts]
         return float(torch.cat([self.familiarity(summary_of(memory)) for memory in memories]).median())
 
     @torch.inference_mode()
@@ -344,6 +344,19 @@ class EchoPulse:
         self, ecg: Tensor | None, at_s: float, view: str, ef: float | None, patient: Patient = NOBODY
     ) -> Conditions:
         config = self.generator.config
+        return Conditions(
+            self.hear(ecg, at_s),
+            ecg_given=torch.tensor([ecg is not None], device=self.device),
+            ef=torch.tensor([torch.nan if ef is None else ef], device=self.device),
+            view=torch.tensor([config.views.index(view)], device=self.device),
+            age_years=torch.tensor([torch.nan if patient.age_years is None else patient.age_years], device=self.device),
+            female=torch.tensor([patient.female], device=self.device),
+        )
+
+    @torch.inference_mode()
+    def hear(self, ecg: Tensor | None, at_s: float) -> Memory:
+        """What the generator hears of an ECG ([l, n] mV; None: nothing) in a window that begins `at_s` into it."""
+        config = self.generator.config
         rate = config.ecg.rate_hz
         span = BEFORE_S + AFTER_S + (config.window - 1) * config.latent_seconds
         length = int(round(span * rate)) // 8 * 8
@@ -355,15 +368,7 @@ class EchoPulse:
                 window[0, :, low - first : high - first] = ecg[:, low:high]
         start = torch.tensor([first / rate - at_s], device=self.device)
         with mixed_precision(self.device):
-            memory: Memory = self.generator.encode_ecg(window.to(self.device), start)
-        return Conditions(
-            memory,
-            ecg_given=torch.tensor([ecg is not None], device=self.device),
-            ef=torch.tensor([torch.nan if ef is None else ef], device=self.device),
-            view=torch.tensor([config.views.index(view)], device=self.device),
-            age_years=torch.tensor([torch.nan if patient.age_years is None else patient.age_years], device=self.device),
-            female=torch.tensor([patient.female], device=self.device),
-        )
+            return self.generator.encode_ecg(window.to(self.device), start)
 
     def check_options(
         self, view: str, ef: float | None, patient: Patient, seed: int, start: str, sampling: Sampling
