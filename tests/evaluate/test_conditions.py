@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from echopulse.evaluate.conditions import (
     Paused,
@@ -49,13 +50,24 @@ def test_an_oracle_obeys_every_condition(obedient, seen):
 
     told: list[float] = []
     bench = replace(obedient, generate=generate)
-    scores = condition_scores(bench, seen, [], fps=FPS, asked=(0.3, 0.6), on_step=told.append).scores
-    assert scores["asked.mae"] < 0.03 and scores["asked.r2"] > 0.95
-    assert scores["asked.0.3"] == pytest.approx(0.3, abs=0.03)
+    scores = condition_scores(bench, seen, [], fps=FPS, size=32, asked=(0.3, 0.6), on_step=told.append).scores
+    for way in ("asked", "against"):
+        assert scores[f"{way}.mae"] < 0.03 and scores[f"{way}.r2"] > 0.95
+        assert scores[f"{way}.0.3"] == pytest.approx(0.3, abs=0.03)
     assert scores["one_picture.mae"] < 0.03 and told[-1] == 1
     assert scores["asked.r2.n"] == 2 * len(seen) and scores["asked.r2.missing"] == 0
     foreign = replace(obedient, generate=lambda *a, **k: obedient.generate(*a, **k))  # takes neither grain nor pictures
-    assert "two_pictures.mae" not in condition_scores(foreign, seen, [], fps=FPS, asked=(0.3,), ours=False).scores
+    scores = condition_scores(foreign, seen, [], fps=FPS, size=32, asked=(0.3,), ours=False).scores
+    assert "two_pictures.mae" not in scores and "one_picture.mae" in scores
+
+
+def test_an_ef_is_asked_for_with_a_picture_of_such_a_heart_and_with_one_of_another(obedient, seen):
+    def generate(ecg, begin_s, frames, *, first, ef, later=(), grain=False, **conditions):
+        told = ef if any(torch.equal(first, one.heart.frames[0]) for one in seen) else 0.1
+        return obedient.generate(ecg, begin_s, frames, first=first, ef=told, **conditions)
+
+    scores = condition_scores(replace(obedient, generate=generate), seen, [], fps=FPS, size=32, asked=(0.5,)).scores
+    assert scores["asked.0.5"] == pytest.approx(0.1, abs=0.03) and scores["against.0.5"] == pytest.approx(0.5, abs=0.03)
 
 
 def test_the_ef_from_two_pictures_is_that_of_the_pictures_given(obedient, seen):
@@ -64,7 +76,7 @@ def test_the_ef_from_two_pictures_is_that_of_the_pictures_given(obedient, seen):
         told = 1 - min(volumes) / max(volumes) if volumes else 0.1  # knows nothing but the pictures
         return obedient.generate(ecg, begin_s, frames, ef=told, **conditions)
 
-    scores = condition_scores(replace(obedient, generate=generate), seen, [], fps=FPS, asked=()).scores
+    scores = condition_scores(replace(obedient, generate=generate), seen, [], fps=FPS, size=32, asked=()).scores
     assert scores["two_pictures.mae"] < 0.03 < 0.2 < scores["one_picture.mae"]
 
 
@@ -90,6 +102,8 @@ def test_strokes_after_pauses_are_told_from_those_before(obedient):
     bench = replace(obedient, generate=lambda *_, **__: spell(half), measure=read)
     _, r, kept = follow_pauses(bench, one, FPS)
     assert np.isnan(r) and kept < 0.6
+    skipped = replace(one, volume_ml=half)  # what the truth does not show need not be shown
+    assert follow_pauses(bench, skipped, FPS)[2] == 1.0
 
 
 def test_hearts_are_simulated_with_what_is_asked_of_them():

@@ -37,8 +37,8 @@ def add_evaluate(verbs) -> None:
     verb.add_argument("--seed", type=int, default=DEFAULTS["seed"], help="seed of the held-out hearts")
     verb.add_argument("--start", default=DEFAULTS["start"], help="how clips from ECG files open: phantom or generated")
     verb.add_argument("--only", metavar="PARTS", help="comma-separated: speed, tokenizer, measurer, timing, controls, "
-                      "quality, privacy, usefulness, conditions, long, files (default: all that suit, but "
-                      "usefulness, conditions and long)")  # fmt: skip
+                      "quality, privacy, usefulness, conditions, ceiling, long, files (default: all that suit, but "
+                      "usefulness, conditions, ceiling and long)")  # fmt: skip
     verb.add_argument("--work", type=Path, metavar="DIR", help="keep finished parts here, for a later run to go on")
     verb.add_argument("--features", metavar="NAME=FILE,...", help="published feature networks: inception, i3d, "
                       "lpips-alex or lpips-vgg with lpips-heads")  # fmt: skip

@@ -1,7 +1,8 @@
 """What each condition buys: EFs asked for, two pictures in place of one, pauses between beats, texture and valve.
 
 Hearts of its own, simulated as the held-out ones are. The two pictures are the heart's at end-diastole and end-systole,
-given at their times beside the first one.
+given at their times beside the first one. An EF is asked for in two ways: as `generate --ef` does, which begins with
+the picture of a simulated heart of that EF, and against the first picture of a heart of another EF.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from echopulse.evaluate.known import mean_known, median_known
 from echopulse.evaluate.results import Results
 from echopulse.evaluate.texture import FIGURES as TEXTURE
 from echopulse.evaluate.texture import texture_of
-from echopulse.evaluate.timing import cycles_between, interval_correlation
+from echopulse.evaluate.timing import cycles_between, interval_correlation, match_beats
 from echopulse.evaluate.together import Counted, OnStep
 from echopulse.evaluate.valve import openings
+from echopulse.measure import find_cycles
+from echopulse.phantom import opening_frame
 
 SEED, PAUSE_SEED = 960_000, 965_000
 HEARTS, ASKED_HEARTS, PAUSE_HEARTS = 16, 8, 8
 ASKED = (0.15, 0.3, 0.45, 0.6, 0.75)
+WAYS = {"asked": "", "against": ", with the first picture of a heart of another EF"}
 PAUSE_S = 6.0  # of an irregular rhythm
 OPENING_FRAMES = 5  # that are simulated for those
 LONGER = 1.2  # than the interval before: a pause
@@ -38,9 +42,14 @@ NEAR_S = 0.25  # a beat of the video belongs to the R peak so near
 BEFORE_S, AFTER_S = 0.08, 0.12  # around an R peak, where the ventricle is fullest
 
 FIGURES = {
-    **{f"conditions.asked.{ef:g}": Figure("", f"measured EF when {ef:g} is asked for, median") for ef in ASKED},
+    **{
+        f"conditions.{name}.{ef:g}": Figure("", f"measured EF when {ef:g} is asked for, median{words}")
+        for name, words in WAYS.items() for ef in ASKED
+    },
     "conditions.asked.mae": Figure("", "measured EF against the one asked for, mean absolute error", at_most(0.03)),
     "conditions.asked.r2": Figure("", "share of the asked EFs' variance that measured ones explain", at_least(0.95)),
+    "conditions.against.mae": Figure("", f"the same mean absolute error{WAYS['against']}"),
+    "conditions.against.r2": Figure("", f"share of the asked EFs' variance explained{WAYS['against']}"),
     "conditions.two_pictures.mae": Figure(
         "", "EF from ECG, first picture and those at ED and ES against the true one, mean absolute", at_most(0.025)
     ),
@@ -53,7 +62,9 @@ FIGURES = {
     "conditions.pauses.rr_r": Figure(
         "", "correlation of the intervals between EDs with those of R peaks, irregular rhythms, median", at_least(0.95)
     ),
-    "conditions.pauses.kept": Figure("", "share of the intervals of R peaks that the video shows, mean", at_least(0.8)),
+    "conditions.pauses.kept": Figure(
+        "", "share of the intervals of R peaks seen in the true volume that the video shows, mean", at_least(0.8)
+    ),
     **{
         f"conditions.texture.{name}_off": Figure(
             "", f"{name} of the grain, generated over simulated, median: how far from 1", at_most(0.15)
@@ -132,7 +143,7 @@ def _phases_within(heart: Heart, start: float, stop: float) -> tuple[int, int] |
 
 
 def condition_scores(
-    bench: Bench, seen: Sequence[Seen], paused: Sequence[Paused], *, fps: float, ours: bool = True,
+    bench: Bench, seen: Sequence[Seen], paused: Sequence[Paused], *, fps: float, size: int, ours: bool = True,
     asked: Sequence[float] = ASKED, on_step: OnStep = lambda _: None,
 ) -> Results:  # fmt: skip
     """All of `FIGURES`, of clips as they are shown, with grain.
@@ -142,11 +153,12 @@ def condition_scores(
     if ours:
         bench = replace(bench, generate=partial(bench.generate, grain=True))
     few = seen[:ASKED_HEARTS]
-    work = Counted(on_step, len(asked) * len(few) + len(seen) * (1 + ours) + len(paused))
+    work = Counted(on_step, len(WAYS) * len(asked) * len(few) + len(seen) * (1 + ours) + len(paused))
     wanted = [(one.heart, ef) for ef in asked for one in few]
-    found = np.array(bench.each(lambda pair: measured_ef(bench.beat(pair[0], pair[0].ecg, ef=pair[1])), wanted, work))
-    target = np.array([ef for _, ef in wanted])
-    scores = {f"asked.{ef:g}": median_known(found[target == ef]) for ef in asked} | _errors("asked", target, found)
+    target, scores = np.array([ef for _, ef in wanted]), {}
+    for name, heart_of in (("asked", partial(opened, size=size)), ("against", lambda heart, _: heart)):
+        found = np.array(bench.each(lambda pair, of=heart_of: ef_obeyed(bench, of(*pair), pair[1]), wanted, work))
+        scores |= {f"{name}.{ef:g}": median_known(found[target == ef]) for ef in asked} | _errors(name, target, found)
     clips = bench.each(lambda one: bench.show(one.heart, one.heart.ecg), seen, work)
     true = np.array([one.heart.ef for one in seen])
     looks = [bench.look(one.heart, clip, one.heart.spacing_cm) for one, clip in zip(seen, clips, strict=True)]
@@ -162,6 +174,19 @@ def condition_scores(
     return Results.of(scores | {"n": len(seen)}) | median_of("pauses.rr_r", [r for _, r, _ in followed])
 
 
+def opened(heart: Heart, ef: float, size: int) -> Heart:
+    """The heart's ECG with the first picture of a simulated heart of this EF, in the phase that the ECG is in."""
+    opening = opening_frame(
+        heart.r_peaks_s, view=heart.view, ef=ef, seed=heart.seed, size=size, fibrillating=heart.rhythm == "af",
+    )  # fmt: skip
+    return replace(heart, frames=opening.frame[None], spacing_cm=opening.pixel_spacing_cm)
+
+
+def ef_obeyed(bench: Bench, heart: Heart, ef: float) -> float:
+    """Measured EF of a clip from a heart's first picture and ECG when `ef` is asked for."""
+    return measured_ef(bench.beat(heart, heart.ecg, ef=ef))
+
+
 def two_pictures(bench: Bench, one: Seen) -> float:
     """Measured EF of a clip that also knows the heart at end-diastole and end-systole."""
     heart = one.heart
@@ -175,7 +200,9 @@ def two_pictures(bench: Bench, one: Seen) -> float:
 
 def follow_pauses(bench: Bench, one: Paused, fps: float) -> tuple[list[bool], float, float]:
     """For every pause after which the true stroke is larger, whether the video's is; how well intervals follow those of
-    the R peaks (NaN where few do); and what share of them the video shows."""
+    the R peaks (NaN where few do); and what share of them the video shows, of those that the true volume shows: a beat
+    too early to eject leaves no trace in either.
+    """
     heart, frames = one.heart, len(one.times_s)
     made = bench.generate(
         heart.ecg, -heart.ecg_start_s, frames, first=heart.frames[0], view=heart.view, ef=None, seed=heart.seed
@@ -189,9 +216,18 @@ def follow_pauses(bench: Bench, one: Paused, fps: float) -> tuple[list[bool], fl
     for k in range(1, len(intervals) - 1):  # beats k and k + 1 have intervals k - 1 and k before them
         if intervals[k] > LONGER * intervals[k - 1] and true[k + 1] > FULLER * true[k]:
             fuller.append(bool(found[k + 1] > found[k]))
+    true_beats = one.times_s[find_cycles(one.times_s, one.volume_ml).ed_frames]
+    to_see, shown = (intervals_shown(beats, peaks) for beats in (true_beats, one.times_s[seen.ed_frames]))
+    share = len(to_see & shown) / len(to_see) if to_see else float("nan")
     r, matched = interval_correlation(one.times_s[seen.ed_frames], peaks, NEAR_S)
-    share = matched / max(1, len(intervals))
     return fuller, r if matched >= FEWEST and share >= MOST_LOST else np.nan, share
+
+
+def intervals_shown(beats_s: np.ndarray, r_peaks_s: np.ndarray) -> set[int]:
+    """Which intervals between R peaks, by the number of the first, have beats next to each other at both ends."""
+    match = match_beats(beats_s, r_peaks_s, NEAR_S)
+    follow = (np.diff(match.video_index) == 1) & (np.diff(match.ecg_index) == 1)
+    return set(match.ecg_index[:-1][follow].tolist())
 
 
 def strokes(times_s: np.ndarray, volume: np.ndarray, r_peaks_s: np.ndarray) -> np.ndarray:
@@ -210,7 +246,7 @@ def _errors(name: str, true: np.ndarray, found: np.ndarray) -> dict[str, float]:
     off, spread = (found - true)[known], float(true[known].var()) if known.any() else 0.0
     found = {
         f"{name}.mae": mean_known(np.abs(off)),
-        f"{name}.r2": float(1 - (off**2).mean() / spread) if spread > 0 else float("nan"),
+        f"{name}.r2": 1 - mean_known(off**2) / spread if spread > 0 else float("nan"),
     }
     counts = {"n": int(known.sum()), "missing": int((~known).sum())}
     return found | {f"{key}.{count}": value for key in found for count, value in counts.items()}

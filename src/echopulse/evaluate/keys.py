@@ -19,11 +19,12 @@ COUNTS = ("n", "missing")
 ENDS = ("low", "high")  # of an interval that a part gives itself
 BESIDE = {"median": "median", "mean": "mean", "mean_abs": "mean absolute"}
 MODULES = (
-    "control_figures", "round_trip", "measuring", "metrics.quality", "privacy", "usefulness", "conditions", "long",
+    "control_figures", "round_trip", "measuring", "metrics.quality", "privacy", "usefulness", "conditions", "ceiling",
+    "long",
 )  # fmt: skip
 ORDER = (
-    "speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "conditions", "long",
-    "beats", "files",
+    "speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "conditions", "ceiling",
+    "long", "beats", "files",
 )  # fmt: skip
 ALIKE = ("controls", "measurer", "tokenizer")  # parts that say the same of every control, view or look
 TABLE = "## Every figure\n\n"  # the heading in docs/evaluation.md below which the table is made

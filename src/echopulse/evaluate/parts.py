@@ -160,8 +160,19 @@ def conditions(job: Job, on_step: OnStep) -> Results:
     seen = hearts_seen(HEARTS, frames=round(SECONDS * job.fps), fps=job.fps, **alike)
     paused = hearts_paused(PAUSE_HEARTS, job.fps, **alike)
     return condition_scores(
-        job.shared.bench, seen, paused, fps=job.fps, ours=job.pulse is not None, on_step=on_step
+        job.shared.bench, seen, paused, fps=job.fps, size=job.size, ours=job.pulse is not None, on_step=on_step
     ).under("conditions")
+
+
+def ceiling(job: Job, on_step: OnStep) -> Results:
+    """EF from picture and ECG on the clinical prior, beside a regressor that sees the same."""
+    from echopulse.evaluate.ceiling import HEARTS, SEED, TEACHER_SEED, TEACHERS, ceiling_scores, pictures_and_ecgs
+    from echopulse.evaluate.hearts import SECONDS
+
+    alike = {"fps": job.fps, "size": job.size, "ecg_rate_hz": job.rate_hz, "workers": job.workers}
+    hearts = pictures_and_ecgs(HEARTS, SEED, frames=round(SECONDS * job.fps), **alike)
+    teachers = pictures_and_ecgs(TEACHERS, TEACHER_SEED, **alike)
+    return ceiling_scores(job.shared.bench, job.measurer, hearts, teachers, on_step)
 
 
 def long(job: Job, on_step: OnStep) -> Results:
@@ -182,5 +193,7 @@ def files(job: Job, on_step: OnStep) -> Results:
 
 RUN: dict[str, Callable[[Job, OnStep], Results]] = {
     one.__name__: one
-    for one in (speed, tokenizer, measurer, timing, controls, quality, privacy, usefulness, conditions, long, files)
+    for one in (
+        speed, tokenizer, measurer, timing, controls, quality, privacy, usefulness, conditions, ceiling, long, files,
+    )
 }  # fmt: skip

@@ -38,18 +38,19 @@ from echopulse.memory import peak_memory_gb
 from echopulse.pipeline import STARTS, EchoPulse
 
 PARTS = (
-    "speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "conditions", "long",
-    "files",
+    "speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "conditions", "ceiling",
+    "long", "files",
 )  # fmt: skip
-OPTIONAL = ("usefulness", "conditions", "long")  # take minutes of their own, so they are run when they are asked for
+OPTIONAL = ("usefulness", "conditions", "ceiling", "long")  # take minutes: run when they are asked for
 OURS_ONLY = ("speed", "tokenizer", "files")  # need the inner road of a model of this package
 OF_HEARTS = ("timing", "controls", "quality", "privacy", "usefulness")
 OF_CLIPS = ("timing", "controls", "quality", "privacy")
 MODULES = {"measurer": "measuring", "quality": "metrics.quality", "privacy": "privacy", "usefulness": "usefulness",
-           "long": "long", "conditions": "conditions"}  # fmt: skip
+           "long": "long", "conditions": "conditions", "ceiling": "ceiling"}  # fmt: skip
 # Shares of the progress bar: seconds for 200 clips on two cores.
 COST = {"speed": 20, "tokenizer": 32, "measurer": 25, "timing": 110, "controls": 100, "quality": 90, "privacy": 90,
-        "usefulness": 600, "conditions": 150, "long": 150, "files": 60, "hearts": 40, "clips": 150}  # fmt: skip
+        "usefulness": 600, "conditions": 200, "ceiling": 150, "long": 150, "files": 60, "hearts": 40,
+        "clips": 150}  # fmt: skip
 INCLUDES = {
     "speed": "generating 4 s four times, and a fresh interpreter's imports",
     "hearts": "simulating the held-out hearts",
@@ -62,6 +63,7 @@ INCLUDES = {
     "privacy": "training clips (simulated where none are given), features, distances, the re-identifying network",
     "usefulness": "simulating and generating what teaches, and every training of the regressor",
     "conditions": "simulating hearts of its own, generating from them under every condition and measuring",
+    "ceiling": "simulating hearts of its own and those that teach, generating, measuring and the regression",
     "long": "simulating hearts of its own, generating a minute of each and measuring it",
     "files": "generating from every file and measuring",
 }

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from echopulse.evaluate.known import mean_known
+
 BLACK = 0.06
 # Grey values of the five clips at these shares of their pixels: 56.5 % are darker than 0.06, the median is 0.025, ...
 REFERENCE_SHARES = (0.0, 0.5, 0.565, 0.9, 0.99, 1.0)
@@ -67,8 +69,8 @@ def _half_width(fine: np.ndarray, inside: np.ndarray) -> float:
     curve = []
     for lag in range(LAGS):
         both = inside[: len(inside) - lag] & inside[lag:]
-        curve.append((fine[: len(fine) - lag] * fine[lag:])[both].mean())
-    if curve[0] < 1e-12:
+        curve.append(mean_known((fine[: len(fine) - lag] * fine[lag:])[both]))
+    if not curve[0] >= 1e-12:
         return float("nan")
     curve = np.array(curve) / curve[0]
     below = np.flatnonzero(curve < 0.5)
