@@ -59,3 +59,13 @@ def test_settling_electrodes_are_noticed_only_at_the_start(heart):
     assert settling_s(ecg) == 0
     assert 1.0 <= settling_s(ECG(ecg.samples + jolt.astype(np.float32), 250.0, ecg.leads)) <= 2.0
     assert settling_s(ECG(ecg.samples + late.astype(np.float32), 250.0, ecg.leads)) == 0
+
+
+@pytest.mark.parametrize(("rate_hz", "usable"), [(25.0, False), (39.9, False), (40.0, True)])
+def test_too_few_samples_a_second_are_refused_by_number(heart, rate_hz, usable):
+    ecg = ECG(heart(np.arange(0.5, 10, 0.8), 10).samples[:, :400], rate_hz, ("II",))
+    if usable:
+        check_usable(ecg)
+    else:
+        with pytest.raises(InputError, match=rf"{rate_hz:g} samples a second; at least 40 are needed"):
+            check_usable(ecg)

@@ -8,12 +8,18 @@ from echopulse.ecg.types import ECG, fill_gaps
 from echopulse.errors import InputError
 
 SHORTEST_S = 2.0
+SLOWEST_HZ = 40.0  # a QRS lasts 0.1 s: at less there are too few samples in it to find it by
 FLAT_MV = 0.02  # peak to peak; the smallest QRS of a low-voltage lead is several times larger
 MOST_MISSING = 0.5
 
 
 def check_usable(ecg: ECG, allow_flat: bool = False) -> None:
-    """Raise InputError for an ECG that is too short, has no samples to speak of, or is a flat line."""
+    """Raise InputError for an ECG that is too short, too coarse, has no samples to speak of, or is a flat line."""
+    if ecg.rate_hz < SLOWEST_HZ:
+        raise InputError(
+            f"{ecg.name}: {ecg.rate_hz:g} samples a second; at least {SLOWEST_HZ:g} are needed to see a QRS. Export the "
+            "recording at its own rate, or say --rate if the file is wrong about it."
+        )
     if ecg.duration_s < SHORTEST_S - 0.5 / ecg.rate_hz:
         raise InputError(
             f"{ecg.name}: {ecg.duration_s:.1f} s of ECG at {ecg.rate_hz:g} Hz; at least {SHORTEST_S:g} s are needed "
