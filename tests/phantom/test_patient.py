@@ -46,6 +46,19 @@ def test_uniform_spreads_function_evenly():
     assert (counts - 1 / 6).abs().max() < 0.02
 
 
+def test_independent_function_is_even_and_shows_in_nothing_else():
+    drawn, uniform = patients(6000, "independent"), patients(6000, "uniform")
+    assert (torch.histc(drawn.ef, 6, 0.15, 0.75) / len(drawn.ef) - 1 / 6).abs().max() < 0.02
+    for name in ("edv_ml", "sphericity", "wall", "voltage", "heart_rate_bpm", "qrs_s"):
+        own, usual = (
+            abs(float(torch.corrcoef(torch.stack([p.ef, getattr(p, name).float()]))[0, 1])) for p in (drawn, uniform)
+        )
+        assert own < 0.05 and own < usual, name
+    weak = drawn.rows(drawn.ef < 0.3)
+    assert 0.1 < share(weak.pathology, PATHOLOGIES, "healthy") < 0.5
+    assert torch.allclose(drawn.edv_ml.median(), uniform.edv_ml.median(), rtol=0.05)
+
+
 def test_most_clinical_hearts_beat_in_sinus_rhythm_and_conduct_normally():
     drawn = patients(6000)
     assert share(drawn.rhythm, RHYTHMS, "sinus") == pytest.approx(0.55, abs=0.03)

@@ -113,16 +113,19 @@ def draw_patients(n: int, generator: Generator, prior: str = "clinical", **pinne
     names = [field.name for field in fields(Patients)]
     apply_pins(dict.fromkeys(names, torch.zeros(n)), pinned, "patient")  # refuses what cannot be, before any draw
     known = _Settled(pinned)
-    _draw_function(n, generator, prior, known)
-    _draw_heart(n, generator, known)
-    _draw_electricity(n, generator, known)
+    shown_ef = _draw_function(n, generator, prior, known)
+    _draw_heart(n, generator, known, shown_ef)
+    _draw_electricity(n, generator, known, shown_ef)
     known.settle("breath_hz", normal(n, 0.25, 0.06, generator, 0.12, 0.42))
     known.settle("breath_phase", uniform(n, 0, 2 * math.pi, generator))
     return Patients(**{name: known[name] for name in names})
 
 
-def _draw_function(n: int, generator: Generator, prior: str, known: _Settled) -> None:
-    """EF and pathology out of their joint table, then the names that depend on them."""
+def _draw_function(n: int, generator: Generator, prior: str, known: _Settled) -> Tensor:
+    """EF and pathology out of their joint table, then the names that depend on them.
+
+    The EF [n] that disease, size, shape and voltage go with: the heart's own, and under `independent` a stranger's.
+    """
     tables = {
         "conduction": _by_function([row[:2] for row in _CONDUCTIONS.values()], prior)[:, None],  # [cells, 1, names]
         "rhythm": _by_function([row[:2] for row in _RHYTHMS.values()], prior)[:, None],
@@ -142,17 +145,22 @@ def _draw_function(n: int, generator: Generator, prior: str, known: _Settled) ->
     cell = _pick(weights.sum(2), generator)
     ef = known.settle("ef", (EF_EDGES[cell] + EF_CELL * torch.rand(n, generator=generator)).float())
     cell = (torch.searchsorted(EF_EDGES, ef.double(), right=True) - 1).clamp_min(0)
+    shown_ef = ef
+    if prior == "independent":
+        shown_ef = uniform(n, *EVEN_EF, generator)
+        cell = (torch.searchsorted(EF_EDGES, shown_ef.double(), right=True) - 1).clamp_min(0)
     pathology = known.settle("pathology", _pick(weights[everyone, cell], generator))
     for name, table in tables.items():
         rows = table.expand(len(EF_EDGES), len(PATHOLOGIES), -1)[cell, pathology]
         known.settle(name, _pick(rows * possible_names(name, known.numbers(n), n), generator))
+    return shown_ef
 
 
-def _draw_heart(n: int, generator: Generator, known: _Settled) -> None:
+def _draw_heart(n: int, generator: Generator, known: _Settled, shown_ef: Tensor) -> None:
     """Age and sex, then the size, shape and scars of a heart with that disease and function."""
-    ef, af = known["ef"], known["rhythm"] == RHYTHMS.index("af")
+    af = known["rhythm"] == RHYTHMS.index("af")
     disease = _Disease(*torch.tensor([astuple(_DISEASES[name]) for name in PATHOLOGIES])[known["pathology"]].T)
-    lost = (0.58 - ef).clamp_min(0)  # of the EF; what remodelling goes with
+    lost = (0.58 - shown_ef).clamp_min(0)  # of the EF; what remodelling goes with
     female = known.settle("female", (torch.rand(n, generator=generator) < disease.female).float())
     known.settle("age_years", (normal(n, 55, 16, generator, 18, 84) + disease.age + 7 * af).clamp(18, 92))
 
@@ -170,20 +178,20 @@ def _draw_heart(n: int, generator: Generator, known: _Settled) -> None:
     known.settle("scar", torch.where(bad, scar, 0.0))
 
 
-def _draw_electricity(n: int, generator: Generator, known: _Settled) -> None:
+def _draw_electricity(n: int, generator: Generator, known: _Settled, shown_ef: Tensor) -> None:
     """Rate, QRS duration and voltage that go with the rhythm, conduction, disease and function."""
-    ef = known["ef"]
     disease = _Disease(*torch.tensor([astuple(_DISEASES[name]) for name in PATHOLOGIES])[known["pathology"]].T)
     rhythms = torch.tensor([_RHYTHMS[name] for name in RHYTHMS], dtype=torch.float64)[known["rhythm"]]
     _, _, median, spread, low, high = rhythms.T
-    median = median * torch.exp(0.8 * (0.55 - ef))  # a weak heart makes up for its small strokes
+    median = median * torch.exp(0.8 * (0.55 - shown_ef))  # a weak heart makes up for its small strokes
     rate = torch.exp(truncated_normal(median.log(), spread, low.log(), high.log(), generator))
     known.settle("heart_rate_bpm", rate)
     widths = torch.tensor([_CONDUCTIONS[name] for name in CONDUCTIONS], dtype=torch.float64)[known["conduction"]]
     _, _, mean, sd, low, high = widths.T
-    mean = mean + 0.08 * (0.55 - ef).clamp_min(0)
+    mean = mean + 0.08 * (0.55 - shown_ef).clamp_min(0)
     known.settle("qrs_s", truncated_normal(mean, sd, low, high, generator))
-    voltage = disease.voltage * (1 - 0.9 * (0.55 - ef).clamp_min(0)) * log_normal(n, 1.0, 0.18, generator, 0.5, 2.0)
+    weaker = 1 - 0.9 * (0.55 - shown_ef).clamp_min(0)
+    voltage = disease.voltage * weaker * log_normal(n, 1.0, 0.18, generator, 0.5, 2.0)
     known.settle("voltage", voltage.clamp(0.2, 2.5))
 
 
@@ -194,7 +202,7 @@ def _joint(prior: str) -> Tensor:
     if prior == "easy":
         share = torch.where(torch.arange(len(PATHOLOGIES)) == 0, 1.0, _NEVER**2)  # even where a low EF is pinned
     joint = share * (torch.exp(-0.5 * ((middle - mean) / sd).square()) / sd + _NEVER)
-    if prior == "uniform":
+    if prior in ("uniform", "independent"):
         low, high = EVEN_EF
         even = ((middle > low) & (middle < high)) + _NEVER
         joint = even * joint / joint.sum(1, keepdim=True)

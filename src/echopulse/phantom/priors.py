@@ -13,7 +13,7 @@ from echopulse.errors import InputError
 from echopulse.phantom.limits import LIMITS, YES_OR_NO
 from echopulse.phantom.types import CONDUCTIONS, ORIGINS, PATHOLOGIES, RHYTHMS, TERRITORIES, VIEWS
 
-PRIORS = ("easy", "clinical", "uniform")
+PRIORS = ("easy", "clinical", "uniform", "independent")
 NAMES = {  # parameters whose values are names; stored as indices
     "rhythm": RHYTHMS,
     "conduction": CONDUCTIONS,
