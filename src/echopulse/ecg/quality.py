@@ -17,8 +17,8 @@ def check_usable(ecg: ECG, allow_flat: bool = False) -> None:
     """Raise InputError for an ECG that is too short, too coarse, has no samples to speak of, or is a flat line."""
     if ecg.rate_hz < SLOWEST_HZ:
         raise InputError(
-            f"{ecg.name}: {ecg.rate_hz:g} samples a second; at least {SLOWEST_HZ:g} are needed to see a QRS. Export the "
-            "recording at its own rate, or say --rate if the file is wrong about it."
+            f"{ecg.name}: {ecg.rate_hz:g} samples a second; at least {SLOWEST_HZ:g} are needed to see a QRS. Export "
+            "the recording at its own rate, or say --rate if the file is wrong about it."
         )
     if ecg.duration_s < SHORTEST_S - 0.5 / ecg.rate_hz:
         raise InputError(
