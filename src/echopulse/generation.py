@@ -73,6 +73,7 @@ class Generation:
                 },
                 "video": {
                     "fps": self.clip.fps,
+                    "rate": self.clip.provenance.get("rate"),
                     "frames": len(self.clip.frames),
                     "view": self.clip.view,
                     "ed_frames": found.ed_frames,

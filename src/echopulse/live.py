@@ -18,11 +18,12 @@ from torch import Tensor
 
 from echopulse.ecg import ECG, check_usable, clean_ecg, find_beats
 from echopulse.errors import InputError
+from echopulse.model.config import GeneratorConfig
 from echopulse.model.generator import Generator, Patient
 from echopulse.model.precision import mixed_precision
 from echopulse.model.sampling import Sampling
 from echopulse.model.tokenizer import Tokenizer
-from echopulse.model.windows import AFTER_S, BEFORE_S, OVERLAP, endless_windows, latent_times
+from echopulse.model.windows import BEFORE_S, OVERLAP, endless_windows, heard_seconds, latent_times
 from echopulse.prompt import with_prompt
 
 WARM_S = 4.0  # of ECG, from which rhythm, polarity and leads are decided
@@ -151,44 +152,55 @@ def stream(
     start: str = "phantom",
     allow_flat: bool = False,
     sampling: Sampling | None = None,
+    fps: float | None = None,
 ) -> Iterator[Block]:
-    """Blocks of video at the model's rate: the first 33 frames, then 20 at a time, as the pieces of an ECG come in.
+    """Blocks of video as the pieces of an ECG come in: the first 33 frames, then 20 at a time.
 
     The clip begins 1.6 s into the ECG, and its first block is there when 4 s have come; a later one when the ECG has
-    come 0.4 s beyond its last frame. Arguments are those of a whole clip but for later pictures, length, rate and where
-    it begins. The same pieces cut otherwise give the same frames. Raises InputError at once for impossible options, on
-    the way for pieces that do not follow each other (see `in_order`) and for an ECG that cannot be used.
+    come 0.4 s beyond its last frame. Arguments are those of a whole clip but for later pictures, length and where it
+    begins; `fps` is the model's own rate by default, and has to be one that its weights have learned. The same pieces
+    cut otherwise give the same frames. Raises InputError at once for impossible options, on the way for pieces that do
+    not follow each other (see `in_order`) and for an ECG that cannot be used.
     """
-    sampling = pulse.settled(sampling or Sampling())
+    sampling, fps = pulse.settled(sampling or Sampling()), pulse.fps if fps is None else fps
     view, ef, age, sex = with_prompt(prompt, view=view, ef=ef, age=age, sex=sex).values()
     patient = Patient(age, sex)
     pulse.check_options(view, ef, patient, seed, start, sampling)
+    check_rate(pulse.generator.config, fps)
     picture = None if image is None else pulse.read_picture(image).numpy()
 
     def blocks() -> Iterator[Block]:
-        arriving, filling = Arriving(CONTEXT_S + WARM_S + heard_s(pulse)), None
+        arriving, filling = Arriving(CONTEXT_S + WARM_S + heard_s(pulse, fps)), None
         for part in in_order(pieces):
             arriving.add(part)
             if filling is None and arriving.end_s >= arriving.start_s + WARM_S:
                 opening = _Opening.of(pulse, arriving, picture, view, ef, patient, seed, start, allow_flat)
-                filling = _Filling(pulse, opening, view, patient, seed, sampling)
+                filling = _Filling(pulse, opening, view, patient, seed, sampling, fps)
             while filling is not None and arriving.end_s >= filling.needs_until_s:
                 yield filling.next_block(arriving)
 
     return blocks()
 
 
-def heard_s(pulse: Pulse) -> float:
+def check_rate(config: GeneratorConfig, fps: float) -> None:
+    """InputError for a frame rate that the weights have not learned: a stream does not blend frames."""
+    if config.nearest_rate(fps) != fps:
+        raise InputError(f"fps {fps:g}: a stream has the {config.known_rates} frames/s that this model has learned.")
+
+
+def heard_s(pulse: Pulse, fps: float) -> float:
     """Seconds of ECG that one window hears."""
-    config = pulse.generator.config
-    return BEFORE_S + AFTER_S + (config.window - 1) * config.latent_seconds
+    return heard_seconds(pulse.generator.config.window, fps=fps)
 
 
 class _Filling:
     """What a stream has shown so far, and its next window."""
 
-    def __init__(self, pulse: Pulse, opening: _Opening, view: str, patient: Patient, seed: int, sampling: Sampling):
+    def __init__(
+        self, pulse: Pulse, opening: _Opening, view: str, patient: Patient, seed: int, sampling: Sampling, fps: float
+    ):
         self.pulse, self.opening, self.view, self.patient, self.sampling = pulse, opening, view, patient, sampling
+        self.fps = fps
         self.draw, self.plans = torch.Generator().manual_seed(seed), endless_windows(pulse.generator.config.window)
         self.plan = next(self.plans)
         self.reference = self.last = None  # tokens of the clip's first latent frame, and of those just made
@@ -199,18 +211,19 @@ class _Filling:
     def needs_until_s(self) -> float:
         """Up to when the next window hears, in seconds of the ECG."""
         plan, begin_s = self.plan, self.opening.begin_s
-        origin = 0.0 if plan.first else float(latent_times(torch.tensor(plan.latents[1]))) - 1.5 / self.pulse.fps
-        return begin_s + origin + heard_s(self.pulse) - BEFORE_S
+        second = latent_times(torch.tensor(plan.latents[1]), fps=self.fps)
+        origin = 0.0 if plan.first else float(second) - 1.5 / self.fps
+        return begin_s + origin + heard_s(self.pulse, self.fps) - BEFORE_S
 
     def next_block(self, arriving: Arriving) -> Block:
         """Fills the next window in and draws what is new in it."""
         until_s = self.needs_until_s
-        ecg = self.opening.clean(arriving.cut(until_s - heard_s(self.pulse) - CONTEXT_S, until_s))
+        ecg = self.opening.clean(arriving.cut(until_s - heard_s(self.pulse, self.fps) - CONTEXT_S, until_s))
         self.waiting.append(self._fill(ecg)[None])
         with torch.inference_mode(), mixed_precision(self.pulse.device):
             pictures = next(self.decoded)[0].float() * 255
         frames = pictures.round().to(torch.uint8).cpu().numpy()
-        times_s = self.opening.begin_s + (self.shown + np.arange(len(frames))) / self.pulse.fps
+        times_s = self.opening.begin_s + (self.shown + np.arange(len(frames))) / self.fps
         self.shown += len(frames)
         return Block(frames, times_s)
 
@@ -225,7 +238,7 @@ class _Filling:
             ids[:1], known[0] = pulse.encode_picture(opening.first), True
         made = pulse.fill_window(
             ids, known, plan, pulse.prepare_ecg(ecg), opening.begin_s - ecg.start_s, self.view, opening.ef,
-            self.patient, self.draw, self.sampling,
+            self.patient, self.draw, self.sampling, fps=self.fps,
         )  # fmt: skip
         self.reference, self.last = made[:1] if plan.first else self.reference, made[-OVERLAP:]
         self.plan = next(self.plans)

@@ -34,7 +34,15 @@ from echopulse.model.precision import mixed_precision
 from echopulse.model.sampling import ORDERS, USUAL, OnStepEnd, Sampling, denoiser, fill_in
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import Tokens
-from echopulse.model.windows import AFTER_S, BEFORE_S, REFERENCE_AT_MOST_S, Window, latent_times, plan_windows
+from echopulse.model.windows import (
+    BEFORE_S,
+    Window,
+    heard_seconds,
+    latent_times,
+    picture_seconds,
+    plan_windows,
+    reference_at_most,
+)
 from echopulse.phantom import opening_frame
 from echopulse.prompt import with_prompt
 
@@ -107,8 +115,8 @@ class EchoPulse:
 
     @property
     def fps(self) -> float:
-        """Frames per second that the model was trained on."""
-        return self.tokenizer.config.fps
+        """Frames per second that the model works at by itself: the tokenizer's, or the nearest that it can make."""
+        return self.generator.config.nearest_rate(self.tokenizer.config.fps)
 
     @property
     def device(self) -> torch.device:
@@ -141,8 +149,9 @@ class EchoPulse:
         phase that the ECG is in (start="phantom") or the generator's own (start="generated"). images: later ones of the
         same heart and view, each with its time in seconds from the first frame. view: a4c by default. age in years and
         sex ("f" or "m") of the patient. prompt: view, EF, age and sex in words, as "LVEF: 42, ViewType: 4CH, Age: 63",
-        in place of those. at_s: where in the ECG the clip begins; by default as late as 1.6 s after the electrodes have
-        settled, so that the model hears what came before. on_step is called with the share done, 0..1,
+        in place of those. fps: frames per second; where the weights have not learned that rate, frames at the nearest
+        one that they have are blended. at_s: where in the ECG the clip begins; by default as late as 1.6 s after the
+        electrodes have settled, so that the model hears what came before. on_step is called with the share done, 0..1,
         callback_on_step_end after every pass (see `sampling.fill_in`). Raises InputError when an argument is out of
         range or the ECG cannot be used.
         """
@@ -151,7 +160,8 @@ class EchoPulse:
         self.check_options(view, ef, patient, seed, start, sampling)
         frames = self._check_length(ecg, seconds, fps)
         sampling = self.settled(sampling)
-        self._check_images(images, image, (frames - 1) / fps)
+        rate = self.generator.config.nearest_rate(fps)
+        self._check_images(images, image, (frames - 1) / fps, rate)
         later = [(self.read_picture(picture), at) for picture, at in images]
         clock = Stopwatch()
         with clock("clean"):
@@ -162,17 +172,17 @@ class EchoPulse:
             beats = find_beats(cleaned, allow_flat=allow_flat)
         with clock("first_image"):
             first, origin, spacing, aimed = self.first_picture(image, start, beats, begin, view, ef, patient, seed)
-        model_frames = 1 + math.ceil((frames - 1) * self.fps / fps)
+        model_frames = 1 + math.ceil((frames - 1) * rate / fps)
         heard = self.prepare_ecg(cleaned)
         with clock("fill_in"):
             ids = self.generate_ids(
                 heard, begin - cleaned.start_s, model_frames,
-                first=first, later=later, view=view, ef=aimed, patient=patient, seed=seed, sampling=sampling,
-                on_step=on_step, callback_on_step_end=callback_on_step_end,
+                first=first, later=later, view=view, ef=aimed, patient=patient, fps=rate, seed=seed,
+                sampling=sampling, on_step=on_step, callback_on_step_end=callback_on_step_end,
             )  # fmt: skip
         with clock("decode"):
             pictures = self.decode(ids, grain_seed=seed if sampling.grain else None)[:model_frames]
-            pictures = resample_frames(pictures, self.fps, fps, frames)
+            pictures = resample_frames(pictures, rate, fps, frames)
         clip = Clip(
             frames=pictures,
             times_s=begin + np.arange(frames) / fps,
@@ -180,14 +190,18 @@ class EchoPulse:
             pixel_spacing_cm=spacing,
             sector=None,
             synthetic=True,
-            provenance={"model": self.name, "first_image": origin},
+            provenance={
+                "model": self.name,
+                "first_image": origin,
+                "rate": "native" if rate == fps else f"blended from {rate:g} frames/s",
+            },
         )
         said = {"view": view, "ef": ef, "age": age, "sex": sex}
         arguments = {**said, "seconds": seconds, "fps": fps, "start": start, **vars(sampling)}
         arguments["image"] = str(image) if isinstance(image, (str, Path)) else None
         arguments["images"] = [[str(one) if isinstance(one, (str, Path)) else None, at] for one, at in images]
         decided = {**cleaned.provenance, **{f"beats: {about}": how for about, how in beats.provenance.items()}}
-        latent_s = begin + latent_times(torch.arange(len(ids))).double()
+        latent_s = begin + latent_times(torch.arange(len(ids)), fps=rate).double()
         return Generation(
             clip=clip,
             tokens=Tokens(ids.cpu(), latent_s),
@@ -199,7 +213,7 @@ class EchoPulse:
             model={"name": self.name},
             arguments={**arguments, "at_s": at_s, "allow_flat": allow_flat},
             decided=decided,
-            strangeness=self.strangeness(heard, begin - cleaned.start_s, model_frames),
+            strangeness=self.strangeness(heard, begin - cleaned.start_s, frames / fps),
             seconds=clock.seconds,
             segmenter=self.segmenter,
         )
@@ -245,6 +259,7 @@ class EchoPulse:
         view: str = "a4c",
         ef: float | None = None,
         patient: Patient = NOBODY,
+        fps: float | None = None,
         seed: int = 0,
         sampling: Sampling = USUAL,
         on_step: Callable[[float], None] | None = None,
@@ -254,8 +269,10 @@ class EchoPulse:
 
         Works window by window: the first latent frame stays in sight as the reference, the last few of the window
         before are known, the rest is filled in. `first` uint8 [h, w] is the first picture; `later` are others, each
-        with its time in seconds from the first, around which the heart stands still for 0.16 s.
+        with its time in seconds from the first, around which the heart stands still for a latent frame. `fps` is the
+        model's own rate by default.
         """
+        fps = fps or self.fps
         config, draw = self.generator.config, torch.Generator().manual_seed(seed)
         sampling = self.settled(sampling)
         latents = self.tokenizer.config.latent_frames(frames)
@@ -264,7 +281,7 @@ class EchoPulse:
         if first is not None:
             ids[:1], given[0] = self.encode_picture(first), True
         for picture, at_s in later:
-            place = self._place_of(at_s)
+            place = self._place_of(at_s, fps)
             if given[place]:
                 raise ValueError(f"two pictures for one latent frame, at {at_s:g} s")
             ids[place], given[place] = self.encode_picture(picture, still=True)[-1], True
@@ -273,21 +290,22 @@ class EchoPulse:
             slots = list(plan.latents)
             known = given[slots] | (torch.arange(len(slots)) < plan.known)
             ids[slots] = self.fill_window(ids[slots], known, plan, ecg, begin_s, view, ef, patient, draw, sampling,
-                                          callback_on_step_end)  # fmt: skip
+                                          callback_on_step_end, fps)  # fmt: skip
             if on_step:
                 on_step((number + 1) / len(plans))
         return ids
 
     @torch.inference_mode()
-    def strangeness(self, ecg: Tensor, begin_s: float, frames: int) -> float | None:
+    def strangeness(self, ecg: Tensor, begin_s: float, seconds: float) -> float | None:
         """How unlike all that the generator has heard the ECG [l, n] mV of a clip is, median over its windows.
 
         Above 1 it is stranger than 99 in 100 simulated ones. None where the weights do not say what they have heard.
+        The windows are as long as at the model's own rate, whatever the clip's: what is usual was found with those.
         """
         if self.familiarity is None:
             return None
-        step_s = (self.generator.config.window - 1) * self.generator.config.latent_seconds
-        starts = np.arange(0, max(frames / self.fps - step_s, 0) + 1e-6, step_s)
+        step_s = picture_seconds(self.generator.config.window, fps=self.fps)
+        starts = np.arange(0, max(seconds - step_s, 0) + 1e-6, step_s)
         memories = [self.hear(ecg, begin_s + at) for at in starts]
         return float(torch.cat([self.familiarity(summary_of(memory)) for memory in memories]).median())
 
@@ -299,24 +317,26 @@ class EchoPulse:
             frames = picture.to(self.device).float()[None, None].expand(-1, count, -1, -1) / 255
             return self.tokenizer.encode(frames)[0]
 
-    def _place_of(self, at_s: float) -> int:
-        """The latent frame that shows what is `at_s` seconds after the first picture."""
-        return self.tokenizer.config.latent_frames(1 + round(at_s * self.fps)) - 1
+    def _place_of(self, at_s: float, fps: float) -> int:
+        """The latent frame that shows what is `at_s` seconds after the first picture, at `fps` frames per second."""
+        return self.tokenizer.config.latent_frames(1 + round(at_s * fps)) - 1
 
     @torch.inference_mode()
     def fill_window(
         self, ids: Tensor, known: Tensor, plan: Window, ecg: Tensor | None, begin_s: float, view: str, ef: float | None,
         patient: Patient, draw: torch.Generator, sampling: Sampling, on_step_end: OnStepEnd = lambda *_: None,
+        fps: float | None = None,
     ) -> Tensor:  # fmt: skip
         """Tokens int64 [slots, h', w'] of one window, of which those `known`, bool [slots], are given in `ids`.
 
-        The clip begins `begin_s` into `ecg` ([l, n] mV, None: no ECG at all), which holds what the window hears.
+        The clip begins `begin_s` into `ecg` ([l, n] mV, None: no ECG at all), which holds what the window hears. `fps`
+        is the model's own rate by default.
         """
-        config = self.generator.config
-        times = latent_times(torch.tensor(plan.latents, device=self.device))[None]
-        origin = 0.0 if plan.first else float(times[0, 1]) - 1.5 / self.fps
-        times = (times - origin).clamp(min=-REFERENCE_AT_MOST_S)
-        conditions = self._conditions(ecg, begin_s + origin, view, ef, patient)
+        config, fps = self.generator.config, fps or self.fps
+        times = latent_times(torch.tensor(plan.latents, device=self.device), fps=fps)[None]
+        origin = 0.0 if plan.first else float(times[0, 1]) - 1.5 / fps
+        times = (times - origin).clamp(min=-reference_at_most(fps))
+        conditions = self._conditions(ecg, begin_s + origin, view, ef, patient, fps)
         hidden = ~known.to(self.device)[None, :, None, None, None].expand(1, *ids.shape, config.groups)
         far = torch.tensor([not plan.first], device=self.device)
         with mixed_precision(self.device):
@@ -341,11 +361,12 @@ class EchoPulse:
         return replace(sampling, guidance=self.generator.config.usual_guidance)
 
     def _conditions(
-        self, ecg: Tensor | None, at_s: float, view: str, ef: float | None, patient: Patient = NOBODY
-    ) -> Conditions:
+        self, ecg: Tensor | None, at_s: float, view: str, ef: float | None, patient: Patient = NOBODY,
+        fps: float | None = None,
+    ) -> Conditions:  # fmt: skip
         config = self.generator.config
         return Conditions(
-            self.hear(ecg, at_s),
+            self.hear(ecg, at_s, fps),
             ecg_given=torch.tensor([ecg is not None], device=self.device),
             ef=torch.tensor([torch.nan if ef is None else ef], device=self.device),
             view=torch.tensor([config.views.index(view)], device=self.device),
@@ -354,11 +375,14 @@ class EchoPulse:
         )
 
     @torch.inference_mode()
-    def hear(self, ecg: Tensor | None, at_s: float) -> Memory:
-        """What the generator hears of an ECG ([l, n] mV; None: nothing) in a window that begins `at_s` into it."""
-        config = self.generator.config
+    def hear(self, ecg: Tensor | None, at_s: float, fps: float | None = None) -> Memory:
+        """What the generator hears of an ECG ([l, n] mV; None: nothing) in a window that begins `at_s` into it.
+
+        The window's pictures are at `fps` frames/s, by default at the model's own rate.
+        """
+        config, fps = self.generator.config, fps or self.fps
         rate = config.ecg.rate_hz
-        span = BEFORE_S + AFTER_S + (config.window - 1) * config.latent_seconds
+        span = heard_seconds(config.window, fps=fps)
         length = int(round(span * rate)) // 8 * 8
         window = torch.full((1, 1 if ecg is None else len(ecg), length), torch.nan)
         first = int(round((at_s - BEFORE_S) * rate))
@@ -396,15 +420,17 @@ class EchoPulse:
         if sampling.guidance is not None and not math.isfinite(sampling.guidance):
             raise InputError(f"--guidance {sampling.guidance:g}: a number is expected, 1 for none.")
 
-    def _check_images(self, images: Sequence[tuple[Picture, float]], image: Picture | None, seconds: float) -> None:
+    def _check_images(
+        self, images: Sequence[tuple[Picture, float]], image: Picture | None, seconds: float, fps: float
+    ) -> None:
         """InputError for a later picture that lies at no latent frame of its own within the clip."""
         if images and image is None:
             raise InputError("--image FILE@SECONDS: later pictures need a first one of the same heart, without a time.")
         taken = {0}
         for _, at in images:
-            place = self._place_of(at) if 0 < at <= seconds else 0
+            place = self._place_of(at, fps) if 0 < at <= seconds else 0
             if place in taken:
-                apart = self.tokenizer.config.frames_per_latent / self.fps
+                apart = self.tokenizer.config.frames_per_latent / fps
                 raise InputError(
                     f"--image at {at:g} s: times after 0 and up to {seconds:g} s that are {apart:g} s or more "
                     "apart are expected."

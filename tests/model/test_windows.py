@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from echopulse.model.windows import OVERLAP, latent_times, plan_windows
+from echopulse.model.windows import (
+    OVERLAP,
+    heard_seconds,
+    latent_times,
+    picture_seconds,
+    plan_windows,
+    reference_at_most,
+)
 
 WINDOW = 9
 
@@ -36,3 +43,17 @@ def test_the_time_of_a_latent_frame_is_the_middle_of_its_pictures():
     times = latent_times(torch.tensor([0, 1, 2]), frames_per_latent=4, fps=25.0)
     of_pictures = torch.arange(9) / 25
     assert times.tolist() == pytest.approx([0.0, float(of_pictures[1:5].mean()), float(of_pictures[5:9].mean())])
+
+
+@pytest.mark.parametrize("fps", [16.0, 100 / 3, 50.0])
+def test_at_another_frame_rate_too(fps):
+    times = latent_times(torch.tensor([0, 1, 2]), fps=fps)
+    of_pictures = torch.arange(9) / fps
+    assert times.tolist() == pytest.approx([0.0, float(of_pictures[1:5].mean()), float(of_pictures[5:9].mean())])
+    assert picture_seconds(3, fps=fps) == pytest.approx(float(of_pictures[-1]))
+    assert heard_seconds(WINDOW, fps=fps) == pytest.approx(1.6 + 32 / fps + 0.4)
+
+
+def test_a_reference_is_put_no_further_back_than_banks_show_it_nor_than_the_ecg_is_heard():
+    assert [reference_at_most(fps) for fps in (16, 25, 50)] == pytest.approx([1.28, 1.28, 0.64])
+    assert reference_at_most(25.0) == 32 / 25

@@ -27,7 +27,8 @@ def add_generate(verbs) -> None:
     verb.add_argument("--sex", help="of the patient, f or m")
     verb.add_argument("--prompt", help='the same in words, as "LVEF: 42, ViewType: 4CH, Age: 63, Sex: F"')
     verb.add_argument("--seconds", type=float, default=3.0, help="length of the clip")
-    verb.add_argument("--fps", type=float, default=25.0, help="frames per second")
+    verb.add_argument("--fps", type=float, default=25.0, help="frames per second; blended from others where "
+                      "the weights have not learned this rate")  # fmt: skip
     verb.add_argument("--seed", type=int, default=0, help="same seed, same clip")
     verb.add_argument("--samples", type=int, default=1, help="so many clips of every ECG, NAME_1, NAME_2, ..., of "
                       "seeds from --seed on, and how far their EFs lie apart")  # fmt: skip

@@ -14,11 +14,13 @@ def add_train(verbs) -> None:
         "echopulse train tokenizer --data bank --run runs/out/tokenizer --minutes 30\n"
         "  echopulse train tokenizer --data my_videos --quantizer fsq:8,8,8,8,4\n"
         "  echopulse train tokenizer --data bank --balance --loss speckle=0.5 --loss adversarial=0.2\n"
-        "  echopulse train tokenizer --data bank --patch 8 --decoder motion",
+        "  echopulse train tokenizer --data bank --patch 8 --decoder motion\n"
+        "  echopulse train generator --data bank --data bank50 --tokenizer MODEL",
     )  # fmt: skip
     verb.add_argument("what", choices=("tokenizer", "generator", "measurer"))
-    verb.add_argument("--data", default="phantom", help="a bank from `simulate --bank`, or phantom: one is made first; "
-                      "tokenizer: also a folder of videos or of .tar shards of them")  # fmt: skip
+    verb.add_argument("--data", action="append", help="a bank from `simulate --bank`, or phantom (default): one is "
+                      "made first; tokenizer: also a folder of videos or of .tar shards of them; generator: again for "
+                      "clips of another frame rate")  # fmt: skip
     verb.add_argument("--clips", type=int, default=1024, help="clips to simulate with --data phantom")
     verb.add_argument("--preset", default="small", help="tiny, small (default) or base")
     verb.add_argument("--quantizer", metavar="KIND:SIZE", help="tokenizer: lfq:14 (bits), fsq:8,8,8,8,4 (levels) or "
@@ -66,10 +68,11 @@ def run_train(options: argparse.Namespace) -> int:
     from echopulse.train.losses.weights import parse_weights
     from echopulse.train.recipes import train
 
+    data, *more = options.data or ["phantom"]
     losses, files = parse_weights(options.loss), feature_files(options.perceptual, "--perceptual")
     with Progress(f"training the {options.what}") as on_step:
         scores, model = train(
-            options.what, data=options.data, clips=options.clips, preset=options.preset, quantizer=options.quantizer,
+            options.what, data=data, more=more, clips=options.clips, preset=options.preset, quantizer=options.quantizer,
             grain=options.grain, patch=options.patch, decoder=options.decoder, losses=losses,
             balance=options.balance, perceptual=files, measurer_folder=options.measurer,
             run=options.resume or options.run or Path("runs/out") / options.what, resume=options.resume is not None,

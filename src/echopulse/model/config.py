@@ -12,6 +12,7 @@ PATCHES = (16, 8)  # pixels along a token's side
 DECODERS = ("plain", "motion")
 MOST_BITS = 18  # of a token: more codes than a training run sees tokens
 GUIDANCE = 3.0  # of weights that were trained without
+SAME_RATE = 1e-4  # rates that differ by less are one: 33.333333 and 100/3
 GROUP_BITS = (4, 9)  # the generator predicts each group of bits as one of 16 to 512 choices
 
 
@@ -118,6 +119,8 @@ class GeneratorConfig:
 
     `guidance` is the strength of the guidance that training built into the weights, so that one pass a step is enough;
     with 1 there is none in them, and sampling asks twice (`usual_guidance`). `patient`: whether age and sex steer it.
+    `rates` are the lowest and the highest frame rate per second that the weights have learned; `latent_seconds` is how
+    long a latent frame lasts at 25/s.
     """
 
     window: int = 9
@@ -134,6 +137,25 @@ class GeneratorConfig:
     ecg: EcgEncoderConfig = EcgEncoderConfig()
     guidance: float = 1.0
     patient: bool = False
+    rates: tuple[float, float] = (25.0, 25.0)
+
+    def __post_init__(self) -> None:
+        if len(self.rates) != 2 or not 0 < self.rates[0] <= self.rates[1] < math.inf:
+            raise InputError(
+                f"rates {list(self.rates)}: the lowest and the highest frame rate per second that the generator has "
+                "learned are expected, as in [16, 50]."
+            )
+
+    @property
+    def known_rates(self) -> str:
+        """The frame rates that the weights have learned, in words."""
+        low, high = self.rates
+        return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+    def nearest_rate(self, fps: float) -> float:
+        """The frame rate at which the weights make a clip that is asked for at `fps`; `fps` where they know it."""
+        nearest = min(max(fps, self.rates[0]), self.rates[1])
+        return fps if math.isclose(nearest, fps, rel_tol=SAME_RATE) else nearest
 
     @property
     def usual_guidance(self) -> float:

@@ -20,8 +20,9 @@ from echopulse.model.precision import mixed_precision
 from echopulse.model.sampling import denoiser, fill_in
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import split_ids
-from echopulse.model.windows import AFTER_S, BEFORE_S, latent_times
+from echopulse.model.windows import AFTER_S, BEFORE_S, latent_times, reference_at_most
 from echopulse.phantom.types import RHYTHMS
+from echopulse.train.banks import check_rate, pick
 from echopulse.train.tokenizer import strips
 
 LATE = (0.55, 0.75)  # shares of hidden groups: guidance is whole below the first and none above the second
@@ -73,26 +74,32 @@ def heart_targets(bank: Bank, rows: Tensor, frames: Tensor) -> Tensor:
 
 
 class EcgTask:
-    """The ECG encoder alone: from a raw ECG to volume, its rate and the mitral valve, on every frame."""
+    """The ECG encoder alone: from a raw ECG to volume, its rate and the mitral valve, on every frame.
+
+    `more` are banks of other frame rates beside `bank`.
+    """
 
     name = "ecg"
 
-    def __init__(self, config: GeneratorConfig, bank: Bank, held_out: Bank, *, batch: int = 32, device="cpu", seed=0):
+    def __init__(
+        self, config: GeneratorConfig, bank: Bank, held_out: Bank, *, more: Sequence[Bank] = (), batch: int = 32,
+        device="cpu", seed=0,
+    ):  # fmt: skip
         torch.manual_seed(seed)
         self.model = EcgEncoder(config.ecg).to(device)
-        self.config, self.bank, self.held_out, self.batch, self.device = config, bank, held_out, batch, device
+        self.config, self.banks, self.held_out, self.batch, self.device = config, (bank, *more), held_out, batch, device
 
     def on_progress(self, progress: float, step: int) -> None:
         """Nothing changes on the way."""
 
     def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
         draw = torch.Generator().manual_seed(seed)
-        frames = 1 + 4 * (self.config.window - 1)
-        rows = torch.randint(len(self.bank), (self.batch,), generator=draw)
-        starts = torch.randint(self.bank.frames.shape[1] - frames + 1, (self.batch,), generator=draw)
-        ecg, ecg_start, times, index = ecg_windows(self.bank, rows, starts, frames, draw, augment=True)
+        frames, bank = 1 + 4 * (self.config.window - 1), self.banks[pick(self.banks, draw)]
+        rows = torch.randint(len(bank), (self.batch,), generator=draw)
+        starts = torch.randint(bank.frames.shape[1] - frames + 1, (self.batch,), generator=draw)
+        ecg, ecg_start, times, index = ecg_windows(bank, rows, starts, frames, draw, augment=True)
         said = self.model.read_out(self.model(ecg.to(self.device), ecg_start.to(self.device)), times.to(self.device))
-        loss = F.smooth_l1_loss(said, heart_targets(self.bank, rows, index).to(self.device), beta=0.1)
+        loss = F.smooth_l1_loss(said, heart_targets(bank, rows, index).to(self.device), beta=0.1)
         return loss, {}
 
     def evaluate(self, model: EcgEncoder) -> dict[str, float]:
@@ -252,9 +259,10 @@ def draw_windows(
         stopped = torch.rand(count, generator=draw) < STOPPED
         pictures = torch.randint(latents, (count,), generator=draw)
         hold_still(cache, rows, pictures, stopped, ids, ecg, heart, ef, draw)
+    times = latent_times(latent, fps=bank.fps) - starts[:, None] / bank.fps
     return Windows(
         ids=ids,
-        times_s=latent_times(latent) - starts[:, None] / bank.fps,
+        times_s=times.clamp(min=-reference_at_most(bank.fps)),
         far=far,
         ecg=ecg,
         ecg_start_s=ecg_start,
@@ -332,8 +340,9 @@ class GeneratorTask:
     """Masked cross-entropy over the hidden bit groups, with the ECG encoder's own task kept on beside it.
 
     With `guidance` in its configuration the network learns to say at once what guided sampling asks twice for. `model`
-    is a generator that has learned already, of the same configuration; without it one begins by chance. InputError for
-    clips of views that it does not know.
+    is a generator that has learned already, of the same configuration; without it one begins by chance. `more` are
+    banks of other frame rates beside `bank`; every step draws from one of them all, by chance, in proportion to their
+    clips. InputError for clips of views or frame rates that it does not know.
     """
 
     name = "generator"
@@ -345,6 +354,7 @@ class GeneratorTask:
         bank: Bank,
         held_out: Bank,
         *,
+        more: Sequence[Bank] = (),
         ecg_weights: dict[str, Tensor] | None = None,
         batch: int = 16,
         versions: int = 2,
@@ -354,14 +364,15 @@ class GeneratorTask:
         must_part_by: int = 400,
     ):
         torch.manual_seed(seed)
-        for one in (bank, held_out):
+        for one in (bank, *more, held_out):
             check_views(one, config.views)
-        self.config, self.bank, self.held_out = config, bank, held_out
+            check_rate(one, config)
+        self.config, self.banks, self.held_out = config, (bank, *more), held_out
         self.model = (model or Generator(config)).to(device)
         if ecg_weights is not None:
             self.model.ecg_encoder.load_state_dict(ecg_weights)
         self.tokenizer = tokenizer.to(device)
-        self.cache = TokenCache(tokenizer, bank, versions=versions, device=device, seed=seed)
+        self.caches = [TokenCache(tokenizer, one, versions=versions, device=device, seed=seed) for one in self.banks]
         self.held_out_cache = TokenCache(tokenizer, held_out, versions=1, device=device)
         self.batch, self.device, self.must_part_by = batch, device, must_part_by
         self.steps = 0
@@ -369,13 +380,15 @@ class GeneratorTask:
     def on_progress(self, progress: float, step: int) -> None:
         """Takes in new shards now and then."""
         self.steps = step
-        if self.bank.folder and self.steps % 300 == 0 and self.bank.refresh():
-            check_views(self.bank, self.config.views)
-            self.cache.extend()
+        for bank, cache in zip(self.banks, self.caches, strict=True):
+            if bank.folder and self.steps % 300 == 0 and bank.refresh():
+                check_views(bank, self.config.views)
+                cache.extend()
 
     def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
         draw = torch.Generator().manual_seed(seed)
-        windows = draw_windows(self.bank, self.cache, self.config.window, self.batch, draw)
+        one = pick(self.banks, draw)
+        windows = draw_windows(self.banks[one], self.caches[one], self.config.window, self.batch, draw)
         windows = _to(windows, self.device)
         masked = mask_tokens(windows.ids, self.config.groups, draw_mask_ratio(self.batch, draw), windows.known, draw)
         dice = torch.rand(self.batch, 5, generator=draw).to(self.device)

@@ -1,6 +1,6 @@
 """From the words of a command to a trained model folder: data, sizes and rates of each recipe."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from echopulse.model.tokenizer import Tokenizer
 from echopulse.phantom.types import APICAL_VIEWS, LABELS
 from echopulse.phantom.types import VIEWS as ALL_VIEWS
 from echopulse.pipeline import BUNDLED
+from echopulse.train.banks import own_rate_first, rates_of
 from echopulse.train.familiarity import fit_familiarity
 from echopulse.train.generator import EcgTask, GeneratorTask, check_views, guidance_of_run
 from echopulse.train.loop import Run, Settings
@@ -60,6 +61,7 @@ def train(
     what: str,
     *,
     data: str = "phantom",
+    more: Sequence[str] = (),
     clips: int = 1024,
     preset: str = "small",
     quantizer: str | None = None,
@@ -101,15 +103,18 @@ def train(
     that has learned its tokens goes on with it. `guidance` is built into a generator, which then needs one pass a
     step; by default what it holds already, or none. A measurer of labelled clips at last learns the curve of volumes in
     apical views, in RUN/volumes, while its other weights stand still; with `only_volumes` it learns nothing else, and
-    `start_from` has to name a measurer. Raises InputError for an unknown preset, a loss that is none or lacks its
-    network, a run that exists without `resume`, a generator without a tokenizer, or weights of another architecture
-    than the preset's.
+    `start_from` has to name a measurer. `more` are further banks for a generator, each of a frame rate of its own; its
+    weights then know all rates from the lowest to the highest. Raises InputError for an unknown preset, a loss that is
+    none or lacks its network, a run that exists without `resume`, a generator without a tokenizer, or weights of
+    another architecture than the preset's.
     """
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
     check_numbers(steps=steps, minutes=minutes, batch=batch, clips=clips, learning_rate=learning_rate)
     if resume and not (run / "checkpoint.safetensors").exists() and not (run / "ecg").exists():
         raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
+    if more and what != "generator":
+        raise InputError(f"--data {more[0]}: only a generator learns from several banks; give the {what} one.")
     if start_from:
         load_config(start_from)  # what is no model folder is refused before anything is simulated
     if keep_tokens and (what != "tokenizer" or not (start_from or resume)):
@@ -161,7 +166,11 @@ def train(
     frame_size = tokenizer.config.size if tokenizer else sizes["tokenizer"].size
     skipped: dict[str, str] = {}
     labelled = False
-    if what == "tokenizer" and holds_videos(data):
+    if tokenizer:
+        window = 1 + 4 * (sizes["generator"].window - 1)
+        (bank, *others), held_out = load_banks((data, *more), run, clips, seed, tokenizer.config, window, device)
+        sizes["generator"] = replace(sizes["generator"], rates=rates_of((bank, *others)))
+    elif what == "tokenizer" and holds_videos(data):
         bank, held_out, skipped = load_own_videos(data, run, sizes["tokenizer"], on_skip)
     else:
         window = 1 if what == "measurer" else 1 + 4 * (sizes["generator"].window - 1)
@@ -184,13 +193,17 @@ def train(
         task = MeasurerTask(measurer, bank, held_out, **shared)
         config = {"measurer": measurer}
     else:
-        for one in (bank, held_out):
+        for one in (bank, *others, held_out):
             check_views(one, sizes["generator"].views)
         ecg_weights = None  # an encoder that comes with the generator, or with its checkpoint, has learned already
         if not start_from and not (run / "checkpoint.safetensors").exists():
-            encoder = train_ecg_encoder(sizes["generator"], bank, held_out, run / "ecg", device=device, seed=seed)
+            encoder = train_ecg_encoder(
+                sizes["generator"], bank, held_out, run / "ecg", more=others, device=device, seed=seed
+            )
             ecg_weights = encoder.state_dict()
-        task = GeneratorTask(sizes["generator"], tokenizer, bank, held_out, ecg_weights=ecg_weights, **shared)
+        task = GeneratorTask(
+            sizes["generator"], tokenizer, bank, held_out, more=others, ecg_weights=ecg_weights, **shared
+        )
         config = {"generator": sizes["generator"]}
     if start_from and not resume:
         begin_with(task.model, start_from, what)
@@ -296,9 +309,11 @@ def begin_with(model: nn.Module, folder: Path, what: str) -> None:
     model.load_state_dict(own | {name: value for name, value in known.items() if name in own})
 
 
-def train_ecg_encoder(config, bank: Bank, held_out: Bank, run: Path, *, device: str, seed: int) -> nn.Module:
+def train_ecg_encoder(
+    config, bank: Bank, held_out: Bank, run: Path, *, more: Sequence[Bank] = (), device: str, seed: int
+) -> nn.Module:
     """The ECG encoder by itself, a minute's work; goes on or returns at once where it has been done before."""
-    task = EcgTask(config, bank, held_out, batch=BATCH["ecg"], device=device, seed=seed)
+    task = EcgTask(config, bank, held_out, more=more, batch=BATCH["ecg"], device=device, seed=seed)
     training = Run(task, replace(SETTINGS["ecg"], seed=seed), run, resume=True)
     training.train()
     return training.averaged_model()
@@ -338,17 +353,39 @@ def load_simulated(
         bank = load_measurer_bank(data, run, clips, seed, size, device)
     else:
         bank = load_bank(data, run, clips, seed, size, device, motion)
-    if bank.frames.shape[1] < window or bank.frames.shape[2] != size:
-        raise InputError(
-            f"{data}: clips of {list(bank.frames.shape[1:])}; at least {window} frames of {size}×{size} "
-            "are needed (simulate --bank ... --seconds 2.6)."
-        )
+    check_clips(bank, data, window, size)
     labelled = what == "measurer" and "label_pairs" in bank.tensors
     beside = run if data == "phantom" else Path(data)
     if not labelled:
         return bank, load_held_out(beside, size, device), False
     options = {"prior": "clinical", "view": ALL_VIEWS, **MEASURER_CLIPS}
     return bank, load_held_out(beside, size, device, clips=MEASURER_HELD_OUT, **options), True
+
+
+def load_banks(
+    data: Sequence[str], run: Path, clips: int, seed: int, config: TokenizerConfig, window: int, device: str
+) -> tuple[list[Bank], Bank]:
+    """Banks of any frame rates, one at the tokenizer's own before all others, and held-out clips at the first one's.
+
+    Raises InputError where clips are shorter than `window` frames, or not of the tokenizer's size.
+    """
+    banks = [load_bank(one, run, clips, seed, config.size, device) for one in data]
+    for name, one in zip(data, banks, strict=True):
+        check_clips(one, name, window, config.size)
+    banks = own_rate_first(banks, config.fps)
+    rate, frames, folder = banks[0].fps, banks[0].frames.shape[1], banks[0].folder
+    alike = {} if rate == config.fps else {"fps": rate, "frames": frames}
+    beside = run if folder == run / "bank" else folder
+    return banks, load_held_out(beside, config.size, device, **alike)
+
+
+def check_clips(bank: Bank, data: str, window: int, size: int) -> None:
+    """InputError where the clips of a bank are shorter than `window` frames or of another size."""
+    if bank.frames.shape[1] < window or bank.frames.shape[2] != size:
+        raise InputError(
+            f"{data}: clips of {list(bank.frames.shape[1:])}; at least {window} frames of {size}×{size} "
+            f"are needed (simulate --bank ... --seconds {65 / bank.fps:.4g})."
+        )
 
 
 def load_bank(data: str, run: Path, clips: int, seed: int, size: int, device: str, motion: bool = False) -> Bank:
