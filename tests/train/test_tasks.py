@@ -19,7 +19,6 @@ from echopulse.train.generator import (
     EcgIgnored,
     EcgTask,
     GeneratorTask,
-    TokenCache,
     add_pictures,
     draw_windows,
     ecg_windows,
@@ -30,6 +29,7 @@ from echopulse.train.generator import (
 )
 from echopulse.train.measurer import MeasurerTask, dice, log_pixel_volumes
 from echopulse.train.tokenizer import TokenizerTask, strips
+from echopulse.train.tokens import TokenCache, still_frames
 from echopulse.train.volume_curve import Looks, VolumeCurveTask
 
 TOKENIZER, GENERATOR = PRESETS["tiny"]["tokenizer"], PRESETS["tiny"]["generator"]
@@ -248,15 +248,6 @@ def test_tokens_of_a_bank_are_encoded_once_the_first_version_untouched(cache, to
     assert float(agree) > 0.8  # exactly, but for bfloat16 where the machine has it
 
 
-def test_new_clips_are_encoded_when_they_have_arrived(tokenizer, toy_bank):
-    few = replace(toy_bank, tensors={name: tensor[:2] for name, tensor in toy_bank.tensors.items()})
-    cache = TokenCache(tokenizer, few, versions=1)
-    before = cache.ids.clone()
-    cache.bank = toy_bank
-    cache.extend()
-    assert len(cache.ids) == 4 and torch.equal(cache.ids[:2], before)
-
-
 def test_windows_begin_the_clip_or_continue_it_with_the_reference_far_back(cache, toy_bank):
     windows = draw_windows(toy_bank, cache, GENERATOR.window, 256, rng())
     far, known = windows.far, windows.known.sum(1)
@@ -280,11 +271,13 @@ def test_later_pictures_are_the_fullest_and_the_emptiest_and_are_known_as_stills
     ids, known = torch.full((3, GENERATOR.window, 2, 2), -1), latent < 1
     for seed in range(40):
         add_pictures(toy_bank, cache, rows, latent, ids, known, rng(seed))
-    volume = toy_bank.volume_ml[rows[:, None], cache.still_frames(GENERATOR.window)[latent]]
+    volume = toy_bank.volume_ml[rows[:, None], still_frames(latent)]
     for row in range(3):
         given = torch.nonzero(known[row, 1:])[:, 0] + 1
         assert int(volume[row, 1:].argmin()) + 1 in given and int(volume[row, 1:].argmax()) + 1 in given
-        assert torch.equal(ids[row, given], cache.stills[row, given, 1].long())
+        for slot in given.tolist():
+            which = cache.places[row].tolist().index(slot)
+            assert torch.equal(ids[row, slot], cache.stills[row, which, 1].long())
         assert bool((ids[row, ~known[row]] == -1).all())
 
 
@@ -298,10 +291,10 @@ def test_pictures_are_not_given_to_windows_that_know_no_first_one(cache, toy_ban
 
 def test_what_stands_still_does_so_in_every_slot_under_a_flat_line(cache, toy_bank):
     windows = draw_windows(toy_bank, cache, GENERATOR.window, 4, rng(), augment=False, rows=torch.arange(4))
-    stopped, pictures = torch.tensor([True, False, False, True]), torch.tensor([5, 6, 7, 8])
+    stopped, pictures = torch.tensor([True, False, False, True]), torch.tensor([1, 0, 2, 3])
     ids, ecg, heart, ef = (value.clone() for value in (windows.ids, windows.ecg, windows.heart, windows.ef))
     hold_still(cache, torch.arange(4), pictures, stopped, ids, ecg, heart, ef, rng())
-    assert torch.equal(ids[0, 0], cache.stills[0, 5, 0].long()) and bool((ids[0, 1:] == ids[0, 1]).all())
+    assert torch.equal(ids[0, 0], cache.stills[0, 1, 0].long()) and bool((ids[0, 1:] == ids[0, 1]).all())
     assert float(ecg[0].nan_to_num().abs().max()) < 0.15 and torch.equal(ecg[0].isnan(), windows.ecg[0].isnan())
     assert bool(heart[0].isnan().all()) and bool(ef[0].isnan())
     for before, after in ((windows.ids, ids), (windows.ecg, ecg), (windows.heart, heart)):
@@ -309,10 +302,10 @@ def test_what_stands_still_does_so_in_every_slot_under_a_flat_line(cache, toy_ba
 
 
 def test_a_still_is_what_the_pipeline_makes_of_a_picture(cache, tokenizer, toy_bank):
-    picture = toy_bank.frames[1, cache.still_frames(17)[6]].float() / 255
+    picture = toy_bank.frames[1, still_frames(cache.places[1, 2])].float() / 255
     alone = tokenizer.encode(picture[None, None])[0, 0]
     standing = tokenizer.encode(picture.expand(1, 5, -1, -1))[0, -1]
-    assert torch.equal(cache.stills[1, 6].long(), torch.stack([alone, standing]))
+    assert torch.equal(cache.stills[1, 2].long(), torch.stack([alone, standing]))
 
 
 def test_the_null_memory_is_trained_by_leaving_the_ecg_out_now_and_then(generator_task):

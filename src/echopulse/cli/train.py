@@ -70,7 +70,7 @@ def run_train(options: argparse.Namespace) -> int:
 
     data, *more = options.data or ["phantom"]
     losses, files = parse_weights(options.loss), feature_files(options.perceptual, "--perceptual")
-    with Progress(f"training the {options.what}") as on_step:
+    with Progress("encoding the clips") as on_encoded, Progress(f"training the {options.what}") as on_step:
         scores, model = train(
             options.what, data=data, more=more, clips=options.clips, preset=options.preset, quantizer=options.quantizer,
             grain=options.grain, patch=options.patch, decoder=options.decoder, losses=losses,
@@ -80,7 +80,8 @@ def run_train(options: argparse.Namespace) -> int:
             only_volumes=options.only_volumes, keep_tokens=options.keep_tokens, guidance=options.guidance,
             out=options.out, steps=options.steps,
             minutes=options.minutes, batch=options.batch, learning_rate=options.learning_rate, device=options.device,
-            seed=options.seed, tensorboard=options.tensorboard, on_progress=on_step, on_skip=say_skipped,
+            seed=options.seed, tensorboard=options.tensorboard, on_progress=on_step,
+            on_encoded=on_encoded, on_skip=say_skipped,
         )  # fmt: skip
     print(f"{model}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
     return 0

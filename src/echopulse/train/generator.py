@@ -1,7 +1,7 @@
 """The generator's recipe: first its ECG encoder learns what the heart does, then the whole fills in hidden tokens."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from echopulse.model.config import GeneratorConfig
 from echopulse.model.ecg_encoder import EcgEncoder
 from echopulse.model.generator import Conditions, Generator
 from echopulse.model.masking import MaskedTokens, draw_mask_ratio, mask_tokens
-from echopulse.model.precision import mixed_precision
 from echopulse.model.sampling import denoiser, fill_in
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import split_ids
@@ -24,6 +23,7 @@ from echopulse.model.windows import AFTER_S, BEFORE_S, latent_times, reference_a
 from echopulse.phantom.types import RHYTHMS
 from echopulse.train.banks import check_rate, pick
 from echopulse.train.tokenizer import strips
+from echopulse.train.tokens import STILLS, TokenCache, still_frames
 
 LATE = (0.55, 0.75)  # shares of hidden groups: guidance is whole below the first and none above the second
 STANDING = RHYTHMS.index("asystole")
@@ -174,51 +174,6 @@ def check_views(bank: Bank, views: Sequence[str]) -> None:
         )
 
 
-class TokenCache:
-    """Every clip of a bank as tokens, encoded once.
-
-    ids [clips, versions, t', h', w'], of which later versions are shifted and of other gain; stills [clips, t', 2, h',
-    w']: one picture of each latent frame as a first picture, and as one that stands on (`EchoPulse.encode_picture`).
-    """
-
-    def __init__(self, tokenizer: Tokenizer, bank: Bank, *, versions: int = 2, device: str = "cpu", seed: int = 0):
-        self.tokenizer, self.bank, self.versions, self.device = tokenizer.eval(), bank, versions, device
-        self.draw = torch.Generator().manual_seed(seed)
-        self.ids = torch.empty(0, dtype=torch.int16 if tokenizer.config.id_bits < 16 else torch.int32)
-        self.stills = self.ids
-        self.extend()
-
-    @torch.no_grad()
-    def extend(self, batch: int = 8) -> None:
-        """Encodes the clips that the bank has got since."""
-        parts = [self.ids] if len(self.ids) else []
-        stills = [self.stills] if len(self.stills) else []
-        span = 1 + (self.bank.frames.shape[1] - 1) // 4 * 4
-        for low in range(len(self.ids), len(self.bank), batch):
-            frames = self.bank.frames[low : low + batch, :span].to(self.device).float() / 255
-            coded = []
-            with mixed_precision(self.device):
-                for version in range(self.versions):
-                    coded.append(self.tokenizer.encode(self._vary(frames) if version else frames))
-                pictures = frames[:, self.still_frames(coded[0].shape[1])]
-                still = self.tokenizer.encode(pictures.flatten(0, 1)[:, None].expand(-1, 5, -1, -1))
-            parts.append(torch.stack(coded, 1).to(self.ids.dtype).cpu())
-            stills.append(still.unflatten(0, pictures.shape[:2]).to(self.ids.dtype).cpu())
-        self.ids, self.stills = torch.cat(parts), torch.cat(stills)
-
-    @staticmethod
-    def still_frames(latents: int) -> Tensor:
-        """Which picture of each latent frame is held still, int64 [latents]."""
-        return (torch.arange(latents) * 4 - 1).clamp(min=0)
-
-    def _vary(self, frames: Tensor) -> Tensor:
-        dy, dx = torch.randint(-5, 6, (2,), generator=self.draw).tolist()
-        gain = 0.85 + 0.3 * float(torch.rand(1, generator=self.draw))
-        height, width = frames.shape[-2:]
-        padded = F.pad(frames, (5, 5, 5, 5))
-        return (padded[..., 5 + dy : 5 + dy + height, 5 + dx : 5 + dx + width] * gain).clamp(0, 1)
-
-
 def draw_windows(
     bank: Bank, cache: TokenCache, window: int, batch: int, draw: torch.Generator, *, augment: bool = True, rows=None
 ) -> Windows:
@@ -257,7 +212,7 @@ def draw_windows(
     ef = torch.where(bank.rhythm[rows] == STANDING, torch.nan, bank.ef[rows])
     if augment:
         stopped = torch.rand(count, generator=draw) < STOPPED
-        pictures = torch.randint(latents, (count,), generator=draw)
+        pictures = torch.randint(STILLS, (count,), generator=draw)
         hold_still(cache, rows, pictures, stopped, ids, ecg, heart, ef, draw)
     times = latent_times(latent, fps=bank.fps) - starts[:, None] / bank.fps
     return Windows(
@@ -281,19 +236,19 @@ def add_pictures(
 ) -> None:
     """Gives some windows that know their first picture later ones too, as `generate --image FILE@SECONDS` does.
 
-    They are the pictures of the largest and of the smallest volume among the slots that are hidden, or one of the two;
+    They are the fullest and the emptiest of those that are cached and lie in slots that are hidden, or one of the two;
     `ids` and `known` change where they lie.
     """
-    frames = cache.still_frames(int(latent.max()) + 1)[latent]
-    volume = bank.volume_ml[rows[:, None], frames]
+    here = (latent[:, :, None] == cache.places[rows][:, None]) & ~known[:, :, None]  # [b, t, stills]
+    volume = bank.volume_ml[rows[:, None], still_frames(cache.places[rows])]
     dice = torch.rand(len(rows), 2, generator=draw)
-    some = (dice[:, 0] < PICTURES) & known[:, 0] & ~known.all(1)
-    fullest = volume.masked_fill(known, -torch.inf).argmax(1)
-    emptiest = volume.masked_fill(known, torch.inf).argmin(1)
-    for place, wanted in ((fullest, dice[:, 1] < 0.75), (emptiest, dice[:, 1] > 0.25)):
+    some = (dice[:, 0] < PICTURES) & known[:, 0] & here.any((1, 2))
+    fullest = volume.masked_fill(~here.any(1), -torch.inf).argmax(1)
+    emptiest = volume.masked_fill(~here.any(1), torch.inf).argmin(1)
+    for which, wanted in ((fullest, dice[:, 1] < 0.75), (emptiest, dice[:, 1] > 0.25)):
         row = torch.nonzero(some & wanted)[:, 0]
-        slot = place[row]
-        ids[row, slot] = cache.stills[rows[row], latent[row, slot], 1].long()
+        slot = here[row, :, which[row]].long().argmax(1)
+        ids[row, slot] = cache.stills[rows[row], which[row], 1].long()
         known[row, slot] = True
 
 
@@ -342,7 +297,8 @@ class GeneratorTask:
     With `guidance` in its configuration the network learns to say at once what guided sampling asks twice for. `model`
     is a generator that has learned already, of the same configuration; without it one begins by chance. `more` are
     banks of other frame rates beside `bank`; every step draws from one of them all, by chance, in proportion to their
-    clips. InputError for clips of views or frame rates that it does not know.
+    clips. Tokens are encoded by so many `workers`, told to `on_encoded` as a share of a bank, and kept in the folder
+    `kept`. InputError for clips of views or frame rates that it does not know.
     """
 
     name = "generator"
@@ -357,11 +313,13 @@ class GeneratorTask:
         more: Sequence[Bank] = (),
         ecg_weights: dict[str, Tensor] | None = None,
         batch: int = 16,
-        versions: int = 2,
         device: str = "cpu",
         seed: int = 0,
         model: Generator | None = None,
         must_part_by: int = 400,
+        kept: Path | None = None,
+        workers: int = 1,
+        on_encoded: Callable[[float], None] = lambda _: None,
     ):
         torch.manual_seed(seed)
         for one in (bank, *more, held_out):
@@ -372,7 +330,13 @@ class GeneratorTask:
         if ecg_weights is not None:
             self.model.ecg_encoder.load_state_dict(ecg_weights)
         self.tokenizer = tokenizer.to(device)
-        self.caches = [TokenCache(tokenizer, one, versions=versions, device=device, seed=seed) for one in self.banks]
+        self.caches = [
+            TokenCache(
+                tokenizer, one, device=device, seed=seed, kept=kept and kept / str(number), workers=workers,
+                on_encoded=on_encoded,
+            )
+            for number, one in enumerate(self.banks)
+        ]  # fmt: skip
         self.held_out_cache = TokenCache(tokenizer, held_out, versions=1, device=device)
         self.batch, self.device, self.must_part_by = batch, device, must_part_by
         self.steps = 0

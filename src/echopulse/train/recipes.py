@@ -88,6 +88,7 @@ def train(
     seed: int = 0,
     tensorboard: bool = False,
     on_progress: Callable[[float], None] | None = None,
+    on_encoded: Callable[[float], None] = lambda _: None,
     on_skip: Callable[[str, str], None] | None = None,
 ) -> tuple[dict[str, float], Path]:
     """Trains one network and writes its averaged weights; returns the last scores and the model folder.
@@ -104,8 +105,9 @@ def train(
     step; by default what it holds already, or none. A measurer of labelled clips at last learns the curve of volumes in
     apical views, in RUN/volumes, while its other weights stand still; with `only_volumes` it learns nothing else, and
     `start_from` has to name a measurer. `more` are further banks for a generator, each of a frame rate of its own; its
-    weights then know all rates from the lowest to the highest. Raises InputError for an unknown preset, a loss that is
-    none or lacks its network, a run that exists without `resume`, a generator without a tokenizer, or weights of
+    weights then know all rates from the lowest to the highest. `on_encoded` is told how much of a generator's bank is
+    encoded, 0..1, `on_progress` how much of the training is done. Raises InputError for an unknown preset, a loss that
+    is none or lacks its network, a run that exists without `resume`, a generator without a tokenizer, or weights of
     another architecture than the preset's.
     """
     if preset not in PRESETS:
@@ -202,7 +204,8 @@ def train(
             )
             ecg_weights = encoder.state_dict()
         task = GeneratorTask(
-            sizes["generator"], tokenizer, bank, held_out, more=others, ecg_weights=ecg_weights, **shared
+            sizes["generator"], tokenizer, bank, held_out, more=others, ecg_weights=ecg_weights, kept=run / "tokens",
+            workers=_workers(device), on_encoded=on_encoded, **shared,
         )
         config = {"generator": sizes["generator"]}
     if start_from and not resume:
