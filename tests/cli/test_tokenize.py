@@ -65,6 +65,35 @@ def test_the_bench_prints_a_table_and_writes_json(tiny_model, tmp_path, capsys, 
     assert scores["float32.encode_s"] > 0 and scores["float32.chunks_differ"] < 1e-5
 
 
+def test_the_bench_says_how_much_video_comes_of_many_clips_at_once(tiny_model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    batches = ["bench", "--only", "batches", "--model", str(tiny_model), "--batch"]
+    assert main([*batches, "1,3", "--json", "b.json"]) == 0
+    assert "video made in a second, 3 at once" in capsys.readouterr().out
+    scores = json.loads(Path("b.json").read_text())["batches"]
+    assert set(scores) == {"batch.1", "batch.3"} and min(scores.values()) > 0
+    for wrong in ("0", "1,two", ""):
+        assert main([*batches, wrong]) == 1
+        assert "numbers of clips are expected" in capsys.readouterr().err
+
+
+def test_what_does_not_fit_into_memory_ends_the_series_and_the_first_is_refused(tiny_model, monkeypatch):
+    import torch
+
+    from echopulse.errors import InputError
+    from echopulse.evaluate import batch_speed
+
+    def made(tokenizer, generator, count, sampling):
+        if count > 4:
+            raise torch.OutOfMemoryError("too much")
+        return float(count)
+
+    monkeypatch.setattr(batch_speed, "_video_per_second", made)
+    assert batch_speed.batch_speed(None, None, (1, 4, 16, 64)) == {"batch.1": 1.0, "batch.4": 4.0}
+    with pytest.raises(InputError, match="--batch 16: too many clips"):
+        batch_speed.batch_speed(None, None, (16,))
+
+
 def test_tokens_of_an_adapted_tokenizer_are_read_with_its_adapter_alone(clip, tiny_model, capsys):
     import torch
 

@@ -4,8 +4,10 @@ import argparse
 from pathlib import Path
 
 from echopulse.cli.shared import Progress, add_verb
+from echopulse.errors import InputError
 
-PARTS = ("generate", "tokenizer")
+PARTS = ("generate", "tokenizer", "batches")
+BATCHES = {"cpu": "1,4", "cuda": "1,8,64,256,1024"}
 CODING = {
     "encode_s": "encode 3 s of video",
     "decode_s_per_s": "decode, per second of video",
@@ -18,10 +20,13 @@ def add_bench(verbs) -> None:
     """The options of `bench`."""
     verb = add_verb(
         verbs, "bench", run_bench, "measure speed and memory on this machine",
-        "echopulse bench --only tokenizer --json speed.json",
+        "echopulse bench --only tokenizer --json speed.json\n"
+        "  echopulse bench --only batches --device cuda --batch 1,64,512",
     )  # fmt: skip
     verb.add_argument("--model", type=Path, help="a model folder instead of the bundled weights")
     verb.add_argument("--only", choices=PARTS, help="one part; a folder of the tokenizer alone has only that")
+    verb.add_argument("--batch", metavar="N,...", help="clips that `batches` makes at once: 1,4; on a GPU to 1024")
+    verb.add_argument("--device", default="cpu", help="of `batches`")
     verb.add_argument("--json", type=Path, help="write the figures here too")
     verb.add_argument("--force", action="store_true", help="replace files that exist")
 
@@ -34,18 +39,42 @@ def run_bench(options: argparse.Namespace) -> int:
         check_output(options.json, force=options.force, endings=(".json",))
     from echopulse.files import write_json
 
+    usual = BATCHES.get(options.device.partition(":")[0], BATCHES["cpu"])
+    batches = parse_batches(usual if options.batch is None else options.batch)
     parts = PARTS if options.only is None else (options.only,)
     found = {}
     for part in parts:  # generation first: its memory is the most that this process has held so far
         with Progress(f"timing {part}") as on_step:
-            found[part] = {"generate": _generate, "tokenizer": _tokenizer}[part](options.model, on_step)
+            if part == "batches":
+                found[part] = _batches(options.model, options.device, batches, on_step)
+            else:
+                found[part] = {"generate": _generate, "tokenizer": _tokenizer}[part](options.model, on_step)
     if "generate" in found:
         print(_generate_lines(found["generate"]))
     if "tokenizer" in found:
         print(_tokenizer_lines(found["tokenizer"]))
+    for name, made in found.get("batches", {}).items():
+        print(f"{'video made in a second, ' + name.removeprefix('batch.') + ' at once':<40}{made:>10.3f} s")
     if options.json:
         write_json(found, options.json)
     return 0
+
+
+def parse_batches(text: str) -> list[int]:
+    """Numbers of clips, as in "1,4,16"; InputError for anything else."""
+    counts = text.split(",")
+    if not all(count.isdecimal() and int(count) > 0 for count in counts):
+        raise InputError(f"--batch {text}: numbers of clips are expected, as in 1,4,16.")
+    return [int(count) for count in counts]
+
+
+def _batches(model: Path | None, device: str, batches: list[int], on_step) -> dict[str, float]:
+    from echopulse.evaluate.batch_speed import batch_speed
+    from echopulse.model.networks import load_network
+    from echopulse.pipeline import BUNDLED
+
+    networks = [load_network(model or BUNDLED, name).to(device) for name in ("tokenizer", "generator")]
+    return batch_speed(*networks, batches, on_step=on_step)
 
 
 def _generate(model: Path | None, on_step) -> dict[str, float]:
