@@ -15,7 +15,8 @@ from echopulse.model.tokenizer import Tokenizer
 from echopulse.pipeline import EchoPulse
 from echopulse.train import recipes
 from echopulse.train.banks import own_rate_first, pick, rates_of
-from echopulse.train.generator import EcgTask, GeneratorTask, draw_windows, ecg_windows, heart_targets
+from echopulse.train.ecg_encoder import EcgTask, ecg_windows, heart_targets
+from echopulse.train.generator import GeneratorTask, draw_windows
 from echopulse.train.tokens import TokenCache
 
 TOKENIZER, GENERATOR = PRESETS["tiny"]["tokenizer"], PRESETS["tiny"]["generator"]

@@ -15,15 +15,13 @@ from echopulse.model.ecg_encoder import EcgEncoder
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.phantom import simulate
 from echopulse.train import Run, Settings
+from echopulse.train.ecg_encoder import EcgTask, ecg_windows, heart_targets
 from echopulse.train.generator import (
     EcgIgnored,
-    EcgTask,
     GeneratorTask,
     add_pictures,
     draw_windows,
-    ecg_windows,
     guidance_held,
-    heart_targets,
     hold_still,
     without_guidance,
 )

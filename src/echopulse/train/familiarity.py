@@ -7,7 +7,7 @@ from echopulse.data import Bank
 from echopulse.model.familiarity import Familiarity, summary_of
 from echopulse.model.generator import Generator
 from echopulse.model.precision import mixed_precision
-from echopulse.train.generator import ecg_windows
+from echopulse.train.ecg_encoder import ecg_windows
 
 WINDOWS, HELD_OUT, AT_ONCE = 1024, 1024, 64
 

@@ -1,6 +1,5 @@
 """The generator's recipe: first its ECG encoder learns what the heart does, then the whole fills in hidden tokens."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +12,15 @@ from torch import Tensor
 from echopulse.data.bank import Bank
 from echopulse.errors import InputError
 from echopulse.model.config import GeneratorConfig
-from echopulse.model.ecg_encoder import EcgEncoder
 from echopulse.model.generator import Conditions, Generator
 from echopulse.model.masking import MaskedTokens, draw_mask_ratio, mask_tokens
 from echopulse.model.sampling import denoiser, fill_in
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import split_ids
-from echopulse.model.windows import AFTER_S, BEFORE_S, latent_times, reference_at_most
+from echopulse.model.windows import latent_times, reference_at_most
 from echopulse.phantom.types import RHYTHMS
 from echopulse.train.banks import check_rate, pick
+from echopulse.train.ecg_encoder import ecg_windows, heart_targets
 from echopulse.train.tokenizer import strips
 from echopulse.train.tokens import STILLS, TokenCache, still_frames
 
@@ -57,103 +56,6 @@ class Windows:
     age_years: Tensor
     female: Tensor
     known: Tensor
-
-
-def heart_targets(bank: Bank, rows: Tensor, frames: Tensor) -> Tensor:
-    """What the ECG encoder learns to say, [b, f, 3]: volume (0 smallest, 1 largest of a regular beat), rate, mitral.
-
-    A clip's volume is scaled by its nominal end-diastolic volume and ejection fraction, so that a weak beat reads
-    as a weak beat; a standing heart stays at 1.
-    """
-    volume = bank.volume_ml / bank.edv_ml[:, None]
-    scaled = 1 - (1 - volume) / bank.ef.clamp(min=0.1)[:, None]
-    rate = torch.zeros_like(scaled)
-    rate[:, 1:-1] = (scaled[:, 2:] - scaled[:, :-2]) * (bank.fps / 2) / 8
-    every = torch.stack([scaled.clamp(-0.5, 1.5), rate.clamp(-2, 2), bank.mitral_opening], -1)
-    return every[rows[:, None], frames]
-
-
-class EcgTask:
-    """The ECG encoder alone: from a raw ECG to volume, its rate and the mitral valve, on every frame.
-
-    `more` are banks of other frame rates beside `bank`.
-    """
-
-    name = "ecg"
-
-    def __init__(
-        self, config: GeneratorConfig, bank: Bank, held_out: Bank, *, more: Sequence[Bank] = (), batch: int = 32,
-        device="cpu", seed=0,
-    ):  # fmt: skip
-        torch.manual_seed(seed)
-        self.model = EcgEncoder(config.ecg).to(device)
-        self.config, self.banks, self.held_out, self.batch, self.device = config, (bank, *more), held_out, batch, device
-
-    def on_progress(self, progress: float, step: int) -> None:
-        """Nothing changes on the way."""
-
-    def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
-        draw = torch.Generator().manual_seed(seed)
-        frames, bank = 1 + 4 * (self.config.window - 1), self.banks[pick(self.banks, draw)]
-        rows = torch.randint(len(bank), (self.batch,), generator=draw)
-        starts = torch.randint(bank.frames.shape[1] - frames + 1, (self.batch,), generator=draw)
-        ecg, ecg_start, times, index = ecg_windows(bank, rows, starts, frames, draw, augment=True)
-        said = self.model.read_out(self.model(ecg.to(self.device), ecg_start.to(self.device)), times.to(self.device))
-        loss = F.smooth_l1_loss(said, heart_targets(bank, rows, index).to(self.device), beta=0.1)
-        return loss, {}
-
-    def evaluate(self, model: EcgEncoder) -> dict[str, float]:
-        rows = torch.arange(min(64, len(self.held_out)))
-        frames = self.held_out.frames.shape[1]
-        draw = torch.Generator().manual_seed(0)
-        ecg, start, times, index = ecg_windows(self.held_out, rows, torch.zeros_like(rows), frames, draw, augment=False)
-        said = model.read_out(model(ecg.to(self.device), start.to(self.device)), times.to(self.device))[..., 0].cpu()
-        truth = heart_targets(self.held_out, rows, index)[..., 0]
-        moving = truth.std(1) > 0.02
-        pairs = zip(said[moving], truth[moving], strict=True)
-        r = torch.stack([torch.corrcoef(torch.stack(pair))[0, 1] for pair in pairs])
-        still = said[~moving].std(1).mean() if bool((~moving).any()) else torch.tensor(math.nan)
-        return {"volume_r_median": float(r.median()), "volume_r_mean": float(r.mean()), "still_sd": float(still)}
-
-    def pictures(self, model: EcgEncoder) -> None:
-        """There is nothing to see."""
-
-
-def ecg_windows(
-    bank: Bank, rows: Tensor, starts: Tensor, frames: int, draw: torch.Generator, *, augment: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The ECG around `frames` pictures from `starts`: ecg [b, l, n], its start [b], times [b, f], frame index [b, f].
-
-    Times count from the first picture. `augment` shifts the grid by a few samples, silences one lead, forgets part of
-    the past or of the future, and changes the gain, as recordings and live streams do.
-    """
-    rate = bank.ecg_rate_hz
-    count = len(rows)
-    length = int(round((BEFORE_S + AFTER_S + (frames - 1) / bank.fps) * rate)) // 8 * 8
-    first = ((starts / bank.fps - BEFORE_S - bank.ecg_start_s) * rate).round().long()
-    if augment:
-        first = (first + torch.randint(-7, 8, (count,), generator=draw)).clamp(0, bank.ecg.shape[-1] - length)
-    samples = first[:, None] + torch.arange(length)
-    ecg = bank.ecg[rows[:, None], :, samples].transpose(1, 2).clone()
-    start = first / rate + bank.ecg_start_s - starts / bank.fps
-    if augment:
-        time = start[:, None] + torch.arange(length) / rate
-        forget = torch.rand(count, 1, generator=draw) < 0.3
-        past = torch.rand(count, 1, generator=draw) * BEFORE_S
-        ecg[((time < -past) & forget)[:, None].expand_as(ecg)] = torch.nan
-        end = (frames - 1) / bank.fps
-        live = torch.rand(count, 1, generator=draw) < 0.2
-        ahead = 0.1 + torch.rand(count, 1, generator=draw) * (AFTER_S - 0.1)
-        ecg[((time > end + ahead) & live)[:, None].expand_as(ecg)] = torch.nan
-        if ecg.shape[1] > 1:
-            alone = torch.randint(ecg.shape[1], (count,), generator=draw)
-            only = torch.rand(count, generator=draw) < 0.7
-            silent = only[:, None] & (torch.arange(ecg.shape[1])[None] != alone[:, None])
-            ecg[silent] = torch.nan
-        ecg = ecg * (0.7 + 0.8 * torch.rand(count, 1, 1, generator=draw))
-    index = starts[:, None] + torch.arange(frames)
-    times = (torch.arange(frames) / bank.fps)[None].expand(count, -1)
-    return ecg, start.float(), times, index
 
 
 def guidance_of_run(run: Path) -> float | None:

@@ -22,8 +22,9 @@ from echopulse.phantom.types import APICAL_VIEWS, LABELS
 from echopulse.phantom.types import VIEWS as ALL_VIEWS
 from echopulse.pipeline import BUNDLED
 from echopulse.train.banks import own_rate_first, rates_of
+from echopulse.train.ecg_encoder import EcgTask
 from echopulse.train.familiarity import fit_familiarity
-from echopulse.train.generator import EcgTask, GeneratorTask, check_views, guidance_of_run
+from echopulse.train.generator import GeneratorTask, check_views, guidance_of_run
 from echopulse.train.loop import Run, Settings
 from echopulse.train.losses.judges import load_judges
 from echopulse.train.losses.weights import loss_weights
