@@ -1,4 +1,4 @@
-"""`echopulse train`: the tokenizer, the generator or the measurer."""
+"""`echopulse train`: the tokenizer, the generator, the measurer or the ECG encoder."""
 
 import argparse
 from pathlib import Path
@@ -10,17 +10,19 @@ from echopulse.errors import InputError
 def add_train(verbs) -> None:
     """The options of `train`."""
     verb = add_verb(
-        verbs, "train", run_train, "train the tokenizer, the generator or the measurer",
+        verbs, "train", run_train, "train the tokenizer, the generator, the measurer or the ECG encoder",
         "echopulse train tokenizer --data bank --run runs/out/tokenizer --minutes 30\n"
         "  echopulse train tokenizer --data my_videos --quantizer fsq:8,8,8,8,4\n"
         "  echopulse train tokenizer --data bank --balance --loss speckle=0.5 --loss adversarial=0.2\n"
         "  echopulse train tokenizer --data bank --patch 8 --decoder motion\n"
-        "  echopulse train generator --data bank --data bank50 --tokenizer MODEL",
+        "  echopulse train generator --data bank --data bank50 --tokenizer MODEL\n"
+        "  echopulse train ecg-encoder --data my_ecgs --data bank --out ecg\n"
+        "  echopulse train generator --data bank --tokenizer MODEL --ecg-encoder ecg",
     )  # fmt: skip
-    verb.add_argument("what", choices=("tokenizer", "generator", "measurer"))
+    verb.add_argument("what", choices=("tokenizer", "generator", "measurer", "ecg-encoder"))
     verb.add_argument("--data", action="append", help="a bank from `simulate --bank`, or phantom (default): one is "
                       "made first; tokenizer: also a folder of videos or of .tar shards of them; generator: again for "
-                      "clips of another frame rate")  # fmt: skip
+                      "clips of another frame rate; ecg-encoder: also a folder of ECGs, or one of each")  # fmt: skip
     verb.add_argument("--clips", type=int, default=1024, help="clips to simulate with --data phantom")
     verb.add_argument("--preset", default="small", help="tiny, small (default) or base")
     verb.add_argument("--quantizer", metavar="KIND:SIZE", help="tokenizer: lfq:14 (bits), fsq:8,8,8,8,4 (levels) or "
@@ -49,6 +51,8 @@ def add_train(verbs) -> None:
                       "generator of the tokenizer in --from goes on with it")  # fmt: skip
     verb.add_argument("--guidance", type=float, help="generator: build in guidance of this strength (3 suits): "
                       "generating then takes one pass a step; by default what --from holds, or none")  # fmt: skip
+    verb.add_argument("--ecg-encoder", type=Path, metavar="MODEL", help="generator: begin with the ECG encoder of this "
+                      "model folder, from `train ecg-encoder`, instead of training one first")  # fmt: skip
     verb.add_argument("--tokenizer", type=Path, help="generator: model folder with the tokenizer's weights")
     verb.add_argument("--out", type=Path, help="model folder for the averaged weights; RUN/model by default")
     verb.add_argument("--steps", type=int, help="steps in all; the recipe's own by default")
@@ -61,7 +65,7 @@ def add_train(verbs) -> None:
 
 
 def run_train(options: argparse.Namespace) -> int:
-    """Trains one of the three models, or goes on with it."""
+    """Trains one of the four models, or goes on with it."""
     if options.start_from and options.resume and not options.only_volumes:
         raise InputError("--from with --resume: a run goes on with its own weights; leave one of them out.")
     from echopulse.evaluate.metrics.networks import feature_files
@@ -78,7 +82,7 @@ def run_train(options: argparse.Namespace) -> int:
             run=options.resume or options.run or Path("runs/out") / options.what, resume=options.resume is not None,
             tokenizer_folder=options.tokenizer, start_from=options.start_from,
             only_volumes=options.only_volumes, keep_tokens=options.keep_tokens, guidance=options.guidance,
-            out=options.out, steps=options.steps,
+            ecg_encoder=options.ecg_encoder, out=options.out, steps=options.steps,
             minutes=options.minutes, batch=options.batch, learning_rate=options.learning_rate, device=options.device,
             seed=options.seed, tensorboard=options.tensorboard, on_progress=on_step,
             on_encoded=on_encoded, on_skip=say_skipped,

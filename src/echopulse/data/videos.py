@@ -7,7 +7,6 @@ out.
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from echopulse.data.unseen import unseen_first
 from echopulse.echo.sector import Square, take_square
 from echopulse.errors import InputError
 
 ENDINGS = (".mp4", ".m4v", ".mov", ".avi", ".webm", ".mkv", ".mpg", ".mpeg", ".gif")
 PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
-HELD_OUT = 0.1  # share of the files that training never sees
 HELD_OUT_FRAMES = 33
 REAL_TIME = 0.5  # share of the clips that play at the model's rate
 STRIDES = (1, 2, 3, 4)  # the others take every n-th frame of their own
@@ -158,8 +157,9 @@ def load_videos(
             f"{folder}: {found} here{trouble}; give at least two videos (MP4, MOV, AVI, WebM, MKV, MPEG, GIF, or .tar "
             f"shards of them), or simulate clips with `echopulse simulate --bank {folder}`."
         )
-    order = sorted(files, key=_place)
-    count = min(max(1, sum(_place(file) < HELD_OUT for file in files)), len(files) - 1)
+    named = {file.name: file for file in files}
+    names, count = unseen_first(named)
+    order = [named[name] for name in names]
     judging = Videos(order[:count], size=size, fps=fps)
     judging.on_skip = on_skip or judging.on_skip
     while not judging.readable() and count < len(order) - 1:
@@ -172,11 +172,6 @@ def load_videos(
     for name, reason in skipped.items():
         training.on_skip(name, reason)
     return training, judging
-
-
-def _place(file: VideoFile) -> float:
-    """A number in 0..1 that is the file's own, whatever others there are."""
-    return int(hashlib.sha256(file.name.encode()).hexdigest()[:8], 16) / 2**32
 
 
 def list_videos(folder: Path) -> tuple[list[VideoFile], dict[str, str]]:

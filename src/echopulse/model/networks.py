@@ -6,7 +6,8 @@ from torch import nn
 
 from echopulse.errors import InputError
 from echopulse.model.checkpoint import load_config, load_weights
-from echopulse.model.config import GeneratorConfig, TokenizerConfig, config_from_dict
+from echopulse.model.config import EcgEncoderConfig, GeneratorConfig, TokenizerConfig, config_from_dict
+from echopulse.model.ecg_encoder import EcgEncoder
 from echopulse.model.generator import Generator
 from echopulse.model.tokenizer import Tokenizer
 
@@ -20,3 +21,24 @@ def load_network(folder: Path, name: str) -> nn.Module:
         raise InputError(f"{folder}/config.json: no {name}; give the folder that `train {name}` wrote.")
     kind, network = NETWORKS[name]
     return load_weights(network(config_from_dict(kind, config[name])), folder / name)
+
+
+def load_ecg_encoder(folder: Path, expected: EcgEncoderConfig) -> EcgEncoder:
+    """The ECG encoder of a model folder: by itself, as `train ecg-encoder` writes it, or else that of its generator.
+
+    InputError where the folder holds neither, or one of another size than `expected`.
+    """
+    config = load_config(folder)
+    if "ecg_encoder" in config:
+        found = config_from_dict(EcgEncoderConfig, config["ecg_encoder"])
+        encoder = load_weights(EcgEncoder(found), folder / "ecg_encoder")
+    elif "generator" in config:
+        encoder = load_network(folder, "generator").ecg_encoder
+    else:
+        raise InputError(f"{folder}/config.json: no ecg_encoder; give the folder that `train ecg-encoder` wrote.")
+    if encoder.config != expected:
+        raise InputError(
+            f"{folder}: an ECG encoder of another size ({encoder.config}) than the preset's ({expected}); train both "
+            "with the same --preset."
+        )
+    return encoder

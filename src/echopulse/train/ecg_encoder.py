@@ -11,6 +11,7 @@ from echopulse.data.bank import Bank
 from echopulse.model.config import GeneratorConfig
 from echopulse.model.ecg_encoder import EcgEncoder
 from echopulse.model.windows import AFTER_S, BEFORE_S
+from echopulse.train.augment import add_noise, turn_over
 from echopulse.train.banks import pick
 
 
@@ -31,16 +32,18 @@ def heart_targets(bank: Bank, rows: Tensor, frames: Tensor) -> Tensor:
 class EcgTask:
     """The ECG encoder alone: from a raw ECG to volume, its rate and the mitral valve, on every frame.
 
-    `more` are banks of other frame rates beside `bank`.
+    `more` are banks of other frame rates beside `bank`. With `noisy` it hears some ECGs upside down, some with muscle,
+    mains or wander.
     """
 
     name = "ecg"
 
     def __init__(
         self, config: GeneratorConfig, bank: Bank, held_out: Bank, *, more: Sequence[Bank] = (), batch: int = 32,
-        device="cpu", seed=0,
+        device="cpu", seed=0, noisy=False,
     ):  # fmt: skip
         torch.manual_seed(seed)
+        self.noisy = noisy
         self.model = EcgEncoder(config.ecg).to(device)
         self.config, self.banks, self.held_out, self.batch, self.device = config, (bank, *more), held_out, batch, device
 
@@ -53,6 +56,8 @@ class EcgTask:
         rows = torch.randint(len(bank), (self.batch,), generator=draw)
         starts = torch.randint(bank.frames.shape[1] - frames + 1, (self.batch,), generator=draw)
         ecg, ecg_start, times, index = ecg_windows(bank, rows, starts, frames, draw, augment=True)
+        if self.noisy:
+            ecg = add_noise(turn_over(ecg, draw), bank.ecg_rate_hz, draw)
         said = self.model.read_out(self.model(ecg.to(self.device), ecg_start.to(self.device)), times.to(self.device))
         loss = F.smooth_l1_loss(said, heart_targets(bank, rows, index).to(self.device), beta=0.1)
         return loss, {}

@@ -8,20 +8,22 @@ import torch
 from torch import nn
 
 from echopulse.data import Bank, fill_bank
+from echopulse.data.recordings import Recordings, load_recordings
 from echopulse.data.videos import Videos, load_videos
 from echopulse.errors import InputError
 from echopulse.files import write_json
 from echopulse.jobs import usable_cores
 from echopulse.measure.segmenter import Segmenter, SegmenterConfig, load_segmenter
 from echopulse.model.checkpoint import load_config, load_weights, save_config, save_weights
-from echopulse.model.config import PRESETS, VIEWS, TokenizerConfig, fit_generator, parse_quantizer
+from echopulse.model.config import PRESETS, VIEWS, GeneratorConfig, TokenizerConfig, fit_generator, parse_quantizer
 from echopulse.model.generator import Generator
-from echopulse.model.networks import load_network
+from echopulse.model.networks import load_ecg_encoder, load_network
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.phantom.types import APICAL_VIEWS, LABELS
 from echopulse.phantom.types import VIEWS as ALL_VIEWS
 from echopulse.pipeline import BUNDLED
 from echopulse.train.banks import own_rate_first, rates_of
+from echopulse.train.ecg_alone import EcgEncoderTask, EcgLearner
 from echopulse.train.ecg_encoder import EcgTask
 from echopulse.train.familiarity import fit_familiarity
 from echopulse.train.generator import GeneratorTask, check_views, guidance_of_run
@@ -37,6 +39,7 @@ HELD_OUT_CLIPS = 64
 SETTINGS = {
     "tokenizer": Settings(steps=3000, learning_rate=8e-4, ema=0.997),
     "ecg": Settings(steps=500, learning_rate=1e-3, ema=0.99, evaluate_every=250),
+    "ecg-encoder": Settings(steps=2000, learning_rate=1e-3, ema=0.995),
     "generator": Settings(steps=3000, learning_rate=8e-4, weight_decay=0.05, ema=0.998),
     "measurer": Settings(steps=2000, learning_rate=2e-3, ema=0.995),
     "volumes": Settings(steps=4000, learning_rate=1e-3, weight_decay=0.05, ema=0.995, evaluate_every=250),
@@ -55,7 +58,8 @@ MEASURER_CONTEXT_S = 0.08
 MEASURER_SEQUENCE = 3  # layers
 MEASURER_HELD_OUT = 160
 MOST_GUIDANCE = 10.0
-BATCH = {"tokenizer": 6, "ecg": 32, "generator": 12, "measurer": 8, "volumes": 32}
+ECG_PICTURES = 32  # pixels to a side, of clips that are simulated for their ECGs
+BATCH = {"tokenizer": 6, "ecg": 32, "ecg-encoder": 32, "generator": 12, "measurer": 8, "volumes": 32}
 
 
 def train(
@@ -80,6 +84,7 @@ def train(
     only_volumes: bool = False,
     keep_tokens: bool = False,
     guidance: float | None = None,
+    ecg_encoder: Path | None = None,
     out: Path | None = None,
     steps: int | None = None,
     minutes: float | None = None,
@@ -96,32 +101,39 @@ def train(
 
     `data` is a bank's folder, "phantom", which makes a bank of `clips` inside the run first, or for the tokenizer a
     folder of videos; those that cannot be read are told to `on_skip` by name and reason, and stand in the run's
-    skipped.json. `quantizer` (lfq:14, fsq:8,8,8,8,4, vq:16384), `patch` and `decoder` take the place of the preset's;
-    with `grain` the tokenizer also learns to draw speckle. Grain and the decoder "motion" are learned from shards that
-    say how tissue moves. `losses`, `balance` and the networks for `perceptual` losses are a tokenizer's too (see
-    `losses`); `measurer_folder` is the model folder of the measurer that one of them looks through, the bundled one by
-    default. `start_from` is a model folder whose weights the run begins with instead of chance; they need not know
-    grain or motion. With `keep_tokens` only the decoder of the tokenizer in `start_from` learns, so that a generator
-    that has learned its tokens goes on with it. `guidance` is built into a generator, which then needs one pass a
-    step; by default what it holds already, or none. A measurer of labelled clips at last learns the curve of volumes in
-    apical views, in RUN/volumes, while its other weights stand still; with `only_volumes` it learns nothing else, and
-    `start_from` has to name a measurer. `more` are further banks for a generator, each of a frame rate of its own; its
-    weights then know all rates from the lowest to the highest. `on_encoded` is told how much of a generator's bank is
-    encoded, 0..1, `on_progress` how much of the training is done. Raises InputError for an unknown preset, a loss that
-    is none or lacks its network, a run that exists without `resume`, a generator without a tokenizer, or weights of
-    another architecture than the preset's.
+    skipped.json. The ECG encoder learns from a bank, a folder of ECG files, or one of each (`more`). `quantizer`
+    (lfq:14, fsq:8,8,8,8,4, vq:16384), `patch` and `decoder` take the place of the preset's; with `grain` the tokenizer
+    also learns to draw speckle. Grain and the decoder "motion" are learned from shards that say how tissue moves.
+    `losses`, `balance` and the networks for `perceptual` losses are a tokenizer's too (see `losses`);
+    `measurer_folder` is the model folder of the measurer that one of them looks through, the bundled one by default.
+    `start_from` is a model folder whose weights the run begins with instead of chance; they need not know grain or
+    motion. With `keep_tokens` only the decoder of the tokenizer in `start_from` learns, so that a generator that has
+    learned its tokens goes on with it. `guidance` is built into a generator, which then needs one pass a step; by
+    default what it holds already, or none. It begins with the ECG encoder in the model folder `ecg_encoder`, or trains
+    one first. A measurer of labelled clips at last learns the curve of volumes in apical views, in RUN/volumes, while
+    its other weights stand still; with `only_volumes` it learns nothing else, and `start_from` has to name a measurer.
+    `more` are further banks for a generator, each of a frame rate of its own; its weights then know all rates from the
+    lowest to the highest. `on_encoded` is told how much of a generator's bank is encoded, 0..1, `on_progress` how much
+    of the training is done. Raises InputError for an unknown preset, a loss that is none or lacks its network, a run
+    that exists without `resume`, a generator without a tokenizer, or weights of another architecture than the
+    preset's.
     """
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
     check_numbers(steps=steps, minutes=minutes, batch=batch, clips=clips, learning_rate=learning_rate)
     if resume and not (run / "checkpoint.safetensors").exists() and not (run / "ecg").exists():
         raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
-    if more and what != "generator":
+    if more and what not in ("generator", "ecg-encoder"):
         raise InputError(f"--data {more[0]}: only a generator learns from several banks; give the {what} one.")
     if start_from:
         load_config(start_from)  # what is no model folder is refused before anything is simulated
     if keep_tokens and (what != "tokenizer" or not (start_from or resume)):
         raise InputError("--keep-tokens: `train tokenizer --from MODEL` is needed, whose tokens are to be kept.")
+    if ecg_encoder and (what != "generator" or start_from):
+        raise InputError(
+            f"--ecg-encoder {ecg_encoder}: it is what a new generator begins with; `train generator` without --from is "
+            "needed."
+        )
     if what != "generator" and guidance is not None:
         raise InputError(f"--guidance {guidance:g}: it is built into a generator, not a {what}.")
     if guidance is not None and not 1 <= guidance <= MOST_GUIDANCE:
@@ -169,7 +181,9 @@ def train(
     frame_size = tokenizer.config.size if tokenizer else sizes["tokenizer"].size
     skipped: dict[str, str] = {}
     labelled = False
-    if tokenizer:
+    if what == "ecg-encoder":
+        simulated, recorded, skipped = load_ecgs((data, *more), run, clips, seed, sizes["generator"], device, on_skip)
+    elif tokenizer:
         window = 1 + 4 * (sizes["generator"].window - 1)
         (bank, *others), held_out = load_banks((data, *more), run, clips, seed, tokenizer.config, window, device)
         sizes["generator"] = replace(sizes["generator"], rates=rates_of((bank, *others)))
@@ -195,11 +209,16 @@ def train(
             )  # fmt: skip
         task = MeasurerTask(measurer, bank, held_out, **shared)
         config = {"measurer": measurer}
+    elif what == "ecg-encoder":
+        task = EcgEncoderTask(sizes["generator"], simulated, recorded, **shared)
+        config = {"ecg_encoder": sizes["generator"].ecg}
     else:
         for one in (bank, *others, held_out):
             check_views(one, sizes["generator"].views)
         ecg_weights = None  # an encoder that comes with the generator, or with its checkpoint, has learned already
-        if not start_from and not (run / "checkpoint.safetensors").exists():
+        if ecg_encoder:
+            ecg_weights = load_ecg_encoder(ecg_encoder, sizes["generator"].ecg).state_dict()
+        elif not start_from and not (run / "checkpoint.safetensors").exists():
             encoder = train_ecg_encoder(
                 sizes["generator"], bank, held_out, run / "ecg", more=others, device=device, seed=seed
             )
@@ -233,7 +252,10 @@ def train(
         familiarity = fit_familiarity(model, bank, held_out, seed=seed)
         save_weights(familiarity, model_folder / "familiarity", torch.float16)
         config["familiarity"] = familiarity.config
-    save_weights(model, model_folder / what)
+    if isinstance(model, EcgLearner):
+        save_weights(model.encoder, model_folder / "ecg_encoder")  # what told the signal has done its work
+    else:
+        save_weights(model, model_folder / what)
     save_config(model_folder, name=f"echopulse-{preset}", **config)
     return scores | ({"skipped": len(skipped)} if skipped else {}), model_folder
 
@@ -287,8 +309,12 @@ def begin_with(model: nn.Module, folder: Path, what: str) -> None:
     """Gives the model the weights that `folder` holds; a tokenizer may come from one without grain or motion, a
     generator from one that knows neither age nor sex.
 
-    What that one did not know begins by chance. A measurer learns its curve of volumes anew.
+    What that one did not know begins by chance. A measurer learns its curve of volumes anew. An ECG encoder may come
+    from a generator.
     """
+    if isinstance(model, EcgLearner):
+        model.encoder.load_state_dict(load_ecg_encoder(folder, model.encoder.config).state_dict())
+        return
     held = load_config(folder).get(what, {})
     if isinstance(model, Segmenter) and held.get("sequence"):
         kept = without_curve_head(load_segmenter(folder))
@@ -332,6 +358,15 @@ def load_own_videos(
     data: str, run: Path, config: TokenizerConfig, on_skip: Callable[[str, str], None] | None
 ) -> tuple[Videos, Videos, dict[str, str]]:
     """Videos to train on and to judge by, and the reasons for those that cannot be read, as they come up."""
+    skipped, skip = skipping(run, on_skip)
+    videos = load_videos(Path(data), size=config.size, fps=config.fps, workers=usable_cores(), on_skip=skip)
+    return *videos, skipped
+
+
+def skipping(
+    run: Path, on_skip: Callable[[str, str], None] | None
+) -> tuple[dict[str, str], Callable[[str, str], None]]:
+    """Reasons by name, and what adds one to them, to the run's skipped.json, and tells it."""
     skipped: dict[str, str] = {}
 
     def skip(name: str, reason: str) -> None:
@@ -341,8 +376,34 @@ def load_own_videos(
         if on_skip:
             on_skip(name, reason)
 
-    videos = load_videos(Path(data), size=config.size, fps=config.fps, workers=usable_cores(), on_skip=skip)
-    return *videos, skipped
+    return skipped, skip
+
+
+def load_ecgs(
+    data: Sequence[str], run: Path, clips: int, seed: int, config: GeneratorConfig, device: str,
+    on_skip: Callable[[str, str], None] | None,
+) -> tuple[tuple[Bank, Bank] | None, tuple[Recordings, Recordings] | None, dict[str, str]]:  # fmt: skip
+    """Banks and recordings to train on and to judge by, None for what `data` does not name, and what was skipped.
+
+    InputError for two of a kind, and for clips that are too short for the generator's window.
+    """
+    skipped, skip = skipping(run, on_skip)
+    folders = [one for one in data if holds_videos(one)]
+    banks = [one for one in data if one not in folders]
+    if len(folders) > 1 or len(banks) > 1:
+        raise InputError(
+            f"--data {' --data '.join(data)}: one bank (or phantom) and one folder of ECG files at most are expected; "
+            "put what belongs together into one folder."
+        )
+    recorded = load_recordings(Path(folders[0]), rate_hz=config.ecg.rate_hz, on_skip=skip) if folders else None
+    if not banks:
+        return None, recorded, skipped
+    bank = load_bank(banks[0], run, clips, seed, ECG_PICTURES, device)
+    frames, size = bank.frames.shape[1:3]
+    check_clips(bank, banks[0], 1 + 4 * (config.window - 1), size)
+    alike = {} if bank.fps == TokenizerConfig().fps else {"fps": bank.fps, "frames": frames}
+    held_out = load_held_out(run if banks[0] == "phantom" else Path(banks[0]), size, device, **alike)
+    return (bank, held_out), recorded, skipped
 
 
 def load_simulated(
