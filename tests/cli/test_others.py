@@ -53,6 +53,40 @@ def test_train_refuses_what_it_cannot_do_before_any_work(tmp_path, capsys, files
     assert files_in(tmp_path) == []
 
 
+def test_train_takes_an_ecg_encoder_from_several_sources_and_gives_it_to_a_generator(tmp_path, monkeypatch, capsys):
+    asked = {}
+
+    def train(what, **options):
+        asked.update(options, what=what)
+        return {"hidden_error": 0.5}, tmp_path
+
+    monkeypatch.setattr("echopulse.train.recipes.train", train)
+    assert main(["train", "ecg-encoder", "--data", "bank", "--data", "my_ecgs"]) == 0
+    assert (asked["what"], asked["data"], asked["more"]) == ("ecg-encoder", "bank", ["my_ecgs"])
+    assert asked["run"] == Path("runs/out/ecg-encoder") and "hidden_error 0.5" in capsys.readouterr().out
+    assert main(["train", "generator", "--ecg-encoder", "ecg"]) == 0
+    assert (asked["data"], asked["more"], asked["ecg_encoder"]) == ("phantom", [], Path("ecg"))
+
+
+def test_training_on_ecgs_names_what_it_skips_and_refuses_a_folder_without_any(
+    write_ecg, tmp_path, capsys, assert_one_sentence
+):
+    folder = tmp_path / "ecgs"
+    folder.mkdir()
+    write_ecg(folder / "a.csv"), write_ecg(folder / "b.csv")
+    (folder / "letter.csv").write_text("Dear sir.\n")
+    quick = ["train", "ecg-encoder", "--preset", "tiny", "--steps", "1", "--batch", "8"]
+    assert main([*quick, "--data", str(folder), "--run", str(tmp_path / "run")]) == 0
+    done = capsys.readouterr()
+    assert "letter.csv: text, but no ECG in it" in done.err and "skipped." in done.err
+    assert "hidden_error_straight" in done.out and "skipped 1" in done.out
+    (tmp_path / "none").mkdir()
+    assert main([*quick, "--data", str(tmp_path / "none"), "--run", str(tmp_path / "second")]) == 1
+    said = capsys.readouterr().err
+    assert_one_sentence(said)
+    assert "a folder without any ECG" in said and not (tmp_path / "second").exists()
+
+
 def test_train_passes_losses_on_and_refuses_what_is_none(tmp_path, monkeypatch, capsys, files_in, assert_one_sentence):
     asked = {}
 

@@ -142,7 +142,7 @@ def test_guidance_built_into_a_generator_stays_with_its_weights(bank_folder, tmp
     for strength in (0.5, float("nan"), 11):
         with pytest.raises(InputError, match=f"--guidance {strength:g}: from 1, which is none, to 10"):
             recipes.train("generator", run=tmp_path / "n", guidance=strength, **shared)
-    with pytest.raises(InputError, match="--guidance 3: it is built into a generator, not a tokenizer"):
+    with pytest.raises(InputError, match="--guidance 3: it is built into a generator, not into the tokenizer"):
         recipes.train("tokenizer", run=tmp_path / "n", guidance=3.0, preset="tiny")
 
 

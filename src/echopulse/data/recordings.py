@@ -92,11 +92,11 @@ class Recordings:
 
 def between(signal: np.ndarray, places: np.ndarray) -> np.ndarray:
     """signal [l, n] at fractional sample numbers [k], on straight lines: float32 [l, k], NaN beyond its ends."""
-    low = np.clip(np.floor(places).astype(int), 0, max(signal.shape[1] - 2, 0))
-    part = places - low
-    high = np.minimum(low + 1, signal.shape[1] - 1)
+    last = signal.shape[1] - 1
+    low = np.clip(np.floor(places).astype(int), 0, last)
+    part, high = places - low, np.minimum(low + 1, last)
     values = np.where(part == 0, signal[:, low], signal[:, low] * (1 - part) + signal[:, high] * part)
-    return np.where((places >= 0) & (places <= signal.shape[1] - 1), values, np.nan).astype(np.float32)
+    return np.where((places >= 0) & (places <= last), values, np.nan).astype(np.float32)
 
 
 def load_recordings(
@@ -109,9 +109,7 @@ def load_recordings(
     can be read.
     """
     if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder; give one with ECG files, or a bank from `simulate --bank`."
-        )
+        raise InputError(f"{folder}: no such folder; give one with ECG files, or a bank from `simulate --bank`.")
     found = {path.relative_to(folder).as_posix(): path for path in list_ecg_files(folder)}
     if len(found) < 2:
         raise InputError(f"{folder}: one ECG ({next(iter(found))}); give at least two, one of which judges the others.")

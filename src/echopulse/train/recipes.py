@@ -135,7 +135,7 @@ def train(
             "needed."
         )
     if what != "generator" and guidance is not None:
-        raise InputError(f"--guidance {guidance:g}: it is built into a generator, not a {what}.")
+        raise InputError(f"--guidance {guidance:g}: it is built into a generator, not into the {what}.")
     if guidance is not None and not 1 <= guidance <= MOST_GUIDANCE:
         raise InputError(f"--guidance {guidance:g}: from 1, which is none, to {MOST_GUIDANCE:g} is expected.")
     if what != "tokenizer" and (losses or balance or perceptual or measurer_folder):
