@@ -155,6 +155,7 @@ def train(
             seed=seed, on_progress=on_progress, **given,
         )  # fmt: skip
     sizes = dict(PRESETS[preset])
+    ecg_weights = load_ecg_encoder(ecg_encoder, sizes["generator"].ecg).state_dict() if ecg_encoder else None
     if quantizer:
         sizes["tokenizer"] = parse_quantizer(quantizer, sizes["tokenizer"])
     if grain:
@@ -215,10 +216,8 @@ def train(
     else:
         for one in (bank, *others, held_out):
             check_views(one, sizes["generator"].views)
-        ecg_weights = None  # an encoder that comes with the generator, or with its checkpoint, has learned already
-        if ecg_encoder:
-            ecg_weights = load_ecg_encoder(ecg_encoder, sizes["generator"].ecg).state_dict()
-        elif not start_from and not (run / "checkpoint.safetensors").exists():
+        # An encoder that is given, or comes with the generator or with its checkpoint, has learned already.
+        if not ecg_encoder and not start_from and not (run / "checkpoint.safetensors").exists():
             encoder = train_ecg_encoder(
                 sizes["generator"], bank, held_out, run / "ecg", more=others, device=device, seed=seed
             )
