@@ -158,7 +158,7 @@ def test_the_same_seed_gives_the_same_batch_and_every_weight_that_is_used_a_grad
     banks = None if kind == "recorded" else (toy_bank, toy_bank)
     task = EcgEncoderTask(CONFIG, banks, None if kind == "simulated" else (recordings, recordings), batch=4)
     (first, scalars), (again, _), (other, _) = (task.loss(seed) for seed in (5, 5, 6))
-    assert float(first) == float(again) != float(other)
+    assert float(first.detach()) == float(again.detach()) != float(other.detach())
     assert set(scalars) == {"recorded": {"hidden"}, "simulated": {"heart"}, "both": {"heart", "hidden"}}[kind]
     first.backward()
     still = {name for name, value in task.model.named_parameters() if value.grad is None}
@@ -277,7 +277,7 @@ def test_what_cannot_be_is_refused_in_one_sentence_before_any_work(bank_folder, 
     refused("no such folder; give one with ECG files", data=str(tmp_path / "none"))
     refused("one bank .* and one folder of ECG files at most", more=[str(tiny_model)])
     refused("one bank .* and one folder of ECG files at most", data="phantom", more=[str(bank_folder)])
-    refused("the tokenizer learns from one source only", what="tokenizer", more=["phantom"])
+    refused("only a generator learns from several banks; give the tokenizer one", what="tokenizer", more=["phantom"])
     refused("it is what a new generator begins with", ecg_encoder=tiny_model)
     refused("without --from is needed", what="generator", ecg_encoder=tiny_model, start_from=tiny_model)
     refused("--guidance 3: it is built into a generator, not into the ecg-encoder", guidance=3.0)
