@@ -15,6 +15,13 @@ $echopulse simulate --bank "$run/seen" --clips 640 --seed 101 --prior clinical -
 $echopulse simulate --bank "$run/seen" --clips 384 --seed 100 --prior uniform --view a4c,a2c --displacement
 # What the generator learns from: 14 s a shard on one core.
 $echopulse simulate --bank "$run/beating" --clips 1344 --seed 200 --prior uniform --view a4c,a2c
+# The same at other frame rates, a third of all, 65 pictures each: their lengths in seconds differ.
+rates=(16 20 33.333333 50) lengths=(4.0625 3.25 1.95 1.3) others=()
+for i in "${!rates[@]}"; do
+    others+=(--data "$run/beating-${rates[i]%.*}")
+    $echopulse simulate --bank "$run/beating-${rates[i]%.*}" --clips 160 --seed $((210 + i)) --prior uniform \
+        --view a4c,a2c --fps "${rates[i]}" --seconds "${lengths[i]}"
+done
 
 $echopulse train tokenizer --grain --data "$run/seen" $(resume "$run/tokenizer") --minutes 60 --steps 100000 \
     --out "$run/model"
@@ -25,6 +32,6 @@ $echopulse train tokenizer --grain --keep-tokens $from --data "$run/seen" $(resu
 # Clips of its own: 4,096 of 16 frames with what every pixel shows, and 160 held out.
 $echopulse train measurer --clips 4096 $(resume "$run/measurer") --minutes 90 --steps 100000 --out "$run/model"
 # Its ECG encoder first (500 steps), then tokens of all clips, then an hour of the whole.
-$echopulse train generator --data "$run/beating" $(resume "$run/generator") --minutes 60 --steps 100000 \
+$echopulse train generator --data "$run/beating" "${others[@]}" $(resume "$run/generator") --minutes 60 --steps 100000 \
     --guidance 3 --tokenizer "$run/model" --out "$run/model"
 $echopulse evaluate --model "$run/model" --markdown "$run/evaluation.md" --json "$run/evaluation.json" --force

@@ -7,15 +7,23 @@ set -euo pipefail
 export PYTHONPATH=src OMP_NUM_THREADS=1 PYTHONUNBUFFERED=1
 run=${RUN:-runs/out}
 echopulse="python3 -m echopulse.cli"
+rates=(16 20 33.333333 50) lengths=(4.0625 3.25 1.95 1.3) # of the generator's other banks, 65 pictures a clip
 resume() { [ -f "$1/checkpoint.safetensors" ] || [ -d "$1/ecg" ] && echo "--resume $1" || echo "--run $1"; }
 
 case "${1:?phantom, bank, tokenizer, decoder, measurer, generator or export}" in
 phantom) # how fast the simulator is there, and by how many grey values it differs from the CPU's; two minutes
     python3 benchmarks/phantom_speed.py --device cuda ;;
-bank) # twelve processes; training may start after a minute. `seen` is the tokenizer's, `beating` the generator's
+bank) # twelve processes; training may start after a minute. `seen` is the tokenizer's, `beating` the generator's, which
+    # has a third of its clips at other frame rates
+    others=
+    for i in "${!rates[@]}"; do
+        others+="$echopulse simulate --bank '$run/beating-${rates[i]%.*}' --clips ${OTHERS:-2400} --seed $((210 + i)) \
+            --prior uniform --view a4c,a2c --fps ${rates[i]} --seconds ${lengths[i]} --workers 12; "
+    done
     setsid bash -c "
         $echopulse simulate --bank '$run/seen' --clips ${SEEN:-3840} --seed 101 --prior clinical --displacement \
             --views a4c,a2c,a3c,plax,psax_mitral,psax_papillary,psax_apical --workers 12
+        $others
         $echopulse simulate --bank '$run/beating' --clips ${CLIPS:-19200} --seed 200 --prior uniform --view a4c,a2c \
             --workers 12" > "$run-bank.log" 2>&1 &
     sleep "${WAIT:-60}" ;;
@@ -31,8 +39,10 @@ measurer)
     OMP_NUM_THREADS=3 $echopulse train measurer --clips 20000 $(resume "$run/measurer") --device cuda \
         --batch 96 --minutes 2 --steps 1000000 --out "$run/model" ;;
 generator)
-    OMP_NUM_THREADS=3 $echopulse train generator --data "$run/beating" $(resume "$run/generator") --device cuda \
-        --batch 96 --minutes 9 --steps 1000000 --learning-rate 1e-3 --guidance 3 --tokenizer "$run/model" \
+    others=()
+    for rate in "${rates[@]}"; do others+=(--data "$run/beating-${rate%.*}"); done
+    OMP_NUM_THREADS=3 $echopulse train generator --data "$run/beating" "${others[@]}" $(resume "$run/generator") \
+        --device cuda --batch 96 --minutes 9 --steps 1000000 --learning-rate 1e-3 --guidance 3 --tokenizer "$run/model" \
         --out "$run/model" ;;
 export) # parts that any channel takes: join them again with cat
     mkdir -p "${OUT:?}"

@@ -70,11 +70,11 @@ def test_the_spread_of_several_clips_is_told_in_words():
     assert said == "EF of 3 clips from 40 to 60 %, median 50 %, standard deviation 10.0 %."
 
 
-def test_fast_halves_the_passes_unless_they_are_counted_otherwise(watch, tiny_model, capsys):
+def test_fast_halves_the_passes_unless_they_are_counted_otherwise(watch, tiny_model, tmp_path, capsys):
     common = ["generate", str(watch), "--seconds", "1", "--model", str(tiny_model), "--fast"]
-    assert main([*common, "--out", "fast.npz", "--force"]) == 0
-    assert json.loads(Path("fast.json").read_text())["arguments"]["steps"] == 4
-    assert main([*common, "--out", "other.npz", "--steps", "2"]) == 1
+    assert main([*common, "--out", str(tmp_path / "fast.npz")]) == 0
+    assert json.loads((tmp_path / "fast.json").read_text())["arguments"]["steps"] == 4
+    assert main([*common, "--out", str(tmp_path / "other.npz"), "--steps", "2"]) == 1
     assert "--fast with --steps 2" in capsys.readouterr().err
 
 
