@@ -29,6 +29,7 @@ FLOORS = {
     "measure": 2,
     "generation": 3,
     "live": 3,
+    "pictures": 3,
     "pipeline": 3,
     "prompt": 3,
     "tokenized": 3,

@@ -318,7 +318,7 @@ def test_resampling_at_the_same_rate_changes_nothing_and_blends_between_neighbou
         ({"sampling": Sampling(steps=0)}, "--steps 0: at least one pass"),
         ({"sampling": Sampling(guidance=float("nan"))}, "--guidance nan"),
         ({"image": "nowhere.png"}, "nowhere.png: no such file"),
-        ({"image": np.zeros((16, 16), np.uint8)}, r"pictures of 32×32; got 1 of 16×16"),
+        ({"image": np.zeros((16, 16), np.uint8)}, r"\[16, 16\] pixels; this model takes 32 by 32"),
         ({"image": np.zeros((32, 32, 3), np.uint8)}, r"image: uint8 \[h, w\] is expected, got uint8 \[32, 32, 3\]"),
     ],
 )

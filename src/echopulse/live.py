@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ class Pulse(Protocol):
     device: torch.device
     settled: Callable[[Sampling], Sampling]
     check_options: Callable[..., None]
-    read_picture: Callable[[Any], Tensor]
+    read_picture: Callable[..., Tensor]
     first_picture: Callable[..., tuple[Tensor | None, str, float | None, float | None]]
     clearest_leads: Callable[[ECG], ECG]
     prepare_ecg: Callable[[ECG], Tensor]
@@ -151,6 +151,7 @@ def stream(
     seed: int = 0,
     start: str = "phantom",
     allow_flat: bool = False,
+    any_image: bool = False,
     sampling: Sampling | None = None,
     fps: float | None = None,
 ) -> Iterator[Block]:
@@ -167,7 +168,7 @@ def stream(
     patient = Patient(age, sex)
     pulse.check_options(view, ef, patient, seed, start, sampling)
     check_rate(pulse.generator.config, fps)
-    picture = None if image is None else pulse.read_picture(image).numpy()
+    picture = None if image is None else pulse.read_picture(image, view, any_image)
 
     def blocks() -> Iterator[Block]:
         arriving, filling = Arriving(CONTEXT_S + WARM_S + heard_s(pulse, fps)), None

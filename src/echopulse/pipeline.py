@@ -17,7 +17,7 @@ from torch import Tensor
 
 from echopulse.ecg import ECG, Beats, check_usable, clean_ecg, find_beats
 from echopulse.ecg.stretch import clip_start
-from echopulse.echo import Clip, read_frame
+from echopulse.echo import Clip
 from echopulse.errors import InputError
 from echopulse.generation import Generation
 from echopulse.measure import Measurement, Segmenter, measure_clip
@@ -44,6 +44,7 @@ from echopulse.model.windows import (
     reference_at_most,
 )
 from echopulse.phantom import opening_frame
+from echopulse.pictures import Picture, check_view, read_picture
 from echopulse.prompt import with_prompt
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ SHORTEST_S = 2.0
 MOST_SAMPLES = 1000
 CONTEXT_S = 10.0  # of ECG on either side of a clip: enough to judge rhythm and noise, little enough to be quick
 STARTS = ("phantom", "generated")
-Picture = str | Path | np.ndarray  # a file, or uint8 [h, w]
 
 
 class EchoPulse:
@@ -139,6 +139,7 @@ class EchoPulse:
         start: str = "phantom",
         at_s: float | None = None,
         allow_flat: bool = False,
+        any_image: bool = False,
         sampling: Sampling = USUAL,
         on_step: Callable[[float], None] | None = None,
         callback_on_step_end: OnStepEnd = lambda *_: None,
@@ -151,9 +152,9 @@ class EchoPulse:
         sex ("f" or "m") of the patient. prompt: view, EF, age and sex in words, as "LVEF: 42, ViewType: 4CH, Age: 63",
         in place of those. fps: frames per second; where the weights have not learned that rate, frames at the nearest
         one that they have are blended. at_s: where in the ECG the clip begins; by default as late as 1.6 s after the
-        electrodes have settled, so that the model hears what came before. on_step is called with the share done, 0..1,
-        callback_on_step_end after every pass (see `sampling.fill_in`). Raises InputError when an argument is out of
-        range or the ECG cannot be used.
+        electrodes have settled, so that the model hears what came before. any_image: take pictures that seem to show
+        another view. on_step is called with the share done, 0..1, callback_on_step_end after every pass (see
+        `sampling.fill_in`). Raises InputError when an argument is out of range or the ECG cannot be used.
         """
         view, ef, age, sex = with_prompt(prompt, view=view, ef=ef, age=age, sex=sex).values()
         patient = Patient(age, sex)
@@ -162,7 +163,8 @@ class EchoPulse:
         sampling = self.settled(sampling)
         rate = self.generator.config.nearest_rate(fps)
         self._check_images(images, image, (frames - 1) / fps, rate)
-        later = [(self.read_picture(picture), at) for picture, at in images]
+        picture = None if image is None else self.read_picture(image, view, any_image)
+        later = [(self.read_picture(one, view, any_image), at) for one, at in images]
         clock = Stopwatch()
         with clock("clean"):
             check_usable(ecg, allow_flat=allow_flat)
@@ -171,7 +173,7 @@ class EchoPulse:
         with clock("beats"):
             beats = find_beats(cleaned, allow_flat=allow_flat)
         with clock("first_image"):
-            first, origin, spacing, aimed = self.first_picture(image, start, beats, begin, view, ef, patient, seed)
+            first, origin, spacing, aimed = self.first_picture(picture, start, beats, begin, view, ef, patient, seed)
         model_frames = 1 + math.ceil((frames - 1) * rate / fps)
         heard = self.prepare_ecg(cleaned)
         with clock("fill_in"):
@@ -451,20 +453,20 @@ class EchoPulse:
             )
         return frames
 
-    def read_picture(self, image: Picture) -> Tensor:
-        """A file's first picture, or the array itself, as uint8 [h, w]."""
-        picture = image if isinstance(image, np.ndarray) else read_frame(image, self.tokenizer.config.size)
-        if picture.ndim != 2 or picture.dtype != np.uint8:
-            raise InputError(f"image: uint8 [h, w] is expected, got {picture.dtype} {list(picture.shape)}.")
-        return torch.from_numpy(np.ascontiguousarray(picture))
+    def read_picture(self, image: Picture, view: str, any_image: bool = False) -> Tensor:
+        """A file's first picture, or the array itself, as uint8 [h, w]; of another view only if `any_image` will do."""
+        picture = read_picture(image, self.tokenizer.config.size)
+        if not any_image:
+            check_view(picture, view, "image" if isinstance(image, np.ndarray) else str(image), self.segmenter)
+        return picture
 
     def first_picture(
-        self, image: Picture | None, start: str, beats: Beats, begin_s: float, view: str,
+        self, image: Tensor | None, start: str, beats: Beats, begin_s: float, view: str,
         ef: float | None, patient: Patient, seed: int,
     ) -> tuple[Tensor | None, str, float | None, float | None]:  # fmt: skip
         """The first picture uint8 [h, w] or None, where it came from, its pixel spacing in cm or None, and the EF."""
         if image is not None:
-            return self.read_picture(image), "image", None, ef
+            return image, "image", None, ef
         if start == "generated":
             return None, "generated", None, ef
         peaks = beats.r_peaks_s - begin_s

@@ -21,6 +21,7 @@ def add_generate(verbs) -> None:
     verb.add_argument("ecg", nargs="+", type=Path, help="ECG files (WFDB, Apple Watch, CSV, NPY) or folders of them")
     verb.add_argument("--image", action="append", default=[], metavar="FILE[@SECONDS]", help="first picture: PNG, "
                       "JPEG, video or DICOM; again with a time for a later one of the same heart")  # fmt: skip
+    verb.add_argument("--any-image", action="store_true", help="take pictures that seem to show another view")
     verb.add_argument("--view", help="a4c (default) or a2c")
     verb.add_argument("--ef", type=float, help="ejection fraction to aim at, 0.05 to 0.85")
     verb.add_argument("--age", type=float, help="of the patient, 18 to 92 years")
@@ -108,7 +109,7 @@ def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespa
             made = pulse(
                 ecg, **given, view=options.view, ef=options.ef, age=options.age, sex=options.sex, prompt=options.prompt,
                 seconds=options.seconds, fps=options.fps, seed=options.seed + number, start=options.start,
-                at_s=options.at, allow_flat=options.allow_flat, on_step=on_step,
+                at_s=options.at, allow_flat=options.allow_flat, any_image=options.any_image, on_step=on_step,
             )  # fmt: skip
         made.seconds["read"] = round(read_s, 3)
         report = made.save(out, plain=options.plain, force=options.force)
