@@ -97,6 +97,7 @@ def _generate_lines(scores: dict[str, float]) -> str:
         f"{'generate, per second of video':<40}{scores['generate_s_per_s']:>10.3f} s  "
         f"(first time {scores['first_s_per_s']:.3f} s; {scores['threads']:.0f} threads)\n"
         f"{'the same with half the passes (--fast)':<40}{scores['fast_s_per_s']:>10.3f} s\n"
+        f"{'with all passes in float32':<40}{scores['float32_s_per_s']:>10.3f} s\n"
         f"{'first block of a live clip':<40}{scores['first_block_s']:>10.3f} s\n"
         f"{'memory at most':<40}{scores['peak_memory_gb']:>10.2f} GiB\n"
         f"{'import, beyond torch and numpy':<40}{scores['import_s']:>10.3f} s"
