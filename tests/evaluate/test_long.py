@@ -57,6 +57,15 @@ def test_a_jerk_where_windows_meet_shows_and_elsewhere_does_not():
     assert border_kink(jerky, borders[:-1] + 10) < 0.1  # elsewhere
 
 
+def test_a_jerk_at_every_latent_frame_is_none_of_the_windows():
+    smooth = 10 + np.sin(TIMES)
+    steps = smooth + 0.2 * (np.arange(3, 3 + len(TIMES)) // 4 % 2)
+    borders, latent = border_frames(len(TIMES), 9), np.arange(1, len(TIMES), 4)
+    others = np.setdiff1d(latent, borders)
+    assert border_kink(steps, borders) > 1.5 and border_kink(steps, borders, others) == pytest.approx(1, abs=0.1)
+    assert border_kink(steps, others, latent + 2) > 20 and border_kink(smooth, others, latent + 2) < 1.3
+
+
 def test_pictures_are_not_compared_with_themselves():
     pictures = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
     assert np.isnan(likeness(pictures, np.array([1]), np.array([1])))

@@ -25,6 +25,7 @@ from echopulse.model.windows import plan_windows
 HEARTS, SECONDS, SEED = 4, 60.0, 970_000
 END_S = 10.0  # at either end, which are compared
 PICTURES = 8  # at end-diastole at most, of either end
+FRAMES_PER_LATENT = 4
 OPENING_FRAMES = 5  # that are simulated: the first is the picture that is given
 
 FIGURES = {
@@ -34,6 +35,10 @@ FIGURES = {
     "long.rate_difference_bpm": Figure("/min", "heart rate, video against ECG over the whole clip, median of hearts"),
     "long.border_kink": Figure(
         "", "acceleration of the area where windows meet over elsewhere, median of hearts", at_most(1.2)
+    ),
+    "long.border_kink_alike": Figure("", "the same over that where other latent frames meet, median of hearts"),
+    "long.latent_kink": Figure(
+        "", "acceleration of the area where latent frames of a window meet over that within them, median of hearts"
     ),
 }
 
@@ -96,7 +101,11 @@ def examine(
     }
     if window is not None:
         areas = np.where(np.isfinite(seen.volumes), seen.areas_cm2, np.nan)
-        found["border_kink"] = border_kink(areas, border_frames(len(frames), window))
+        borders, latent = border_frames(len(frames), window), np.arange(1, len(frames), FRAMES_PER_LATENT)
+        others = np.setdiff1d(latent, borders)
+        found["border_kink"] = border_kink(areas, borders)
+        found["border_kink_alike"] = border_kink(areas, borders, others)
+        found["latent_kink"] = border_kink(areas, others, latent + FRAMES_PER_LATENT // 2)
     return found
 
 
@@ -109,7 +118,7 @@ def likeness(pictures: torch.Tensor, some: np.ndarray, others: np.ndarray) -> fl
     return ssim(left, right)
 
 
-def border_frames(frames: int, window: int, frames_per_latent: int = 4) -> np.ndarray:
+def border_frames(frames: int, window: int, frames_per_latent: int = FRAMES_PER_LATENT) -> np.ndarray:
     """The first frame of every window but the first, of a clip of so many frames, int [k]."""
     latents = 1 + -(-(frames - 1) // frames_per_latent)
     plans = [plan for plan in plan_windows(latents, window) if not plan.first]
@@ -117,11 +126,15 @@ def border_frames(frames: int, window: int, frames_per_latent: int = 4) -> np.nd
     return begins * frames_per_latent - (frames_per_latent - 1)
 
 
-def border_kink(areas: np.ndarray, borders: np.ndarray) -> float:
-    """Mean absolute second difference of areas [t] across the borders over that elsewhere; NaN where one is missing."""
+def border_kink(areas: np.ndarray, borders: np.ndarray, others: np.ndarray | None = None) -> float:
+    """Mean absolute second difference of areas [t] across the borders over that elsewhere; NaN where one is missing.
+
+    A border is the first frame after it, int [k]. Elsewhere: across `others`, or everywhere but at the borders.
+    """
     bend = np.abs(np.diff(areas, 2))  # bend[t - 1] is at frame t
-    across = np.zeros(len(bend), bool)
-    for frame in (borders - 1, borders):
-        across[frame[(frame >= 1) & (frame <= len(bend))] - 1] = True
-    elsewhere = mean_known(bend[~across])
+    across, beside = (np.zeros(len(bend), bool) for _ in range(2))
+    for place, firsts in ((across, borders), (beside, others)):
+        for frame in () if firsts is None else (firsts - 1, firsts):
+            place[frame[(frame >= 1) & (frame <= len(bend))] - 1] = True
+    elsewhere = mean_known(bend[~across if others is None else beside & ~across])
     return mean_known(bend[across]) / elsewhere if elsewhere > 0 else float("nan")
