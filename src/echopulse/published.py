@@ -61,7 +61,10 @@ def check_file(path: str | Path, source: Source, sha256: str | None = None) -> s
 
 
 def read_state_dict(path: str | Path, source: Source, sha256: str | None = None) -> dict[str, torch.Tensor]:
-    """Tensors by name, from safetensors or from PyTorch's format read as plain tensors; the hash is checked first."""
+    """Tensors by name, from safetensors or from PyTorch's format read as plain tensors; the hash is checked first.
+
+    A training checkpoint's `state_dict` or `model` is taken out of it; plain numbers beside it may be NumPy's.
+    """
     import torch
 
     path = Path(path)
@@ -72,11 +75,13 @@ def read_state_dict(path: str | Path, source: Source, sha256: str | None = None)
 
             state = load_file(path)
         else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(_numbers()):
+                state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise InputError(f"{path}: no file of weights ({_first_line(error)}); give {source.file}.") from error
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
+    for inner in ("state_dict", "model"):
+        if isinstance(state, Mapping) and isinstance(state.get(inner), Mapping):
+            state = state[inner]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f"{path}: holds no state dict (tensors by name); give {source.file}.")
     return {name.removeprefix("module."): value for name, value in state.items()}
@@ -106,5 +111,19 @@ def fit(
     return network.requires_grad_(False).eval()
 
 
+def _numbers() -> list:
+    """What a NumPy number in a checkpoint is made of, under its name in NumPy 1 and 2: it holds bytes and runs nothing.
+
+    ECGFounder's checkpoint holds its best score as one.
+    """
+    import numpy as np
+
+    scalar = np.float64(0).__reduce__()[0]
+    names = [(scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    return [*names, np.dtype, *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8"))]
+
+
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+    """The first sentence of what went wrong, without its full stop."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line.split(". ")[0].rstrip(".")[:120]

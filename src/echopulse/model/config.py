@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from echopulse.errors import InputError
+from echopulse.model.ecg_config import PUBLISHED_ECG, EcgFounderConfig, StMemConfig
 
 VIEWS = ("a4c", "a2c")
 QUANTIZERS = ("lfq", "fsq", "vq")
@@ -106,6 +107,7 @@ class EcgEncoderConfig:
     depth: int = 3
     heads: int = 4
     stem: tuple[int, ...] = (48, 96)
+    kind: ClassVar[str] = "own"
 
     @property
     def stride(self) -> int:
@@ -134,7 +136,7 @@ class GeneratorConfig:
     ecg_heads: int = 8
     mlp_ratio: float = 4.0
     views: tuple[str, ...] = VIEWS
-    ecg: EcgEncoderConfig = EcgEncoderConfig()
+    ecg: EcgEncoderConfig | StMemConfig | EcgFounderConfig = EcgEncoderConfig()
     guidance: float = 1.0
     patient: bool = False
     rates: tuple[float, float] = (25.0, 25.0)
@@ -230,7 +232,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 def config_from_dict(kind: type, values: dict[str, Any]) -> Any:
     """The configuration of class `kind` from the JSON types of `dataclasses.asdict`.
 
-    Raises InputError when a key is unknown: weights of a newer version would otherwise load half-understood.
+    Raises InputError when a key or a kind of ECG encoder is unknown: weights of a newer version would otherwise load
+    half-understood.
     """
     known = {field.name: field for field in fields(kind)}
     if unknown := sorted(set(values) - set(known)):
@@ -238,6 +241,15 @@ def config_from_dict(kind: type, values: dict[str, Any]) -> Any:
     plain = {}
     for name, value in values.items():
         if isinstance(value, dict):
-            value = config_from_dict(EcgEncoderConfig, value)
+            value = config_from_dict(_ecg_config_of(value), value)
         plain[name] = tuple(value) if isinstance(value, list) else value
     return kind(**plain)
+
+
+def _ecg_config_of(values: dict[str, Any]) -> type:
+    """Which class the ECG encoder's part of a generator's configuration belongs to; without a kind it is the own."""
+    kinds = {"own": EcgEncoderConfig} | {kind: type(config) for kind, config in PUBLISHED_ECG.items()}
+    kind = values.get("kind", "own")
+    if kind not in kinds:
+        raise InputError(f"config.json: an ECG encoder of kind {kind!r}; expected one of {', '.join(kinds)}.")
+    return kinds[kind]

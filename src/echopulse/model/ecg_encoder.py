@@ -89,15 +89,22 @@ class EcgEncoder(nn.Module):
 
     def read_out(self, memory: Memory, times_s: Tensor) -> Tensor:
         """What the heart does at times_s [b, t]: [b, t, targets], linear between the memory's tokens."""
-        values = self.head(memory.tokens).float()
-        start = memory.times_s.nan_to_num(torch.inf).amin(1, keepdim=True)
-        first = memory.times_s.isnan().float().argmin(1, keepdim=True)
-        step = self.config.stride / self.config.rate_hz
-        place = (first + (times_s - start) / step).clamp(0, values.shape[1] - 1.001)
-        low = place.floor().long()
-        part = (place - low)[..., None].to(values.dtype)
-        low = low[..., None].expand(-1, -1, values.shape[-1])
-        return values.gather(1, low) * (1 - part) + values.gather(1, low + 1) * part
+        step_s = self.config.stride / self.config.rate_hz
+        return between_tokens(self.head(memory.tokens).float(), memory.times_s, times_s, step_s)
+
+
+def between_tokens(values: Tensor, token_times_s: Tensor, times_s: Tensor, step_s: float) -> Tensor:
+    """Values [b, m, d] of tokens `step_s` apart at times_s [b, t]: [b, t, d], linear between them.
+
+    token_times_s [b, m] may be NaN; beyond the ends the nearest token counts.
+    """
+    start = token_times_s.nan_to_num(torch.inf).amin(1, keepdim=True)
+    first = token_times_s.isnan().float().argmin(1, keepdim=True)
+    place = (first + (times_s - start) / step_s).clamp(0, values.shape[1] - 1.001)
+    low = place.floor().long()
+    part = (place - low)[..., None].to(values.dtype)
+    low = low[..., None].expand(-1, -1, values.shape[-1])
+    return values.gather(1, low) * (1 - part) + values.gather(1, low + 1) * part
 
 
 class EcgBlock(nn.Module):

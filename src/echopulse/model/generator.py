@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from echopulse.model.attention import FeedForward, SelfAttention, TimedCrossAttention, modulate
 from echopulse.model.config import GeneratorConfig
-from echopulse.model.ecg_encoder import EcgEncoder, Memory
+from echopulse.model.ecg_encoder import Memory
+from echopulse.model.ecg_encoders import build_ecg_encoder
 from echopulse.model.types import ids_to_bits
 
 EF_RANGE = (0.05, 0.85)
@@ -70,7 +71,7 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         width = config.width
-        self.ecg_encoder = EcgEncoder(config.ecg)
+        self.ecg_encoder = build_ecg_encoder(config.ecg)
         self.null_memory = nn.Parameter(torch.randn(1, config.ecg.width) * 0.02)
         self.token_in = nn.Linear(config.bits + config.groups, width)
         self.place = nn.Parameter(torch.randn(1, 1, config.grid**2, width) * 0.02)
