@@ -25,7 +25,9 @@ from echopulse.measure.segmenter import load_segmenter
 from echopulse.model.adapter_files import AdapterSpec, attach, named_with
 from echopulse.model.checkpoint import load_config, load_weights
 from echopulse.model.config import config_from_dict
+from echopulse.model.ecg_config import LICENCES
 from echopulse.model.ecg_encoder import Memory
+from echopulse.model.ecg_input import in_places
 from echopulse.model.familiarity import Familiarity, FamiliarityConfig, summary_of
 from echopulse.model.generator import AGE_RANGE, EF_RANGE, NOBODY, Conditions, Generator, Patient
 from echopulse.model.lora import Adapters
@@ -44,6 +46,7 @@ from echopulse.model.windows import (
     reference_at_most,
 )
 from echopulse.phantom import opening_frame
+from echopulse.phantom.rhythm.leads import NOT_HEARD, lead_places
 from echopulse.pictures import Picture, check_view, read_picture
 from echopulse.prompt import with_prompt
 
@@ -108,6 +111,12 @@ class EchoPulse:
             known = Familiarity(config_from_dict(FamiliarityConfig, config["familiarity"]))
             familiarity = load_weights(known, folder / "familiarity").to(device)
         return cls(**networks, segmenter=segmenter, name=name, adapters=attached, familiarity=familiarity)
+
+    @property
+    def licences(self) -> dict[str, str]:
+        """What the weights of others in this model ask of its users, by the part that they are; empty without any."""
+        kind = self.generator.config.ecg.kind
+        return {"ecg_encoder": LICENCES[kind]} if kind in LICENCES else {}
 
     def measure(self, clip: Clip) -> Measurement:
         """Outline, volumes, EF and rate of any apical clip."""
@@ -212,7 +221,7 @@ class EchoPulse:
             start_s=begin,
             ef_aimed=aimed,
             seed=seed,
-            model={"name": self.name},
+            model={"name": self.name, **self.licences},
             arguments={**arguments, "at_s": at_s, "allow_flat": allow_flat},
             decided=decided,
             strangeness=self.strangeness(heard, begin - cleaned.start_s, frames / fps),
@@ -236,18 +245,25 @@ class EchoPulse:
         return stream(self, pieces, **options)
 
     def clearest_leads(self, ecg: ECG) -> ECG:
-        """The two clearest leads of a cleaned ECG, which are all that is heard of it."""
+        """What is heard of a cleaned ECG: its two clearest leads, or all that a published encoder knows by name."""
         from echopulse.ecg import signal_quality
 
+        if self.generator.config.ecg.kind != "own":
+            known = [i for i, place in enumerate(lead_places(ecg.leads)) if place != NOT_HEARD]
+            return replace(ecg, samples=ecg.samples[known], leads=tuple(ecg.leads[i] for i in known))
         if len(ecg.leads) <= 2:
             return ecg
         best = np.sort(np.argsort(signal_quality(ecg))[-2:])
         return replace(ecg, samples=ecg.samples[best], leads=tuple(ecg.leads[i] for i in best))
 
     def prepare_ecg(self, ecg: ECG) -> Tensor:
-        """A cleaned ECG at the encoder's rate, its two clearest leads: float32 [l, n] mV."""
-        ecg = self.clearest_leads(ecg)
-        return torch.from_numpy(np.ascontiguousarray(ecg.resampled(self.generator.config.ecg.rate_hz).samples))
+        """A cleaned ECG at the encoder's rate, float32 [l, n] mV: its two clearest leads.
+
+        For a published encoder they are the twelve standard ones in their places, NaN where absent.
+        """
+        config, ecg = self.generator.config.ecg, self.clearest_leads(ecg)
+        samples = torch.from_numpy(np.ascontiguousarray(ecg.resampled(config.rate_hz).samples))
+        return samples if config.kind == "own" else in_places(samples[None], lead_places(ecg.leads))[0]
 
     @torch.inference_mode()
     def generate_ids(

@@ -92,6 +92,11 @@ def say_skipped(name: str, reason: str) -> None:
     print(f"echopulse: {name}: {reason}; skipped.", file=sys.stderr)
 
 
+def say_notice(text: str) -> None:
+    """Tells what a user has to know but did not ask for."""
+    print(f"echopulse: {text}.", file=sys.stderr)
+
+
 def fail(error: Exception, verbose: bool) -> int:
     """Tells what went wrong in one line, or with its traceback; gives the exit code."""
     if verbose:

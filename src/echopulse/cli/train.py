@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from echopulse.cli.shared import Progress, add_verb, say_skipped
+from echopulse.cli.shared import Progress, add_verb, say_notice, say_skipped
 from echopulse.errors import InputError
 
 
@@ -51,8 +51,9 @@ def add_train(verbs) -> None:
                       "generator of the tokenizer in --from goes on with it")  # fmt: skip
     verb.add_argument("--guidance", type=float, help="generator: build in guidance of this strength (3 suits): "
                       "generating then takes one pass a step; by default what --from holds, or none")  # fmt: skip
-    verb.add_argument("--ecg-encoder", type=Path, metavar="MODEL", help="generator: begin with the ECG encoder of this "
-                      "model folder, from `train ecg-encoder`, instead of training one first")  # fmt: skip
+    verb.add_argument("--ecg-encoder", metavar="MODEL|KIND=FILE", help="generator: begin with the ECG encoder of this "
+                      "model folder, from `train ecg-encoder`, instead of training one first; or hear through "
+                      "published weights that stand still, st-mem=FILE or ecgfounder=FILE")  # fmt: skip
     verb.add_argument("--tokenizer", type=Path, help="generator: model folder with the tokenizer's weights")
     verb.add_argument("--out", type=Path, help="model folder for the averaged weights; RUN/model by default")
     verb.add_argument("--steps", type=int, help="steps in all; the recipe's own by default")
@@ -85,7 +86,7 @@ def run_train(options: argparse.Namespace) -> int:
             ecg_encoder=options.ecg_encoder, out=options.out, steps=options.steps,
             minutes=options.minutes, batch=options.batch, learning_rate=options.learning_rate, device=options.device,
             seed=options.seed, tensorboard=options.tensorboard, on_progress=on_step,
-            on_encoded=on_encoded, on_skip=say_skipped,
+            on_encoded=on_encoded, on_skip=say_skipped, on_notice=say_notice,
         )  # fmt: skip
     print(f"{model}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
     return 0

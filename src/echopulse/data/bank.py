@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from echopulse.errors import InputError
 from echopulse.files import open_to_others
 from echopulse.jobs import run_jobs
 from echopulse.phantom import simulate
+from echopulse.phantom.rhythm.leads import lead_places
 from echopulse.phantom.types import RHYTHMS, VIEWS
 
 OF_ONE_KIND = ("frames", "fps", "size", "leads", "ecg_rate_hz", "ecg_before_s", "ecg_after_s")  # throughout a folder
@@ -36,8 +37,10 @@ class Bank:
     frames uint8 [n, t, h, w]; lv_mask and sector bit-packed along the last axis; ecg float32 [n, leads, m] in mV at
     `ecg_rate_hz`, from `ecg_start_s` on; volume_ml and mitral_opening float32 [n, t]; ef (of the beats seen, else
     nominal), edv_ml, spacing_cm, age_years and female (1, a man 0; NaN where a shard does not say) float32 [n]; view
-    and rhythm int64 [n], indices into VIEWS and RHYTHMS. A bank made
-    with `labels` also holds what every pixel shows, two pixels to a byte; one made with `motion`, how far tissue has
+    and rhythm int64 [n], indices into VIEWS and RHYTHMS; lead int64 [n, leads], each one's place among the twelve, -1
+    for none (older shards do not say: II, V5, ...). With `standard_leads` windows of the ECG are drawn with all twelve in their
+    places, for an encoder that knows leads by name. A bank made with `labels` also holds what every pixel shows, two
+    pixels to a byte; one made with `motion`, how far tissue has
     moved since the frame before, float16 [n, t, h/4, w/4, 2], to the right and downwards in picture heights.
     """
 
@@ -47,6 +50,7 @@ class Bank:
     ecg_start_s: float
     shards: tuple[str, ...] = ()
     folder: Path | None = None
+    standard_leads: bool = False
 
     def __len__(self) -> int:
         return len(self.tensors["frames"])
@@ -82,7 +86,8 @@ class Bank:
             with safe_open(path, "pt") as file:
                 part = {key: file.get_tensor(key) for key in file.keys() if key != GIVEN_UP}
             unknown = torch.full((len(part["frames"]),), torch.nan)
-            part = {name: unknown for name in PATIENT} | part
+            leads = torch.tensor(lead_places([""] * part["ecg"].shape[1])).expand(len(part["ecg"]), -1)
+            part = {name: unknown for name in PATIENT} | {"lead": leads} | part  # older shards name no leads
             expected = (self.tensors or parts[0] if self.tensors or parts else part)["frames"].shape[1:]
             if rates != [self.fps, self.ecg_rate_hz, self.ecg_start_s] or part["frames"].shape[1:] != expected:
                 raise InputError(
@@ -100,6 +105,10 @@ class Bank:
         self.tensors = {key: torch.cat([part[key] for part in (*old, *parts)]) for key in (*old, *parts)[0]}
         self.shards = (*self.shards, *(path.name for path in new))
         return len(self) - before
+
+    def with_standard_leads(self) -> "Bank":
+        """The same clips, for an encoder that knows leads by name."""
+        return replace(self, standard_leads=True)
 
     def draw(self, count: int, frames: int, generator: torch.Generator) -> Tensor:
         """uint8 [count, frames, h, w]: stretches of clips, drawn at random."""
@@ -185,6 +194,7 @@ def clips_to_tensors(clips, *, labels: bool = False, motion: bool = False) -> di
         "lv_mask": pack_bits(truth.lv_mask),
         "sector": pack_bits(truth.sector),
         "ecg": clips.ecg,
+        "lead": torch.tensor([lead_places(names) for names in clips.lead_names]),
         "volume_ml": truth.volume_ml,
         "mitral_opening": truth.mitral_opening,
         "ef": torch.where(count > 0, beats_ef / count.clamp(min=1), truth.ef),

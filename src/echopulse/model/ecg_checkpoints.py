@@ -41,11 +41,16 @@ class PublishedEcg:
 
 
 def parse_ecg_encoder(text: str) -> tuple[str, Path]:
-    """The kind and the file in st-mem=FILE or ecgfounder=FILE; InputError for another kind or a file that is not there."""
+    """The kind and the file in st-mem=FILE or ecgfounder=FILE, or "own" and a folder.
+
+    InputError for other kinds, or where the file is not there.
+    """
     kind, equals, name = text.partition("=")
-    if kind not in PUBLISHED_ECG or not equals or not name:
+    if text not in PUBLISHED_ECG and (not equals or Path(text).is_dir()):
+        return "own", Path(text)
+    if kind not in PUBLISHED_ECG or not name:
         expected = " or ".join(f"{kind}=FILE" for kind in PUBLISHED_ECG)
-        raise InputError(f"--ecg-encoder {text}: {expected} is expected.")
+        raise InputError(f"--ecg-encoder {text}: a model folder, {expected} is expected.")
     if not Path(name).is_file():
         raise InputError(f"--ecg-encoder {text}: no such file; give {SOURCES[kind].file}, as its authors publish it.")
     return kind, Path(name)

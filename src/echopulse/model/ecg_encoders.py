@@ -88,7 +88,7 @@ class FrozenEcgEncoder(nn.Module):
         return [features.transpose(1, 2) for features in self.network(signal)]
 
     def _on_grid(self, features: Tensor, samples: int, number: int, seconds: Tensor) -> Tensor:
-        """Features [b, m, f] of stretches of so many samples → [b, count, width] at `seconds` after the first sample."""
+        """Features [b, m, f], each of so many samples → [b, t, width] at `seconds` [t] after the first sample."""
         times, rate = self.unfold[number], self.hearing.rate_hz
         x = self.tokens_in[number](features).unflatten(-1, (times, -1)).flatten(1, 2)
         step_s = samples / times / rate

@@ -11,11 +11,9 @@ import torch
 from torch import Tensor
 
 from echopulse.errors import InputError
-from echopulse.phantom.rhythm.leads import EASY_ORDER, LEADS, OTHER_NAMES
+from echopulse.phantom.rhythm.leads import LEADS, NOT_HEARD, lead_places
 
 FLOOR_MV = 0.02  # a standard deviation below it counts as silence: a flat line must not become amplified noise
-NOT_HEARD = -1
-PLACES = {name.upper(): place for place, name in enumerate(LEADS)}
 
 
 @dataclass(frozen=True)
@@ -28,23 +26,9 @@ class Hearing:
     order: int
 
 
-# ST-MEM: configs/downstream/st_mem.yaml and util/transforms.py of its repository. ECGFounder: its fine-tuning code takes
-# 500 Hz as recorded; the band is that of github.com/GhIrani33/ecgfounder-edge-cds, which says that it is the training's.
+# ST-MEM: configs/downstream/st_mem.yaml and util/transforms.py of its repository. ECGFounder: its fine-tuning code
+# takes 500 Hz as recorded; github.com/GhIrani33/ecgfounder-edge-cds says that this band was that of its training.
 HEARING = {"st-mem": Hearing(250.0, 0.67, 40.0, 5), "ecgfounder": Hearing(500.0, 0.5, 50.0, 2)}
-
-
-def lead_places(names: Sequence[str]) -> tuple[int, ...]:
-    """Where each lead stands among the twelve of `LEADS`; -1 where it is not heard.
-
-    Of two leads of one name the first is heard. Where no name is known, as in recordings of one nameless lead, they
-    take the places in the order in which few leads are usually recorded: II, V5, I, ...
-    """
-    spelled = [str(name).strip().upper() for name in names]
-    found = [PLACES.get(OTHER_NAMES.get(name, name).upper(), NOT_HEARD) for name in spelled]
-    if all(place == NOT_HEARD for place in found):
-        usual = [PLACES[name.upper()] for name in EASY_ORDER]
-        return tuple(usual[i] if i < len(usual) else NOT_HEARD for i in range(len(found)))
-    return tuple(NOT_HEARD if place in found[:i] else place for i, place in enumerate(found))
 
 
 def in_places(values: Tensor, places: Sequence[int] | Tensor, absent: float = torch.nan) -> Tensor:

@@ -36,6 +36,11 @@ def load_ecg_encoder(folder: Path, expected: EcgEncoderConfig) -> EcgEncoder:
         encoder = load_network(folder, "generator").ecg_encoder
     else:
         raise InputError(f"{folder}/config.json: no ecg_encoder; give the folder that `train ecg-encoder` wrote.")
+    if encoder.config.kind != expected.kind:
+        raise InputError(
+            f"{folder}: its generator hears through {encoder.config.kind}; go on with it by --from, or give the "
+            f"published file as --ecg-encoder {encoder.config.kind}=FILE."
+        )
     if encoder.config != expected:
         raise InputError(
             f"{folder}: an ECG encoder of another size ({encoder.config}) than the preset's ({expected}); train both "

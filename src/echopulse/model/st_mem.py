@@ -1,4 +1,4 @@
-"""ST-MEM (Na et al. 2024): a transformer over short patches of twelve leads, with the names of its published weights."""
+"""ST-MEM (Na et al. 2024): a transformer over short patches of twelve leads, named as in its published weights."""
 
 import torch
 import torch.nn.functional as F

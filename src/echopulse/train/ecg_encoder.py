@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from echopulse.data.bank import Bank
 from echopulse.model.config import GeneratorConfig
-from echopulse.model.ecg_encoder import EcgEncoder
+from echopulse.model.ecg_encoders import build_ecg_encoder
+from echopulse.model.ecg_input import in_places
 from echopulse.model.windows import AFTER_S, BEFORE_S
+from echopulse.phantom.rhythm.leads import lead_places
 from echopulse.train.augment import add_noise, turn_over
 from echopulse.train.banks import pick
 
@@ -44,7 +46,8 @@ class EcgTask:
     ):  # fmt: skip
         torch.manual_seed(seed)
         self.noisy = noisy
-        self.model = EcgEncoder(config.ecg).to(device)
+        self.model = build_ecg_encoder(config.ecg).to(device)
+        bank, held_out, *more = (heard_by(config, one) for one in (bank, held_out, *more))
         self.config, self.banks, self.held_out, self.batch, self.device = config, (bank, *more), held_out, batch, device
 
     def on_progress(self, progress: float, step: int) -> None:
@@ -62,7 +65,7 @@ class EcgTask:
         loss = F.smooth_l1_loss(said, heart_targets(bank, rows, index).to(self.device), beta=0.1)
         return loss, {}
 
-    def evaluate(self, model: EcgEncoder) -> dict[str, float]:
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
         rows = torch.arange(min(64, len(self.held_out)))
         frames = self.held_out.frames.shape[1]
         draw = torch.Generator().manual_seed(0)
@@ -75,8 +78,13 @@ class EcgTask:
         still = said[~moving].std(1).mean() if bool((~moving).any()) else torch.tensor(math.nan)
         return {"volume_r_median": float(r.median()), "volume_r_mean": float(r.mean()), "still_sd": float(still)}
 
-    def pictures(self, model: EcgEncoder) -> None:
+    def pictures(self, model: nn.Module) -> None:
         """There is nothing to see."""
+
+
+def heard_by(config: GeneratorConfig, bank: Bank) -> Bank:
+    """The bank as the generator's ECG encoder hears it: published ones know their leads by name."""
+    return bank if config.ecg.kind == "own" else bank.with_standard_leads()
 
 
 def ecg_windows(
@@ -111,6 +119,9 @@ def ecg_windows(
             silent = only[:, None] & (torch.arange(ecg.shape[1])[None] != alone[:, None])
             ecg[silent] = torch.nan
         ecg = ecg * (0.7 + 0.8 * torch.rand(count, 1, 1, generator=draw))
+    if bank.standard_leads:
+        nameless = lead_places([""] * ecg.shape[1])
+        ecg = in_places(ecg, bank.lead[rows] if "lead" in bank.tensors else nameless)
     index = starts[:, None] + torch.arange(frames)
     times = (torch.arange(frames) / bank.fps)[None].expand(count, -1)
     return ecg, start.float(), times, index

@@ -7,7 +7,7 @@ from echopulse.data import Bank
 from echopulse.model.familiarity import Familiarity, summary_of
 from echopulse.model.generator import Generator
 from echopulse.model.precision import mixed_precision
-from echopulse.train.ecg_encoder import ecg_windows
+from echopulse.train.ecg_encoder import ecg_windows, heard_by
 
 WINDOWS, HELD_OUT, AT_ONCE = 1024, 1024, 64
 
@@ -17,7 +17,7 @@ def hear_bank(generator: Generator, bank: Bank, count: int, *, augment: bool, se
     """Summaries [count, inputs] of windows drawn at random, with what training does to them if `augment`."""
     frames = 1 + 4 * (generator.config.window - 1)
     draw, device = torch.Generator().manual_seed(seed), generator.null_memory.device
-    found = []
+    bank, found = heard_by(generator.config, bank), []
     for first in range(0, count, AT_ONCE):
         some = min(AT_ONCE, count - first)
         rows = torch.randint(len(bank), (some,), generator=draw)

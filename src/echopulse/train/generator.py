@@ -20,7 +20,7 @@ from echopulse.model.types import split_ids
 from echopulse.model.windows import latent_times, reference_at_most
 from echopulse.phantom.types import RHYTHMS
 from echopulse.train.banks import check_rate, pick
-from echopulse.train.ecg_encoder import ecg_windows, heart_targets
+from echopulse.train.ecg_encoder import ecg_windows, heard_by, heart_targets
 from echopulse.train.tokenizer import strips
 from echopulse.train.tokens import STILLS, TokenCache, still_frames
 
@@ -224,6 +224,7 @@ class GeneratorTask:
         on_encoded: Callable[[float], None] = lambda _: None,
     ):
         torch.manual_seed(seed)
+        bank, held_out, *more = (heard_by(config, one) for one in (bank, held_out, *more))
         for one in (bank, *more, held_out):
             check_views(one, config.views)
             check_rate(one, config)

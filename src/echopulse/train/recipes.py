@@ -15,7 +15,17 @@ from echopulse.files import write_json
 from echopulse.jobs import usable_cores
 from echopulse.measure.segmenter import Segmenter, SegmenterConfig, load_segmenter
 from echopulse.model.checkpoint import load_config, load_weights, save_config, save_weights
-from echopulse.model.config import PRESETS, VIEWS, GeneratorConfig, TokenizerConfig, fit_generator, parse_quantizer
+from echopulse.model.config import (
+    PRESETS,
+    VIEWS,
+    GeneratorConfig,
+    TokenizerConfig,
+    config_from_dict,
+    fit_generator,
+    parse_quantizer,
+)
+from echopulse.model.ecg_checkpoints import PublishedEcg, load_published_ecg, parse_ecg_encoder, with_network
+from echopulse.model.ecg_config import LICENCES
 from echopulse.model.generator import Generator
 from echopulse.model.networks import load_ecg_encoder, load_network
 from echopulse.model.tokenizer import Tokenizer
@@ -84,7 +94,7 @@ def train(
     only_volumes: bool = False,
     keep_tokens: bool = False,
     guidance: float | None = None,
-    ecg_encoder: Path | None = None,
+    ecg_encoder: str | Path | None = None,
     out: Path | None = None,
     steps: int | None = None,
     minutes: float | None = None,
@@ -96,6 +106,7 @@ def train(
     on_progress: Callable[[float], None] | None = None,
     on_encoded: Callable[[float], None] = lambda _: None,
     on_skip: Callable[[str, str], None] | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, float], Path]:
     """Trains one network and writes its averaged weights; returns the last scores and the model folder.
 
@@ -110,9 +121,10 @@ def train(
     motion. With `keep_tokens` only the decoder of the tokenizer in `start_from` learns, so that a generator that has
     learned its tokens goes on with it. `guidance` is built into a generator, which then needs one pass a step; by
     default what it holds already, or none. It begins with the ECG encoder in the model folder `ecg_encoder`, or trains
-    one first. A measurer of labelled clips at last learns the curve of volumes in apical views, in RUN/volumes, while
-    its other weights stand still; with `only_volumes` it learns nothing else, and `start_from` has to name a measurer.
-    `more` are further banks for a generator, each of a frame rate of its own; its weights then know all rates from the
+    one first; with st-mem=FILE or ecgfounder=FILE in its place the generator hears through published weights, which
+    stand still, and `on_notice` is told their licence. A measurer of labelled clips at last learns the curve of volumes
+    in apical views, in RUN/volumes, while its other weights stand still; with `only_volumes` it learns nothing else,
+    and `start_from` has to name a measurer. `more` are further banks for a generator, each of a frame rate of its own; its weights then know all rates from the
     lowest to the highest. `on_encoded` is told how much of a generator's bank is encoded, 0..1, `on_progress` how much
     of the training is done. Raises InputError for an unknown preset, a loss that is none or lacks its network, a run
     that exists without `resume`, a generator without a tokenizer, or weights of another architecture than the
@@ -138,6 +150,10 @@ def train(
         raise InputError(f"--guidance {guidance:g}: it is built into a generator, not into the {what}.")
     if guidance is not None and not 1 <= guidance <= MOST_GUIDANCE:
         raise InputError(f"--guidance {guidance:g}: from 1, which is none, to {MOST_GUIDANCE:g} is expected.")
+    kind, given_ecg = parse_ecg_encoder(str(ecg_encoder)) if ecg_encoder else ("own", None)
+    published, learned = (None, given_ecg) if kind == "own" else (load_published_ecg(kind, given_ecg), None)
+    if published and on_notice:
+        on_notice(published.licence)
     if what != "tokenizer" and (losses or balance or perceptual or measurer_folder):
         raise InputError(f"--loss, --balance, --perceptual and --measurer: they are a tokenizer's, not the {what}'s.")
     for name, value in {"quantizer": quantizer, "patch": patch, "decoder": decoder}.items():
@@ -155,7 +171,7 @@ def train(
             seed=seed, on_progress=on_progress, **given,
         )  # fmt: skip
     sizes = dict(PRESETS[preset])
-    ecg_weights = load_ecg_encoder(ecg_encoder, sizes["generator"].ecg).state_dict() if ecg_encoder else None
+    ecg_weights = load_ecg_encoder(learned, sizes["generator"].ecg).state_dict() if learned else None
     if quantizer:
         sizes["tokenizer"] = parse_quantizer(quantizer, sizes["tokenizer"])
     if grain:
@@ -179,6 +195,7 @@ def train(
         elif guidance is None:
             guidance = guidance_of_run(run)
         sizes["generator"] = replace(fit_generator(sizes["generator"], tokenizer.config), guidance=guidance or 1.0)
+        sizes["generator"] = with_ecg_encoder(sizes["generator"], published, start_from)
     frame_size = tokenizer.config.size if tokenizer else sizes["tokenizer"].size
     skipped: dict[str, str] = {}
     labelled = False
@@ -217,9 +234,9 @@ def train(
         for one in (bank, *others, held_out):
             check_views(one, sizes["generator"].views)
         # An encoder that is given, or comes with the generator or with its checkpoint, has learned already.
-        if not ecg_encoder and not start_from and not (run / "checkpoint.safetensors").exists():
+        if not learned and not start_from and not (run / "checkpoint.safetensors").exists():
             encoder = train_ecg_encoder(
-                sizes["generator"], bank, held_out, run / "ecg", more=others, device=device, seed=seed
+                sizes["generator"], bank, held_out, run / "ecg", published, more=others, device=device, seed=seed
             )
             ecg_weights = encoder.state_dict()
         task = GeneratorTask(
@@ -251,6 +268,8 @@ def train(
         familiarity = fit_familiarity(model, bank, held_out, seed=seed)
         save_weights(familiarity, model_folder / "familiarity", torch.float16)
         config["familiarity"] = familiarity.config
+        if (kind := sizes["generator"].ecg.kind) in LICENCES:
+            config["licences"] = {"ecg_encoder": LICENCES[kind]}
     if isinstance(model, EcgLearner):
         save_weights(model.encoder, model_folder / "ecg_encoder")  # what told the signal has done its work
     else:
@@ -338,11 +357,26 @@ def begin_with(model: nn.Module, folder: Path, what: str) -> None:
     model.load_state_dict(own | {name: value for name, value in known.items() if name in own})
 
 
+def with_ecg_encoder(config: GeneratorConfig, published: PublishedEcg | None, start_from: Path | None):
+    """The generator's configuration with the published ECG encoder, or with the one of the generator to begin with."""
+    ecg = published.config if published else config.ecg
+    if start_from and "generator" in (held := load_config(start_from)):
+        known = config_from_dict(GeneratorConfig, held["generator"]).ecg
+        ecg = ecg if known.kind == "own" else known
+    return config if ecg.kind == "own" else replace(config, ecg=replace(ecg, width=config.ecg.width))
+
+
 def train_ecg_encoder(
-    config, bank: Bank, held_out: Bank, run: Path, *, more: Sequence[Bank] = (), device: str, seed: int
-) -> nn.Module:
-    """The ECG encoder by itself, a minute's work; goes on or returns at once where it has been done before."""
+    config: GeneratorConfig, bank: Bank, held_out: Bank, run: Path, published: PublishedEcg | None = None, *,
+    more: Sequence[Bank] = (), device: str, seed: int,
+) -> nn.Module:  # fmt: skip
+    """The ECG encoder by itself, a minute's work; goes on or returns at once where it has been done before.
+
+    Of a published one the head alone learns.
+    """
     task = EcgTask(config, bank, held_out, more=more, batch=BATCH["ecg"], device=device, seed=seed)
+    if published:
+        with_network(task.model, published)
     training = Run(task, replace(SETTINGS["ecg"], seed=seed), run, resume=True)
     training.train()
     return training.averaged_model()

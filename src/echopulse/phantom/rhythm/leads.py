@@ -27,6 +27,7 @@ DOWER = (
 )
 # How often a recording of few leads is of which lead; monitors show II, watches I.
 HABIT = (0.20, 0.30, 0.04, 0.03, 0.03, 0.04, 0.07, 0.05, 0.05, 0.05, 0.09, 0.05)
+NOT_HEARD = -1
 EASY_ORDER = ("II", "V5", "I", "V4", "V6", "V3", "aVF", "V2", "V1", "III", "aVL", "aVR")
 
 
@@ -42,6 +43,21 @@ def lead_index(names: Sequence[str]) -> Tensor:
     if not indices:
         raise InputError(f"no lead was asked for; choose among {', '.join(LEADS)}.")
     return torch.tensor(indices)
+
+
+def lead_places(names: Sequence[str]) -> tuple[int, ...]:
+    """Where each lead of a recording stands among `LEADS`; -1 where it is none of them.
+
+    Of two leads of one name the first counts. Where no name is known, as in recordings of one nameless lead, they take
+    the places in the order in which few leads are usually recorded: II, V5, I, ...
+    """
+    known = {name.upper(): place for place, name in enumerate(LEADS)}
+    spelled = [str(name).strip().upper() for name in names]
+    found = [known.get(OTHER_NAMES.get(name, name).upper(), NOT_HEARD) for name in spelled]
+    if all(place == NOT_HEARD for place in found):
+        usual = [known[name.upper()] for name in EASY_ORDER]
+        return tuple(usual[i] if i < len(usual) else NOT_HEARD for i in range(len(found)))
+    return tuple(NOT_HEARD if place in found[:i] else place for i, place in enumerate(found))
 
 
 def draw_leads(n: int, leads: int | Sequence[str], generator: Generator, prior: str = "clinical") -> Tensor:
