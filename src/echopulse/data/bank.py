@@ -38,10 +38,10 @@ class Bank:
     `ecg_rate_hz`, from `ecg_start_s` on; volume_ml and mitral_opening float32 [n, t]; ef (of the beats seen, else
     nominal), edv_ml, spacing_cm, age_years and female (1, a man 0; NaN where a shard does not say) float32 [n]; view
     and rhythm int64 [n], indices into VIEWS and RHYTHMS; lead int64 [n, leads], each one's place among the twelve, -1
-    for none (older shards do not say: II, V5, ...). With `standard_leads` windows of the ECG are drawn with all twelve in their
-    places, for an encoder that knows leads by name. A bank made with `labels` also holds what every pixel shows, two
-    pixels to a byte; one made with `motion`, how far tissue has
-    moved since the frame before, float16 [n, t, h/4, w/4, 2], to the right and downwards in picture heights.
+    for none (older shards do not say: II, V5, ...). With `standard_leads` windows of the ECG are drawn with all twelve
+    in their places, for an encoder that knows leads by name. A bank made with `labels` also holds what every pixel
+    shows, two pixels to a byte; one made with `motion`, how far tissue has moved since the frame before, float16
+    [n, t, h/4, w/4, 2], to the right and downwards in picture heights.
     """
 
     tensors: dict[str, Tensor]
