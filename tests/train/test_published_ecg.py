@@ -1,0 +1,206 @@
+"""A generator that hears through published ECG weights, from the command's words to clips and streams."""
+
+import json
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from echopulse.errors import InputError
+from echopulse.live import cut
+from echopulse.model.config import PRESETS
+from echopulse.model.ecg_config import PUBLISHED_ECG, EcgFounderConfig, StMemConfig
+from echopulse.model.ecg_encoders import FrozenEcgEncoder
+from echopulse.model.ecg_founder import EcgFounder, published_shapes
+from echopulse.model.st_mem import StMem
+from echopulse.phantom.rhythm.leads import LEADS
+from echopulse.pipeline import EchoPulse, Sampling
+from echopulse.train import recipes
+from echopulse.train.familiarity import fit_familiarity
+from echopulse.train.generator import EcgTask, GeneratorTask, ecg_windows, heard_by
+from tests.test_pipeline import an_ecg
+
+QUICK = Sampling(steps=1, guidance=1.0)
+TINY = {
+    "st-mem": StMemConfig(features=16, depth=1, heads=2, mlp=24, patches=6),
+    "ecgfounder": EcgFounderConfig(first=8, channels=(8, 8, 16), blocks=(1, 1, 1), group_width=4, heard=(1, 2)),
+}
+GENERATOR = PRESETS["tiny"]["generator"]
+PLACES = torch.tensor([[1, 10], [0, 6], [11, -1], [1, 10]])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Published networks at toy size, and a step of each recipe."""
+    with pytest.MonkeyPatch.context() as patch:
+        for kind, config in TINY.items():
+            patch.setitem(PUBLISHED_ECG, kind, config)
+        patch.setitem(recipes.SETTINGS, "ecg", recipes.replace(recipes.SETTINGS["ecg"], steps=1))
+        patch.setattr(recipes, "BATCH", dict.fromkeys(recipes.BATCH, 2))
+        patch.setattr(recipes, "fit_familiarity", partial(fit_familiarity, windows=16, usual=16))
+        yield
+
+
+@pytest.fixture(scope="module")
+def named_bank(toy_bank):
+    """The toy bank as newer shards hold it: with the places of its leads."""
+    return replace(toy_bank, tensors=toy_bank.tensors | {"lead": PLACES})
+
+
+@pytest.fixture(scope="module")
+def bank_folder(named_bank, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bank")
+    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
+    (folder / "held-out").mkdir()
+    for name in ("shard-000000-00000", *(f"held-out/shard-{recipes.HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
+        save_file(named_bank.tensors, folder / f"{name}.safetensors", metadata=about)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The published files, at toy size with random weights."""
+    folder = tmp_path_factory.mktemp("published")
+    torch.manual_seed(0)
+    torch.save({"model": StMem(TINY["st-mem"]).state_dict()}, folder / "st-mem.pth")
+    torch.manual_seed(0)
+    own = EcgFounder(TINY["ecgfounder"]).state_dict()
+    unused = {name: torch.ones(shape) for name, shape in published_shapes(TINY["ecgfounder"]).items()}
+    torch.save({"state_dict": unused | own}, folder / "ecgfounder.pth")
+    return {kind: folder / f"{kind}.pth" for kind in TINY}
+
+
+@pytest.fixture(scope="module", params=TINY)
+def trained(request, tiny_model, bank_folder, files, tmp_path_factory):
+    """A model folder whose generator was trained for a step, with its kind and what it told."""
+    folder = tmp_path_factory.mktemp(request.param)
+    model, told = folder / "model", []
+    model.mkdir()
+    for path in tiny_model.iterdir():
+        (model / path.name).write_bytes(path.read_bytes())
+    recipes.train(
+        "generator", data=str(bank_folder), preset="tiny", steps=1, run=folder / "run", out=model,
+        tokenizer_folder=tiny_model, ecg_encoder=f"{request.param}={files[request.param]}", on_notice=told.append,
+    )  # fmt: skip
+    return request.param, model, told
+
+
+def test_training_gives_a_whole_folder_with_the_published_weights_as_they_were(trained, files):
+    kind, model, told = trained
+    config = json.loads((model / "config.json").read_text())
+    assert config["generator"]["ecg"]["kind"] == kind and config["generator"]["ecg"]["width"] == 32
+    assert (
+        told == [config["licences"]["ecg_encoder"]] and {"st-mem": "CC BY-NC 4.0", "ecgfounder": "MIT"}[kind] in told[0]
+    )
+    content = torch.load(files[kind], weights_only=True)
+    published = content["model"] if kind == "st-mem" else content["state_dict"]
+    held = load_file(model / "generator.safetensors")
+    network = {name: value for name, value in held.items() if name.startswith("ecg_encoder.network.")}
+    assert network
+    for name, value in network.items():
+        known = published[name.removeprefix("ecg_encoder.network.")]
+        assert torch.equal(value.float(), known.to(value.dtype).float()), name
+
+
+def test_such_a_folder_makes_clips_and_streams_and_says_its_licence(trained):
+    kind, model, _ = trained
+    pulse = EchoPulse.from_pretrained(model)
+    assert isinstance(pulse.generator.ecg_encoder, FrozenEcgEncoder) and pulse.strangeness is not None
+    made = pulse(an_ecg(), seconds=1, seed=1, sampling=QUICK)
+    report = made.report()
+    assert made.clip.frames.shape == (25, 32, 32) and report["ecg"]["strangeness"] > 0
+    assert report["model"]["ecg_encoder"] == pulse.licences["ecg_encoder"]
+    assert np.array_equal(made.clip.frames, pulse(an_ecg(), seconds=1, seed=1, sampling=QUICK).clip.frames)
+    assert [len(block.frames) for block in pulse.stream(cut(an_ecg(6.0), 0.5), sampling=QUICK)][:2] == [33, 20]
+
+
+def test_the_names_of_leads_reach_the_encoder(trained):
+    _, model, _ = trained
+    pulse = EchoPulse.from_pretrained(model)
+    ecg = replace(an_ecg(leads=4), leads=("V6", "aVR", "Resp", "MLII"))
+    heard = pulse.prepare_ecg(ecg)
+    assert heard.shape == (12, 1600)
+    assert heard.isfinite().all(1).nonzero().flatten().tolist() == [1, 3, 11]
+    assert torch.equal(heard[11], torch.from_numpy(ecg.samples[0])) and torch.equal(
+        heard[1], torch.from_numpy(ecg.samples[3])
+    )
+    tokens = [
+        pulse.hear(pulse.prepare_ecg(replace(ecg, leads=names)), 2.0).tokens
+        for names in (ecg.leads, ("I", "V1", "Resp", "V2"))
+    ]
+    assert not torch.allclose(*tokens, atol=1e-2)
+
+
+def test_training_goes_on_with_from_and_needs_no_file_for_it(trained, tiny_model, bank_folder, tmp_path):
+    kind, model, _ = trained
+    shared = {
+        "data": str(bank_folder),
+        "preset": "tiny",
+        "steps": 1,
+        "tokenizer_folder": tiny_model,
+        "learning_rate": 0.0,
+    }
+    _, again = recipes.train("generator", run=tmp_path / "on", start_from=model, **shared)
+    before, after = (load_file(folder / "generator.safetensors") for folder in (model, again))
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    config = json.loads((again / "config.json").read_text())
+    assert config["generator"]["ecg"]["kind"] == kind and "licences" in config
+
+
+def test_the_heart_read_out_trains_the_head_alone(named_bank):
+    task = EcgTask(replace(GENERATOR, ecg=replace(TINY["st-mem"], width=32)), named_bank, named_bank, batch=4)
+    loss, _ = task.loss(0)
+    loss.backward()
+    learns = {name.split(".")[0] for name, value in task.model.named_parameters() if value.grad is not None}
+    assert learns == {"tokens_in", "mix", "norm", "head"}
+    with torch.no_grad():
+        assert -1 <= task.evaluate(task.model.eval())["volume_r_median"] <= 1
+
+
+def test_windows_of_a_bank_hold_leads_in_their_places_after_all_that_training_does(named_bank, toy_bank):
+    rows, starts = torch.arange(4), torch.zeros(4, dtype=torch.long)
+    config = replace(GENERATOR, ecg=TINY["st-mem"])
+    plain, placed = (
+        ecg_windows(bank, rows, starts, 33, torch.Generator().manual_seed(3), augment=True)[0]
+        for bank in (named_bank, heard_by(config, named_bank))
+    )
+    assert plain.shape[1] == 2 and placed.shape[1] == len(LEADS) and heard_by(GENERATOR, named_bank) is named_bank
+    for row, places in enumerate(PLACES.tolist()):
+        for lead, place in enumerate(places):
+            if place >= 0:
+                assert torch.equal(plain[row, lead].nan_to_num(9), placed[row, place].nan_to_num(9))
+    assert bool(placed[2, :11].isnan().all())
+    older = ecg_windows(heard_by(config, toy_bank), rows, starts, 33, torch.Generator(), augment=False)[0]
+    assert older.isfinite().all(-1)[0].nonzero().flatten().tolist() == [1, 10]
+
+
+def test_the_generators_task_trains_with_it(named_bank, tiny_model):
+    from echopulse.model.networks import load_network
+
+    config = replace(GENERATOR, ecg=replace(TINY["ecgfounder"], width=32))
+    task = GeneratorTask(config, load_network(tiny_model, "tokenizer"), named_bank, named_bank, batch=2, versions=1)
+    loss, _ = task.loss(0)
+    loss.backward()
+    assert all(value.grad is None for value in task.model.ecg_encoder.network.parameters())
+    assert task.model.ecg_encoder.tokens_in[0][1].weight.grad is not None
+
+
+def test_wrong_words_are_refused_before_anything_is_made(tiny_model, bank_folder, files, tmp_path):
+    shared = {"data": str(bank_folder), "preset": "tiny", "run": tmp_path / "run", "tokenizer_folder": tiny_model}
+    refused = {
+        "ecg-fm=x.pth": "st-mem=FILE or ecgfounder=FILE is expected",
+        f"st-mem={tmp_path / 'absent.pth'}": "no such file",
+        f"st-mem={files['ecgfounder']}": "not the weights of ST-MEM: missing pos_embedding",
+    }
+    for words, told in refused.items():
+        with pytest.raises(InputError, match=told):
+            recipes.train("generator", ecg_encoder=words, **shared)
+    good = f"st-mem={files['st-mem']}"
+    with pytest.raises(InputError, match="without --from, whose ECG encoder goes on"):
+        recipes.train("generator", ecg_encoder=good, start_from=tiny_model, **shared)
+    with pytest.raises(InputError, match="a new generator is given it"):
+        recipes.train("tokenizer", ecg_encoder=good, **{**shared, "tokenizer_folder": None})
+    assert not (tmp_path / "run").exists()
