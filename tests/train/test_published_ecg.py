@@ -181,7 +181,7 @@ def test_the_generators_task_trains_with_it(named_bank, tiny_model):
     from echopulse.model.networks import load_network
 
     config = replace(GENERATOR, ecg=replace(TINY["ecgfounder"], width=32))
-    task = GeneratorTask(config, load_network(tiny_model, "tokenizer"), named_bank, named_bank, batch=2, versions=1)
+    task = GeneratorTask(config, load_network(tiny_model, "tokenizer"), named_bank, named_bank, batch=2)
     loss, _ = task.loss(0)
     loss.backward()
     assert all(value.grad is None for value in task.model.ecg_encoder.network.parameters())
