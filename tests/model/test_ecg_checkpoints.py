@@ -1,6 +1,7 @@
 """Published ECG weights, as their authors' files hold them: read as tensors, checked by name, never run."""
 
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,8 +138,10 @@ def test_the_command_names_a_kind_and_a_file_that_is_there(tmp_path):
     path = tmp_path / "a=b.pth"
     path.touch()
     assert parse_ecg_encoder(f"st-mem={path}") == ("st-mem", path)
+    assert parse_ecg_encoder("a_model") == ("own", Path("a_model"))
+    assert parse_ecg_encoder(str(tmp_path)) == ("own", tmp_path)
     for text in ("ecg-fm=x.pth", "st-mem", "st-mem=", str(path)):
-        with pytest.raises(InputError, match="st-mem=FILE or ecgfounder=FILE is expected"):
+        with pytest.raises(InputError, match="a model folder, st-mem=FILE or ecgfounder=FILE is expected"):
             parse_ecg_encoder(text)
     with pytest.raises(InputError, match="no such file; give 12_lead_ECGFounder.pth"):
         parse_ecg_encoder(f"ecgfounder={tmp_path / 'absent.pth'}")

@@ -19,8 +19,9 @@ from echopulse.model.st_mem import StMem
 from echopulse.phantom.rhythm.leads import LEADS
 from echopulse.pipeline import EchoPulse, Sampling
 from echopulse.train import recipes
+from echopulse.train.ecg_encoder import EcgTask, ecg_windows, heard_by
 from echopulse.train.familiarity import fit_familiarity
-from echopulse.train.generator import EcgTask, GeneratorTask, ecg_windows, heard_by
+from echopulse.train.generator import GeneratorTask
 from tests.test_pipeline import an_ecg
 
 QUICK = Sampling(steps=1, guidance=1.0)
@@ -191,7 +192,7 @@ def test_the_generators_task_trains_with_it(named_bank, tiny_model):
 def test_wrong_words_are_refused_before_anything_is_made(tiny_model, bank_folder, files, tmp_path):
     shared = {"data": str(bank_folder), "preset": "tiny", "run": tmp_path / "run", "tokenizer_folder": tiny_model}
     refused = {
-        "ecg-fm=x.pth": "st-mem=FILE or ecgfounder=FILE is expected",
+        "ecg-fm=x.pth": "a model folder, st-mem=FILE or ecgfounder=FILE is expected",
         f"st-mem={tmp_path / 'absent.pth'}": "no such file",
         f"st-mem={files['ecgfounder']}": "not the weights of ST-MEM: missing pos_embedding",
     }
@@ -199,8 +200,16 @@ def test_wrong_words_are_refused_before_anything_is_made(tiny_model, bank_folder
         with pytest.raises(InputError, match=told):
             recipes.train("generator", ecg_encoder=words, **shared)
     good = f"st-mem={files['st-mem']}"
-    with pytest.raises(InputError, match="without --from, whose ECG encoder goes on"):
+    with pytest.raises(InputError, match="what a new generator begins with"):
         recipes.train("generator", ecg_encoder=good, start_from=tiny_model, **shared)
-    with pytest.raises(InputError, match="a new generator is given it"):
+    with pytest.raises(InputError, match="what a new generator begins with"):
         recipes.train("tokenizer", ecg_encoder=good, **{**shared, "tokenizer_folder": None})
+    assert not (tmp_path / "run").exists()
+
+
+def test_its_encoder_is_not_taken_for_one_of_our_own(trained, tiny_model, bank_folder, tmp_path):
+    kind, model, _ = trained
+    shared = {"data": str(bank_folder), "preset": "tiny", "run": tmp_path / "run", "tokenizer_folder": tiny_model}
+    with pytest.raises(InputError, match=f"hears through {kind}; go on with it by --from"):
+        recipes.train("generator", ecg_encoder=str(model), **shared)
     assert not (tmp_path / "run").exists()

@@ -124,11 +124,11 @@ def train(
     one first; with st-mem=FILE or ecgfounder=FILE in its place the generator hears through published weights, which
     stand still, and `on_notice` is told their licence. A measurer of labelled clips at last learns the curve of volumes
     in apical views, in RUN/volumes, while its other weights stand still; with `only_volumes` it learns nothing else,
-    and `start_from` has to name a measurer. `more` are further banks for a generator, each of a frame rate of its own; its weights then know all rates from the
-    lowest to the highest. `on_encoded` is told how much of a generator's bank is encoded, 0..1, `on_progress` how much
-    of the training is done. Raises InputError for an unknown preset, a loss that is none or lacks its network, a run
-    that exists without `resume`, a generator without a tokenizer, or weights of another architecture than the
-    preset's.
+    and `start_from` has to name a measurer. `more` are further banks for a generator, each of a frame rate of its own;
+    its weights then know all rates from the lowest to the highest. `on_encoded` is told how much of a generator's bank
+    is encoded, 0..1, `on_progress` how much of the training is done. Raises InputError for an unknown preset, a loss
+    that is none or lacks its network, a run that exists without `resume`, a generator without a tokenizer, or weights
+    of another architecture than the preset's.
     """
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
