@@ -65,7 +65,11 @@ def test_train_takes_an_ecg_encoder_from_several_sources_and_gives_it_to_a_gener
     assert (asked["what"], asked["data"], asked["more"]) == ("ecg-encoder", "bank", ["my_ecgs"])
     assert asked["run"] == Path("runs/out/ecg-encoder") and "hidden_error 0.5" in capsys.readouterr().out
     assert main(["train", "generator", "--ecg-encoder", "ecg"]) == 0
-    assert (asked["data"], asked["more"], asked["ecg_encoder"]) == ("phantom", [], Path("ecg"))
+    assert (asked["data"], asked["more"], asked["ecg_encoder"]) == ("phantom", [], "ecg")
+    assert main(["train", "generator", "--ecg-encoder", "st-mem=encoder.pth"]) == 0
+    assert asked["ecg_encoder"] == "st-mem=encoder.pth"
+    asked["on_notice"]("ST-MEM's weights are licensed")
+    assert capsys.readouterr().err == "echopulse: ST-MEM's weights are licensed.\n"
 
 
 def test_training_on_ecgs_names_what_it_skips_and_refuses_a_folder_without_any(
