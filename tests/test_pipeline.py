@@ -216,7 +216,7 @@ def test_weights_that_hold_guidance_are_asked_once_a_step_unless_more_is_asked_f
     def count(held: float, **asked) -> int:
         passes.clear()
         monkeypatch.setattr(pulse.generator, "config", replace(pulse.generator.config, guidance=held))
-        pulse.generate_ids(torch.zeros(1, 2000), 2.0, 33, sampling=Sampling(steps=4, **asked))
+        pulse.generate_ids(torch.zeros(1, 2000), 2.0, 33, sampling=Sampling(steps=4, corrections=0, opening=0, **asked))
         return len(passes)
 
     assert count(3.0) == 4 and count(1.0) == 6 and count(3.0, guidance=2.0) == 6

@@ -360,7 +360,7 @@ class EchoPulse:
         with mixed_precision(self.device):
             return fill_in(
                 denoiser(self.generator, times, far), ids[None], hidden, conditions,
-                groups=config.groups, group_bits=config.group_bits, steps=sampling.steps, guidance=sampling.guidance,
+                groups=config.groups, group_bits=config.group_bits, guidance=sampling.guidance, **sampling.passes,
                 temperature=sampling.temperature, min_p=sampling.min_p, order=sampling.order, generator=draw,
                 on_step_end=on_step_end,
             )[0]  # fmt: skip
@@ -433,6 +433,8 @@ class EchoPulse:
         check_seed(seed)
         if sampling.steps < 1:
             raise InputError(f"--steps {sampling.steps}: at least one pass per window is needed.")
+        if sampling.corrections < 0 or sampling.opening < 0:
+            raise InputError(f"{min(sampling.corrections, sampling.opening)} passes: none or more are expected.")
         if sampling.order not in ORDERS:
             raise InputError(f"--order {sampling.order}: expected {' or '.join(ORDERS)}.")
         if sampling.guidance is not None and not math.isfinite(sampling.guidance):

@@ -5,7 +5,7 @@ import torch
 
 from echopulse.model.ecg_encoder import Memory
 from echopulse.model.generator import Conditions
-from echopulse.model.sampling import draw, fill_in, guided, halton, reveal_counts, reveal_order
+from echopulse.model.sampling import Sampling, draw, fill_in, guided, halton, reveal_counts, reveal_order
 from echopulse.model.types import split_ids
 
 GROUPS, GROUP_BITS = 2, 3
@@ -130,6 +130,66 @@ def test_fewer_and_fewer_groups_are_hidden_and_what_was_drawn_stays_shown():
     counts = [int(hidden.sum()) for hidden in oracle.hidden]
     assert counts[0] == 24 and counts == sorted(counts, reverse=True)
     assert all(bool((later <= earlier).all()) for earlier, later in zip(oracle.hidden, oracle.hidden[1:], strict=False))
+
+
+@pytest.mark.parametrize("order", ["halton", "confidence"])
+def test_an_opening_is_drawn_before_all_else_and_without_guidance(order):
+    oracle, passes = Oracle(some_ids(1)), []
+    fill(
+        oracle, some_ids(2), everything(), steps=3, opening=2, guidance=2.0, order=order,
+        on_step_end=lambda step, ids, hidden: passes.append((step, hidden.clone())),
+    )  # fmt: skip
+    assert [step for step, _ in passes] == [0, 1, 2, 3, 4]
+    assert bool(passes[0][1][:, 0].any()) and not passes[1][1][:, 0].any()
+    assert bool(passes[1][1][:, 1:].all()) and not passes[-1][1].any()
+    assert len(oracle.hidden) == 2 + 3 + 1  # the last of the three asks twice
+
+
+def test_corrections_draw_again_of_what_was_hidden_and_of_nothing_else():
+    hidden = everything()
+    hidden[:, 0] = False
+    oracle, passes = Oracle(some_ids(1)), []
+    ids = some_ids(2)
+    made = fill(
+        oracle, ids, hidden, steps=2, corrections=3, guidance=1.0,
+        on_step_end=lambda step, ids, left: passes.append((step, bool(left.any()))),
+    )  # fmt: skip
+    assert [step for step, _ in passes] == [0, 1, 2, 3, 4] and not any(left for _, left in passes[1:])
+    assert torch.equal(made[:, 1:], some_ids(1)[:, 1:]) and torch.equal(made[:, :1], ids[:, :1])
+    for again in oracle.hidden[2:]:
+        assert not again[:, 0].any() and 0 < int(again.sum()) < int(hidden.sum())
+    assert not torch.equal(oracle.hidden[2], oracle.hidden[3])
+
+
+def test_a_correction_mends_what_came_too_early():
+    answer = some_ids(1)
+
+    def wrong_after(corrections: int) -> int:
+        passes = []
+
+        def learns(ids, hidden, conditions):  # knows nothing in the first pass, all later on
+            passes.append(1)
+            return (clueless if len(passes) == 1 else Oracle(answer))(ids, hidden, conditions)
+
+        return int((fill(learns, some_ids(2), everything(), steps=1, corrections=corrections) != answer).sum())
+
+    assert wrong_after(12) < wrong_after(0)
+
+
+@pytest.mark.parametrize(
+    ("steps", "corrections", "expected"),
+    [(8, 3, (5, 3)), (4, 3, (2, 2)), (4, 1, (3, 1)), (1, 3, (1, 0)), (8, 0, (8, 0))],
+)
+def test_corrections_are_the_last_of_the_passes_and_at_most_half_of_them(steps, corrections, expected):
+    passes = Sampling(steps=steps, corrections=corrections).passes
+    assert (passes["steps"], passes["corrections"]) == expected
+
+
+def test_a_first_frame_that_is_known_needs_no_opening():
+    hidden = everything()
+    hidden[:, 0] = False
+    plain, opened = (fill(clueless, some_ids(), hidden, steps=3, opening=n, generator=generator(3)) for n in (0, 4))
+    assert torch.equal(plain, opened)
 
 
 def test_in_the_order_of_confidence_what_is_sure_comes_first_in_every_clip_of_the_batch():

@@ -66,7 +66,7 @@ def _video_per_second(tokenizer: Tokenizer, generator: Generator, count: int, sa
             conditions = Conditions(memory, ~far, unknown, nothing, unknown, unknown)
             made = fill_in(
                 denoiser(generator, times, far), ids, hidden, conditions, groups=config.groups,
-                group_bits=config.group_bits, steps=sampling.steps, guidance=strength, generator=draw,
+                group_bits=config.group_bits, guidance=strength, generator=draw, **sampling.passes,
             )  # fmt: skip
             return tokenizer.decode(made, seed)
 

@@ -14,15 +14,18 @@ from echopulse.model.types import join_ids, split_ids
 Denoiser = Callable[[Tensor, Tensor, Conditions], Tensor]
 OnStepEnd = Callable[[int, Tensor, Tensor], None]
 ORDERS = ("halton", "confidence")
+CORRECTED, CORRECTING = 0.4, 0.7  # share of the groups that a correction draws again, and at which temperature
+OPENING_MIN_P = 0.02  # with a tenth, as later, every first picture shows the same sector in the same gain
 
 
 @dataclass(frozen=True)
 class Sampling:
     """How tokens are drawn: passes per window, strength of the ECG's and EF's guidance, temperature, rarest choice.
 
-    Without a `guidance` it is that which training built into the weights, at one pass a step, or three where they
-    hold none. `order` in which places are filled: "halton", or "confidence". `grain`: whether the speckle that tokens
-    cannot hold is drawn over the picture, where the tokenizer knows how.
+    The last `corrections` of the `steps`, at most half of them, draw a share of the tokens once more. `opening` passes
+    come first where no first picture is given. Without a `guidance` it is that which training built into the weights,
+    at one pass a step, or three where they hold none. `order` in which places are filled: "halton", or "confidence".
+    `grain`: whether the speckle that tokens cannot hold is drawn over the picture, where the tokenizer knows how.
     """
 
     steps: int = 8
@@ -31,9 +34,17 @@ class Sampling:
     min_p: float = 0.1
     grain: bool = True
     order: str = "halton"
+    corrections: int = 3
+    opening: int = 8
+
+    @property
+    def passes(self) -> dict[str, int]:
+        """What `fill_in` is told of these numbers."""
+        corrections = min(self.corrections, self.steps // 2)
+        return {"steps": self.steps - corrections, "corrections": corrections, "opening": self.opening}
 
 
-USUAL, FAST = Sampling(), Sampling(steps=4)
+USUAL, FAST = Sampling(), Sampling(steps=4, corrections=1)
 
 
 def reveal_counts(n_tokens: int, steps: int) -> list[int]:
@@ -117,37 +128,58 @@ def fill_in(
     temperature: float = 1.0,
     min_p: float = 0.1,
     order: str = "halton",
+    opening: int = 0,
+    corrections: int = 0,
     generator: torch.Generator,
     on_step_end: OnStepEnd = lambda *_: None,
 ) -> Tensor:
-    """Ids with every hidden group drawn, in `steps` passes.
+    """Ids with every hidden group drawn, in `steps` passes and as many as there are `corrections`.
 
     ids int64 [b, t, h, w]; hidden bool [b, t, h, w, groups], the same for all of the batch. The order is fixed and of
     low discrepancy ("halton"), or every pass keeps what it was surest of ("confidence", Chang et al. 2022). Guidance is
-    used in the second half of the steps only: early on it narrows the choice before anything is known. `on_step_end`
-    gets the number of the pass from 0, the ids and what is still hidden, to look at and not to keep.
+    used in the second half of the steps only: early on it narrows the choice before anything is known. With `opening`
+    passes the first frame, where it is hidden, is drawn before all else, without guidance and with rare choices. Every
+    correction draws a share of what was hidden once more, less freely: what came early knew little of the rest (Lezama
+    et al. 2022 let a critic choose what to draw again; here it is chance). `on_step_end` gets the number of the pass
+    from 0, the ids and what is still hidden, to look at and not to keep.
     """
     parts = split_ids(ids, groups, group_bits).contiguous()  # both are written to through flattened views
-    hidden = hidden.clone(memory_format=torch.contiguous_format)
+    sought, hidden = hidden, hidden.clone(memory_format=torch.contiguous_format)
+
+    def ask(scale: float) -> Tensor:
+        return guided(denoise, join_ids(parts, group_bits), hidden, conditions, scale).flatten(1, 4)
+
     left = reveal_order(*hidden.shape[1:]).to(ids.device)
     left = left[hidden[0].flatten()[left]].expand(len(ids), -1)  # [b, n], the next ones first
-    counts = reveal_counts(left.shape[1], steps)
-    for step, count in enumerate(counts):
-        scale = guidance if 2 * step >= len(counts) else 1.0
-        logits = guided(denoise, join_ids(parts, group_bits), hidden, conditions, scale).flatten(1, 4)
-        if order == "confidence":
-            sure = _rows(logits, left)
-            drawn = draw(sure, temperature, generator, min_p)
-            sureness = sure.log_softmax(-1).gather(-1, drawn[..., None])[..., 0]
-            wavering = 1 - (step + 1) / len(counts)  # at first chance has a say, else all that is kept lies together
-            rank = (sureness + wavering * _gumbel(sureness, generator)).argsort(-1, descending=True)
-            left, drawn = left.gather(1, rank), drawn.gather(1, rank)[:, :count]
-        else:
-            drawn = draw(_rows(logits, left[:, :count]), temperature, generator, min_p)
-        now, left = left[:, :count], left[:, count:]
-        parts.flatten(1).scatter_(1, now, drawn)
-        hidden.flatten(1).scatter_(1, now, False)
-        on_step_end(step, join_ids(parts, group_bits), hidden)
+    early = left[0] < hidden[0, 0].numel()
+    stages = [(left[:, early], opening, 1.0, OPENING_MIN_P)] if opening and bool(early.any()) else []
+    stages.append((left[:, ~early] if stages else left, steps, guidance, min_p))
+    done = 0
+    for left, passes, strength, rarest in stages:
+        counts = reveal_counts(left.shape[1], passes)
+        for step, count in enumerate(counts):
+            logits = ask(strength if 2 * step >= len(counts) else 1.0)
+            if order == "confidence":
+                sure = _rows(logits, left)
+                drawn = draw(sure, temperature, generator, rarest)
+                sureness = sure.log_softmax(-1).gather(-1, drawn[..., None])[..., 0]
+                wavering = 1 - (step + 1) / len(counts)  # at first chance has a say, else what is kept lies together
+                rank = (sureness + wavering * _gumbel(sureness, generator)).argsort(-1, descending=True)
+                left, drawn = left.gather(1, rank), drawn.gather(1, rank)[:, :count]
+            else:
+                drawn = draw(_rows(logits, left[:, :count]), temperature, generator, rarest)
+            now, left = left[:, :count], left[:, count:]
+            parts.flatten(1).scatter_(1, now, drawn)
+            hidden.flatten(1).scatter_(1, now, False)
+            on_step_end(done, join_ids(parts, group_bits), hidden)
+            done += 1
+    for correction in range(corrections):
+        again = sought & (torch.rand(sought.shape, generator=generator) < CORRECTED).to(sought.device)
+        hidden.copy_(again)
+        drawn = draw(ask(guidance), CORRECTING * temperature, generator, min_p)
+        parts[again] = drawn[again.flatten(1)]
+        hidden.fill_(False)
+        on_step_end(done + correction, join_ids(parts, group_bits), hidden)
     return join_ids(parts, group_bits)
 
 
