@@ -34,8 +34,8 @@ def add_generate(verbs) -> None:
     verb.add_argument("--samples", type=int, default=1, help="so many clips of every ECG, NAME_1, NAME_2, ..., of "
                       "seeds from --seed on, and how far their EFs lie apart")  # fmt: skip
     verb.add_argument("--start", default="phantom", help="first picture if no --image: phantom (default) or generated")
-    verb.add_argument("--steps", type=int, help="passes per window of 1.3 s, 8 by default, of which the last 3 (half of "
-                      "fewer) correct")
+    verb.add_argument("--steps", type=int, help="passes per window of 1.3 s, 8 by default; the last 3, half of "
+                      "fewer than 6, correct")  # fmt: skip
     verb.add_argument("--fast", action="store_true", help="half the passes")
     verb.add_argument("--guidance", type=float, help="how strongly ECG and EF steer beyond what the weights have "
                       "learned; 1 is not at all, and as quick as it gets")  # fmt: skip
