@@ -4,7 +4,8 @@
     python docs/make_generated.py --model MODEL --out DIR
 
 For every rhythm a simulated heart, and beside it what is generated from its first picture and ECG, and from its ECG
-alone: end-diastole, end-systole, and one line of the picture over time, as in M-mode. Then 32 seeds of one ECG.
+alone: end-diastole, end-systole, and one line of the picture over time, as in M-mode; the same as loops. Then 32 seeds
+of one ECG.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 from tqdm import tqdm
 
 from echopulse import EchoPulse, read_ecg
@@ -31,12 +33,18 @@ SECONDS, FPS, SEEDS = 3.0, 25.0, 32
 LINE = 0.42  # of the picture's height: through the ventricle, below its apex
 PINS = {"conduction": "normal", "pathology": "healthy", "prior": "clinical", "gain_db": 5.0, "leads": ("II",)}
 TRACE = "#2f855a"
+EVERY, SIDE, GREYS, EDGE = 2, 104, 24, 4  # of the loops: frames, pixels, grey values, pixels between pictures
 HEAD = """# Generated
 
 Simulated hearts that no training saw, and what the bundled model makes of their first picture and ECG, or of the ECG
 alone. From left to right: end-diastole, end-systole, and one line of the picture over three seconds, as in M-mode, with
 the ECG.
 `python docs/make_generated.py` makes this page again; no seed was chosen.
+"""
+
+LOOPS = """![Loops](generated/{view}.gif)
+
+The same as loops, a column for every rhythm: simulated, from picture and ECG, from the ECG alone.
 """
 
 
@@ -50,8 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     text = HEAD
     for view, words in VIEWS.items():
-        draw_view(pulse, view, folder / f"{view}.jpg")
-        text += f"\n## In the {words} view\n\n![Four rhythms](generated/{view}.jpg)\n"
+        rows = draw_view(pulse, view, folder / f"{view}.jpg")
+        write_loops(rows, folder / f"{view}.gif")
+        text += f"\n## In the {words} view\n\n![Four rhythms](generated/{view}.jpg)\n\n{LOOPS.format(view=view)}"
     draw_seeds(pulse, folder / "seeds.jpg")
     text += "\n## Thirty-two seeds\n\nOne ECG, end-diastole and end-systole of each.\n\n![Seeds](generated/seeds.jpg)\n"
     write_text(text, options.out / "generated.md")
@@ -67,8 +76,9 @@ def a_heart(rhythm: str, view: str) -> Heart:
     return hearts_of(made)[0]
 
 
-def draw_view(pulse: EchoPulse, view: str, path: Path) -> None:
-    """A row of three clips for every rhythm."""
+def draw_view(pulse: EchoPulse, view: str, path: Path) -> list[list[np.ndarray]]:
+    """A row of three clips for every rhythm; the clips uint8 [t, h, w]."""
+    rows = []
     figure = Figure(figsize=(15, 3.2 * len(RHYTHMS)), layout="constrained")
     parts = figure.subfigures(len(RHYTHMS), 1)
     for part, (rhythm, title) in zip(parts, tqdm(RHYTHMS.items(), desc=view, disable=None), strict=True):
@@ -78,6 +88,7 @@ def draw_view(pulse: EchoPulse, view: str, path: Path) -> None:
         for words, first in (("from picture and ECG", heart.frames[0]), ("from the ECG alone", None)):
             ids = pulse.generate_ids(heart.ecg, begin, frames, first=first, view=view, seed=0)
             clips[words] = pulse.decode(ids, grain_seed=0)[:frames]
+        rows.append(list(clips.values()))
         part.suptitle(title)
         axes = part.subplots(1, 9, width_ratios=[1, 1, 1.7] * 3)
         for place, (words, shown) in enumerate(clips.items()):
@@ -90,6 +101,23 @@ def draw_view(pulse: EchoPulse, view: str, path: Path) -> None:
             draw_line(axes[3 * place + 2], shown, heart)
             axes[3 * place + 2].set_title(words, fontsize=8)
     figure.savefig(path, dpi=80, pil_kwargs={"quality": 80})
+    return rows
+
+
+def write_loops(rows: list[list[np.ndarray]], path: Path) -> None:
+    """A column of three loops for every rhythm."""
+    columns = [np.concatenate([_small(clip) for clip in row], axis=1) for row in rows]
+    pictures = np.concatenate(columns, axis=2)
+    levels = np.rint(pictures / 255 * (GREYS - 1)) * (255 / (GREYS - 1))
+    images = [Image.fromarray(frame) for frame in levels.astype(np.uint8)]
+    step_ms = round(1000 * EVERY / FPS)
+    images[0].save(path, save_all=True, append_images=images[1:], duration=step_ms, loop=0, optimize=True)
+
+
+def _small(clip: np.ndarray) -> np.ndarray:
+    """Every few frames of a clip uint8 [t, h, w], smaller and with an edge."""
+    frames = [np.asarray(Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BOX)) for frame in clip[::EVERY]]
+    return np.pad(np.stack(frames), ((0, 0), (0, EDGE), (0, EDGE)))
 
 
 def draw_line(axis, frames: np.ndarray, heart: Heart) -> None:
