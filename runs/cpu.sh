@@ -13,9 +13,11 @@ resume() { [ -f "$1/checkpoint.safetensors" ] || [ -d "$1/ecg" ] && echo "--resu
 # What the tokenizer learns from, with the motion of the tissue: 35 s a shard of 32 clips of 65 frames on one core.
 $echopulse simulate --bank "$run/seen" --clips 640 --seed 101 --prior clinical --views $views --displacement
 $echopulse simulate --bank "$run/seen" --clips 384 --seed 100 --prior uniform --view a4c,a2c --displacement
-# What the generator learns from: 14 s a shard on one core.
-$echopulse simulate --bank "$run/beating" --clips 1344 --seed 200 --prior uniform --view a4c,a2c
-# The same at other frame rates, a third of all, 65 pictures each: their lengths in seconds differ.
+# What the generator learns from: 14 s a shard on one core. Usual hearts, hearts whose EF shows in nothing else, standing ones.
+$echopulse simulate --bank "$run/beating" --clips 2048 --seed 200 --prior uniform --view a4c,a2c
+$echopulse simulate --bank "$run/beating" --clips 768 --seed 320 --prior independent --view a4c,a2c
+$echopulse simulate --bank "$run/beating" --clips 96 --seed 310 --prior uniform --view a4c,a2c --set rhythm=asystole
+# The same at other frame rates, a fifth of all, 65 pictures each: their lengths in seconds differ.
 rates=(16 20 33.333333 50) lengths=(4.0625 3.25 1.95 1.3) others=()
 for i in "${!rates[@]}"; do
     others+=(--data "$run/beating-${rates[i]%.*}")
@@ -31,7 +33,7 @@ $echopulse train tokenizer --grain --keep-tokens $from --data "$run/seen" $(resu
     --steps 100000 --learning-rate 6e-4 --loss l1=0.25 --loss mse=10 --loss moving=3 --out "$run/model"
 # Clips of its own: 4,096 of 16 frames with what every pixel shows, and 160 held out.
 $echopulse train measurer --clips 4096 $(resume "$run/measurer") --minutes 90 --steps 100000 --out "$run/model"
-# Its ECG encoder first (500 steps), then tokens of all clips, then an hour of the whole.
+# Its ECG encoder first (500 steps), then tokens of all clips (kept in the run), then an hour of the whole.
 $echopulse train generator --data "$run/beating" "${others[@]}" $(resume "$run/generator") --minutes 60 --steps 100000 \
     --guidance 3 --tokenizer "$run/model" --out "$run/model"
 $echopulse evaluate --model "$run/model" --markdown "$run/evaluation.md" --json "$run/evaluation.json" --force

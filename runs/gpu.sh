@@ -24,7 +24,11 @@ bank) # twelve processes; training may start after a minute. `seen` is the token
         $echopulse simulate --bank '$run/seen' --clips ${SEEN:-3840} --seed 101 --prior clinical --displacement \
             --views a4c,a2c,a3c,plax,psax_mitral,psax_papillary,psax_apical --workers 12
         $others
-        $echopulse simulate --bank '$run/beating' --clips ${CLIPS:-19200} --seed 200 --prior uniform --view a4c,a2c \
+        $echopulse simulate --bank '$run/beating' --clips ${STANDING:-480} --seed 310 --prior uniform --view a4c,a2c \
+            --set rhythm=asystole --workers 12
+        $echopulse simulate --bank '$run/beating' --clips ${INDEPENDENT:-4800} --seed 320 --prior independent \
+            --view a4c,a2c --workers 12
+        $echopulse simulate --bank '$run/beating' --clips ${CLIPS:-14400} --seed 200 --prior uniform --view a4c,a2c \
             --workers 12" > "$run-bank.log" 2>&1 &
     sleep "${WAIT:-60}" ;;
 tokenizer) # --grain: also how tissue moves, and the speckle on it
