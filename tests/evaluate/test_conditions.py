@@ -102,8 +102,8 @@ def test_strokes_after_pauses_are_told_from_those_before(obedient):
     bench = replace(obedient, generate=lambda *_, **__: spell(half), measure=read)
     _, r, kept = follow_pauses(bench, one, FPS)
     assert np.isnan(r) and kept < 0.6
-    skipped = replace(one, volume_ml=half)  # what the truth does not show need not be shown
-    assert follow_pauses(bench, skipped, FPS)[2] == 1.0
+    skipped = replace(one, volume_ml=half)  # what the truth does not show need not be shown, and tells of nothing
+    assert follow_pauses(bench, skipped, FPS)[1:] == (None, 1.0)
 
 
 def test_hearts_are_simulated_with_what_is_asked_of_them():

@@ -171,7 +171,8 @@ def condition_scores(
     scores |= {"pauses.fuller": mean_known(np.array(fuller, float)), "pauses.fuller.n": len(fuller)}
     kept = [share for _, _, share in followed]
     scores |= {"pauses.kept": mean_known(kept), "pauses.kept.n": len(kept)}
-    return Results.of(scores | {"n": len(seen)}) | median_of("pauses.rr_r", [r for _, r, _ in followed])
+    told = [r for _, r, _ in followed if r is not None]
+    return Results.of(scores | {"n": len(seen)}) | median_of("pauses.rr_r", told)
 
 
 def opened(heart: Heart, ef: float, size: int) -> Heart:
@@ -198,10 +199,10 @@ def two_pictures(bench: Bench, one: Seen) -> float:
     return measured_ef(bench.look(heart, made, heart.spacing_cm))
 
 
-def follow_pauses(bench: Bench, one: Paused, fps: float) -> tuple[list[bool], float, float]:
+def follow_pauses(bench: Bench, one: Paused, fps: float) -> tuple[list[bool], float | None, float]:
     """For every pause after which the true stroke is larger, whether the video's is; how well intervals follow those of
-    the R peaks (NaN where few do); and what share of them the video shows, of those that the true volume shows: a beat
-    too early to eject leaves no trace in either.
+    the R peaks (NaN where few do, None where the truth shows too few to tell); and what share of them the video shows,
+    of those that the true volume shows: a beat too early to eject leaves no trace in either.
     """
     heart, frames = one.heart, len(one.times_s)
     made = bench.generate(
@@ -220,6 +221,8 @@ def follow_pauses(bench: Bench, one: Paused, fps: float) -> tuple[list[bool], fl
     to_see, shown = (intervals_shown(beats, peaks) for beats in (true_beats, one.times_s[seen.ed_frames]))
     share = len(to_see & shown) / len(to_see) if to_see else float("nan")
     r, matched = interval_correlation(one.times_s[seen.ed_frames], peaks, NEAR_S)
+    if len(to_see) < FEWEST:
+        return fuller, None, share
     return fuller, r if matched >= FEWEST and share >= MOST_LOST else np.nan, share
 
 
