@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from echopulse.ecg import ECG, clean_ecg
+from echopulse.ecg.stretch import around
 from echopulse.echo import write_clip
 from echopulse.echo.types import Clip
 from echopulse.errors import InputError
 from echopulse.model.checkpoint import load_config
 from echopulse.model.familiarity import Familiarity
-from echopulse.pipeline import EchoPulse, Sampling, around, resample_frames
+from echopulse.pipeline import EchoPulse, Sampling, resample_frames
 
 QUICK = Sampling(steps=2, guidance=1.0)
 

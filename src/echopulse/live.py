@@ -18,12 +18,16 @@ from torch import Tensor
 
 from echopulse.ecg import ECG, check_usable, clean_ecg, find_beats
 from echopulse.errors import InputError
+from echopulse.filling import encode_picture, fill_window, settled
+from echopulse.hearing import clearest_leads
 from echopulse.model.config import GeneratorConfig
 from echopulse.model.generator import Generator, Patient
 from echopulse.model.precision import mixed_precision
 from echopulse.model.sampling import Sampling
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.windows import BEFORE_S, OVERLAP, endless_windows, heard_seconds, latent_times
+from echopulse.options import check_options
+from echopulse.pictures import first_picture
 from echopulse.prompt import with_prompt
 
 WARM_S = 4.0  # of ECG, from which rhythm, polarity and leads are decided
@@ -39,14 +43,8 @@ class Pulse(Protocol):
     generator: Generator
     fps: float
     device: torch.device
-    settled: Callable[[Sampling], Sampling]
-    check_options: Callable[..., None]
     read_picture: Callable[..., Tensor]
-    first_picture: Callable[..., tuple[Tensor | None, str, float | None, float | None]]
-    clearest_leads: Callable[[ECG], ECG]
     prepare_ecg: Callable[[ECG], Tensor]
-    encode_picture: Callable[[Tensor], Tensor]
-    fill_window: Callable[..., Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,11 +161,12 @@ def stream(
     cut otherwise give the same frames. Raises InputError at once for impossible options, on the way for pieces that do
     not follow each other (see `in_order`) and for an ECG that cannot be used.
     """
-    sampling, fps = pulse.settled(sampling or Sampling()), pulse.fps if fps is None else fps
+    config, fps = pulse.generator.config, pulse.fps if fps is None else fps
+    sampling = settled(sampling or Sampling(), config)
     view, ef, age, sex = with_prompt(prompt, view=view, ef=ef, age=age, sex=sex).values()
     patient = Patient(age, sex)
-    pulse.check_options(view, ef, patient, seed, start, sampling)
-    check_rate(pulse.generator.config, fps)
+    check_options(config, view, ef, patient, seed, start, sampling)
+    check_rate(config, fps)
     picture = None if image is None else pulse.read_picture(image, view, any_image)
 
     def blocks() -> Iterator[Block]:
@@ -236,10 +235,10 @@ class _Filling:
         if not plan.first:
             ids[: plan.known] = torch.cat([self.reference, self.last])
         elif opening.first is not None:
-            ids[:1], known[0] = pulse.encode_picture(opening.first), True
-        made = pulse.fill_window(
-            ids, known, plan, pulse.prepare_ecg(ecg), opening.begin_s - ecg.start_s, self.view, opening.ef,
-            self.patient, self.draw, self.sampling, fps=self.fps,
+            ids[:1], known[0] = encode_picture(pulse.tokenizer, opening.first), True
+        made = fill_window(
+            pulse.generator, ids, known, plan, pulse.prepare_ecg(ecg), opening.begin_s - ecg.start_s, self.view,
+            opening.ef, self.patient, self.draw, self.sampling, fps=self.fps,
         )  # fmt: skip
         self.reference, self.last = made[:1] if plan.first else self.reference, made[-OVERLAP:]
         self.plan = next(self.plans)
@@ -265,10 +264,11 @@ class _Opening:
         heard = arriving.cut(arriving.start_s, arriving.start_s + WARM_S)
         check_usable(heard, allow_flat=allow_flat)
         cleaned = clean_ecg(heard)
-        leads = pulse.clearest_leads(cleaned).leads
+        leads = clearest_leads(cleaned, pulse.generator.config.ecg).leads
         begin = arriving.start_s + BEFORE_S
         beats = find_beats(cleaned, allow_flat=allow_flat)
-        first, _, _, aimed = pulse.first_picture(image, start, beats, begin, view, ef, patient, seed)
+        size = pulse.tokenizer.config.size
+        first, _, _, aimed = first_picture(image, start, beats, begin, view, ef, patient, seed, size)
         return cls(begin, first, aimed, leads, cleaned.provenance["polarity"].startswith("turned"))
 
     def clean(self, ecg: ECG) -> ECG:

@@ -1,4 +1,4 @@
-"""Pictures that somebody gives to begin or to go on with: read, and looked at before anything is computed from them."""
+"""The pictures that a clip begins or goes on with: given ones, read and looked at, or a simulated heart's."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from echopulse.ecg import Beats
 from echopulse.echo import read_frame
 from echopulse.errors import InputError
 from echopulse.measure import Segmenter
+from echopulse.model.generator import Patient
+from echopulse.phantom import opening_frame
 from echopulse.phantom.types import VIEWS
 
 Picture = str | Path | np.ndarray  # a file, or uint8 [h, w]
@@ -40,3 +43,26 @@ def check_view(picture: Tensor, view: str, name: str, segmenter: Segmenter) -> N
             f"{name}: this looks like {VIEWS[seen]} ({100 * float(chances[seen]):.0f} % sure), not {view}; say --view "
             f"{VIEWS[seen]}, give a picture of that view, or say --any-image if you know better."
         )
+
+
+def first_picture(
+    image: Tensor | None, start: str, beats: Beats, begin_s: float, view: str, ef: float | None, patient: Patient,
+    seed: int, size: int,
+) -> tuple[Tensor | None, str, float | None, float | None]:  # fmt: skip
+    """The first picture uint8 [h, w] or None, where it came from, its pixel spacing in cm or None, and the EF.
+
+    It is the `image` that was given, or of a simulated heart in the phase in which the beats are at `begin_s`, or none
+    where the generator draws it itself (`start` "generated").
+    """
+    if image is not None:
+        return image, "image", None, ef
+    if start == "generated":
+        return None, "generated", None, ef
+    peaks = beats.r_peaks_s - begin_s
+    known = {} if patient.age_years is None else {"age_years": patient.age_years}
+    known |= {} if patient.sex is None else {"female": patient.female}
+    opening = opening_frame(
+        peaks, view=view, ef=ef, seed=seed, size=size, fibrillating=beats.rhythm == "irregular", **known
+    )
+    aimed = opening.ef if len(peaks) else ef  # no label fits a heart that stands still
+    return opening.frame, "phantom", opening.pixel_spacing_cm, aimed

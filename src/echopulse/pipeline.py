@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from echopulse.ecg import ECG, Beats, check_usable, clean_ecg, find_beats
-from echopulse.ecg.stretch import clip_start
+from echopulse import filling, hearing
+from echopulse.ecg import ECG, check_usable, clean_ecg, find_beats
+from echopulse.ecg.stretch import around, clip_start
 from echopulse.echo import Clip
 from echopulse.errors import InputError
 from echopulse.generation import Generation
@@ -27,37 +27,22 @@ from echopulse.model.checkpoint import load_config, load_weights
 from echopulse.model.config import config_from_dict
 from echopulse.model.ecg_config import LICENCES
 from echopulse.model.ecg_encoder import Memory
-from echopulse.model.ecg_input import in_places
 from echopulse.model.familiarity import Familiarity, FamiliarityConfig, summary_of
-from echopulse.model.generator import AGE_RANGE, EF_RANGE, NOBODY, Conditions, Generator, Patient
+from echopulse.model.generator import Generator, Patient
 from echopulse.model.lora import Adapters
-from echopulse.model.networks import NETWORKS, load_network
-from echopulse.model.precision import mixed_precision
-from echopulse.model.sampling import ORDERS, USUAL, OnStepEnd, Sampling, denoiser, fill_in
+from echopulse.model.networks import NETWORKS, device_of, load_network
+from echopulse.model.sampling import USUAL, OnStepEnd, Sampling
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import Tokens
-from echopulse.model.windows import (
-    BEFORE_S,
-    Window,
-    heard_seconds,
-    latent_times,
-    picture_seconds,
-    plan_windows,
-    reference_at_most,
-)
-from echopulse.phantom import opening_frame
-from echopulse.phantom.rhythm.leads import NOT_HEARD, lead_places
-from echopulse.pictures import Picture, check_view, read_picture
+from echopulse.model.windows import latent_times, picture_seconds
+from echopulse.options import check_images, check_length, check_options, check_samples
+from echopulse.pictures import Picture, check_view, first_picture, read_picture
 from echopulse.prompt import with_prompt
 
 if TYPE_CHECKING:
     from echopulse.live import Block
 
 BUNDLED = Path(__file__).parent / "weights"
-SHORTEST_S = 2.0
-MOST_SAMPLES = 1000
-CONTEXT_S = 10.0  # of ECG on either side of a clip: enough to judge rhythm and noise, little enough to be quick
-STARTS = ("phantom", "generated")
 
 
 class EchoPulse:
@@ -129,7 +114,8 @@ class EchoPulse:
 
     @property
     def device(self) -> torch.device:
-        return next(self.generator.parameters()).device
+        """Where the weights are."""
+        return device_of(self.generator)
 
     def __call__(
         self,
@@ -167,11 +153,11 @@ class EchoPulse:
         """
         view, ef, age, sex = with_prompt(prompt, view=view, ef=ef, age=age, sex=sex).values()
         patient = Patient(age, sex)
-        self.check_options(view, ef, patient, seed, start, sampling)
-        frames = self._check_length(ecg, seconds, fps)
-        sampling = self.settled(sampling)
+        check_options(self.generator.config, view, ef, patient, seed, start, sampling)
+        frames = check_length(ecg, seconds, fps)
+        sampling = filling.settled(sampling, self.generator.config)
         rate = self.generator.config.nearest_rate(fps)
-        self._check_images(images, image, (frames - 1) / fps, rate)
+        check_images(images, image, (frames - 1) / fps, rate, self.tokenizer.config)
         picture = None if image is None else self.read_picture(image, view, any_image)
         later = [(self.read_picture(one, view, any_image), at) for one, at in images]
         clock = Stopwatch()
@@ -182,7 +168,8 @@ class EchoPulse:
         with clock("beats"):
             beats = find_beats(cleaned, allow_flat=allow_flat)
         with clock("first_image"):
-            first, origin, spacing, aimed = self.first_picture(picture, start, beats, begin, view, ef, patient, seed)
+            size = self.tokenizer.config.size
+            first, origin, spacing, aimed = first_picture(picture, start, beats, begin, view, ef, patient, seed, size)
         model_frames = 1 + math.ceil((frames - 1) * rate / fps)
         heard = self.prepare_ecg(cleaned)
         with clock("fill_in"):
@@ -244,74 +231,34 @@ class EchoPulse:
 
         return stream(self, pieces, **options)
 
-    def clearest_leads(self, ecg: ECG) -> ECG:
-        """What is heard of a cleaned ECG: its two clearest leads, or all that a published encoder knows by name."""
-        from echopulse.ecg import signal_quality
-
-        if self.generator.config.ecg.kind != "own":
-            known = [i for i, place in enumerate(lead_places(ecg.leads)) if place != NOT_HEARD]
-            return replace(ecg, samples=ecg.samples[known], leads=tuple(ecg.leads[i] for i in known))
-        if len(ecg.leads) <= 2:
-            return ecg
-        best = np.sort(np.argsort(signal_quality(ecg))[-2:])
-        return replace(ecg, samples=ecg.samples[best], leads=tuple(ecg.leads[i] for i in best))
-
     def prepare_ecg(self, ecg: ECG) -> Tensor:
-        """A cleaned ECG at the encoder's rate, float32 [l, n] mV: its two clearest leads.
+        """A cleaned ECG as it is heard, float32 [l, n] mV at the encoder's rate; see `hearing.prepare_ecg`."""
+        return hearing.prepare_ecg(ecg, self.generator.config.ecg)
 
-        For a published encoder they are the twelve standard ones in their places, NaN where absent.
+    def hear(self, ecg: Tensor | None, at_s: float, fps: float | None = None) -> Memory:
+        """What the generator hears of an ECG ([l, n] mV; None: nothing) in a window that begins `at_s` into it.
+
+        The window's pictures are at `fps` frames/s, by default at the model's own rate.
         """
-        config, ecg = self.generator.config.ecg, self.clearest_leads(ecg)
-        samples = torch.from_numpy(np.ascontiguousarray(ecg.resampled(config.rate_hz).samples))
-        return samples if config.kind == "own" else in_places(samples[None], lead_places(ecg.leads))[0]
+        return hearing.hear(self.generator, ecg, at_s, fps or self.fps)
 
-    @torch.inference_mode()
     def generate_ids(
-        self,
-        ecg: Tensor | None,
-        begin_s: float,
-        frames: int,
-        *,
-        first: Tensor | None = None,
-        later: Sequence[tuple[Tensor, float]] = (),
-        view: str = "a4c",
-        ef: float | None = None,
-        patient: Patient = NOBODY,
-        fps: float | None = None,
-        seed: int = 0,
-        sampling: Sampling = USUAL,
-        on_step: Callable[[float], None] | None = None,
-        callback_on_step_end: OnStepEnd = lambda *_: None,
+        self, ecg: Tensor | None, begin_s: float, frames: int, *, fps: float | None = None, **options: Any
     ) -> Tensor:
         """Tokens int64 [t', h', w'] of a clip that begins `begin_s` into `ecg` ([l, n] mV, None: no ECG at all).
 
-        Works window by window: the first latent frame stays in sight as the reference, the last few of the window
-        before are known, the rest is filled in. `first` uint8 [h, w] is the first picture; `later` are others, each
-        with its time in seconds from the first, around which the heart stands still for a latent frame. `fps` is the
-        model's own rate by default.
+        `fps` is the model's own rate by default; other options are those of `filling.generate_ids`.
         """
         fps = fps or self.fps
-        config, draw = self.generator.config, torch.Generator().manual_seed(seed)
-        sampling = self.settled(sampling)
-        latents = self.tokenizer.config.latent_frames(frames)
-        ids = torch.zeros(latents, config.grid, config.grid, dtype=torch.long, device=self.device)
-        given = torch.zeros(latents, dtype=torch.bool)
-        if first is not None:
-            ids[:1], given[0] = self.encode_picture(first), True
-        for picture, at_s in later:
-            place = self._place_of(at_s, fps)
-            if given[place]:
-                raise ValueError(f"two pictures for one latent frame, at {at_s:g} s")
-            ids[place], given[place] = self.encode_picture(picture, still=True)[-1], True
-        plans = list(plan_windows(latents, config.window))
-        for number, plan in enumerate(plans):
-            slots = list(plan.latents)
-            known = given[slots] | (torch.arange(len(slots)) < plan.known)
-            ids[slots] = self.fill_window(ids[slots], known, plan, ecg, begin_s, view, ef, patient, draw, sampling,
-                                          callback_on_step_end, fps)  # fmt: skip
-            if on_step:
-                on_step((number + 1) / len(plans))
-        return ids
+        return filling.generate_ids(self.tokenizer, self.generator, ecg, begin_s, frames, fps=fps, **options)
+
+    def encode_picture(self, picture: Tensor, *, still: bool = False) -> Tensor:
+        """The tokens int64 [1, h', w'] of a first picture uint8 [h, w]; `still`: [2, h', w'] of one that stands on."""
+        return filling.encode_picture(self.tokenizer, picture, still=still)
+
+    def decode(self, ids: Tensor, grain_seed: int | None = None) -> np.ndarray:
+        """Tokens int64 [t', h', w'] → frames uint8 [1 + 4(t' - 1), h, w]; with grain if there is a seed for it."""
+        return filling.decode(self.tokenizer, ids, grain_seed)
 
     @torch.inference_mode()
     def strangeness(self, ecg: Tensor, begin_s: float, seconds: float) -> float | None:
@@ -327,197 +274,12 @@ class EchoPulse:
         memories = [self.hear(ecg, begin_s + at) for at in starts]
         return float(torch.cat([self.familiarity(summary_of(memory)) for memory in memories]).median())
 
-    @torch.inference_mode()
-    def encode_picture(self, picture: Tensor, *, still: bool = False) -> Tensor:
-        """The tokens int64 [1, h', w'] of a first picture uint8 [h, w]; `still`: [2, h', w'] of one that stands on."""
-        count = 1 + self.tokenizer.config.frames_per_latent * still
-        with mixed_precision(self.device):
-            frames = picture.to(self.device).float()[None, None].expand(-1, count, -1, -1) / 255
-            return self.tokenizer.encode(frames)[0]
-
-    def _place_of(self, at_s: float, fps: float) -> int:
-        """The latent frame that shows what is `at_s` seconds after the first picture, at `fps` frames per second."""
-        return self.tokenizer.config.latent_frames(1 + round(at_s * fps)) - 1
-
-    @torch.inference_mode()
-    def fill_window(
-        self, ids: Tensor, known: Tensor, plan: Window, ecg: Tensor | None, begin_s: float, view: str, ef: float | None,
-        patient: Patient, draw: torch.Generator, sampling: Sampling, on_step_end: OnStepEnd = lambda *_: None,
-        fps: float | None = None,
-    ) -> Tensor:  # fmt: skip
-        """Tokens int64 [slots, h', w'] of one window, of which those `known`, bool [slots], are given in `ids`.
-
-        The clip begins `begin_s` into `ecg` ([l, n] mV, None: no ECG at all), which holds what the window hears. `fps`
-        is the model's own rate by default.
-        """
-        config, fps = self.generator.config, fps or self.fps
-        times = latent_times(torch.tensor(plan.latents, device=self.device), fps=fps)[None]
-        origin = 0.0 if plan.first else float(times[0, 1]) - 1.5 / fps
-        times = (times - origin).clamp(min=-reference_at_most(fps))
-        conditions = self._conditions(ecg, begin_s + origin, view, ef, patient, fps)
-        hidden = ~known.to(self.device)[None, :, None, None, None].expand(1, *ids.shape, config.groups)
-        far = torch.tensor([not plan.first], device=self.device)
-        with mixed_precision(self.device):
-            return fill_in(
-                denoiser(self.generator, times, far), ids[None], hidden, conditions,
-                groups=config.groups, group_bits=config.group_bits, guidance=sampling.guidance, **sampling.passes,
-                temperature=sampling.temperature, min_p=sampling.min_p, order=sampling.order, generator=draw,
-                on_step_end=on_step_end,
-            )[0]  # fmt: skip
-
-    @torch.inference_mode()
-    def decode(self, ids: Tensor, grain_seed: int | None = None) -> np.ndarray:
-        """Tokens int64 [t', h', w'] → frames uint8 [1 + 4(t' - 1), h, w]; with grain if there is a seed for it."""
-        with mixed_precision(self.device):
-            pictures = self.tokenizer.decode(ids[None], grain_seed)[0]
-        return (pictures.float() * 255).round().to(torch.uint8).cpu().numpy()
-
-    def settled(self, sampling: Sampling) -> Sampling:
-        """With the guidance that suits the weights where none is asked for."""
-        if sampling.guidance is not None:
-            return sampling
-        return replace(sampling, guidance=self.generator.config.usual_guidance)
-
-    def _conditions(
-        self, ecg: Tensor | None, at_s: float, view: str, ef: float | None, patient: Patient = NOBODY,
-        fps: float | None = None,
-    ) -> Conditions:  # fmt: skip
-        config = self.generator.config
-        return Conditions(
-            self.hear(ecg, at_s, fps),
-            ecg_given=torch.tensor([ecg is not None], device=self.device),
-            ef=torch.tensor([torch.nan if ef is None else ef], device=self.device),
-            view=torch.tensor([config.views.index(view)], device=self.device),
-            age_years=torch.tensor([torch.nan if patient.age_years is None else patient.age_years], device=self.device),
-            female=torch.tensor([patient.female], device=self.device),
-        )
-
-    @torch.inference_mode()
-    def hear(self, ecg: Tensor | None, at_s: float, fps: float | None = None) -> Memory:
-        """What the generator hears of an ECG ([l, n] mV; None: nothing) in a window that begins `at_s` into it.
-
-        The window's pictures are at `fps` frames/s, by default at the model's own rate.
-        """
-        config, fps = self.generator.config, fps or self.fps
-        rate = config.ecg.rate_hz
-        span = heard_seconds(config.window, fps=fps)
-        length = int(round(span * rate)) // 8 * 8
-        window = torch.full((1, 1 if ecg is None else len(ecg), length), torch.nan)
-        first = int(round((at_s - BEFORE_S) * rate))
-        if ecg is not None:
-            low, high = max(first, 0), min(first + length, ecg.shape[1])
-            if high > low:
-                window[0, :, low - first : high - first] = ecg[:, low:high]
-        start = torch.tensor([first / rate - at_s], device=self.device)
-        with mixed_precision(self.device):
-            return self.generator.encode_ecg(window.to(self.device), start)
-
-    def check_options(
-        self, view: str, ef: float | None, patient: Patient, seed: int, start: str, sampling: Sampling
-    ) -> None:
-        """InputError for what this model cannot do, whatever the ECG."""
-        views = self.generator.config.views
-        if view not in views:
-            raise InputError(f"--view {view}: this model knows {', '.join(views)}.")
-        if ef is not None and not EF_RANGE[0] <= ef <= EF_RANGE[1]:
-            raise InputError(f"--ef {ef:g}: an ejection fraction between {EF_RANGE[0]} and {EF_RANGE[1]} is expected.")
-        if patient != NOBODY and not self.generator.config.patient:
-            raise InputError("--age, --sex: this model has learned from neither; leave them out.")
-        if patient.age_years is not None and not AGE_RANGE[0] <= patient.age_years <= AGE_RANGE[1]:
-            low, high = AGE_RANGE
-            raise InputError(f"--age {patient.age_years:g}: between {low:g} and {high:g} years are expected.")
-        if patient.sex not in (None, "f", "m"):
-            raise InputError(f"--sex {patient.sex}: f or m is expected.")
-        if start not in STARTS:
-            raise InputError(f"--start {start}: expected {' or '.join(STARTS)}.")
-        check_seed(seed)
-        if sampling.steps < 1:
-            raise InputError(f"--steps {sampling.steps}: at least one pass per window is needed.")
-        if sampling.corrections < 0 or sampling.opening < 0:
-            raise InputError(f"{min(sampling.corrections, sampling.opening)} passes: none or more are expected.")
-        if sampling.order not in ORDERS:
-            raise InputError(f"--order {sampling.order}: expected {' or '.join(ORDERS)}.")
-        if sampling.guidance is not None and not math.isfinite(sampling.guidance):
-            raise InputError(f"--guidance {sampling.guidance:g}: a number is expected, 1 for none.")
-
-    def _check_images(
-        self, images: Sequence[tuple[Picture, float]], image: Picture | None, seconds: float, fps: float
-    ) -> None:
-        """InputError for a later picture that lies at no latent frame of its own within the clip."""
-        if images and image is None:
-            raise InputError("--image FILE@SECONDS: later pictures need a first one of the same heart, without a time.")
-        taken = {0}
-        for _, at in images:
-            place = self._place_of(at, fps) if 0 < at <= seconds else 0
-            if place in taken:
-                apart = self.tokenizer.config.frames_per_latent / fps
-                raise InputError(
-                    f"--image at {at:g} s: times after 0 and up to {seconds:g} s that are {apart:g} s or more "
-                    "apart are expected."
-                )
-            taken.add(place)
-
-    def _check_length(self, ecg: ECG, seconds: float, fps: float) -> int:
-        """How many frames a clip has; InputError for lengths and rates that cannot be."""
-        if not 5 <= fps <= 100:
-            raise InputError(f"--fps {fps:g}: between 5 and 100 frames per second are expected.")
-        frames = round(seconds * fps) if math.isfinite(seconds) else 0
-        if frames < 2:
-            raise InputError(f"--seconds {seconds:g}: at least two frames are needed; ask for longer.")
-        if ecg.duration_s < SHORTEST_S:
-            raise InputError(
-                f"{ecg.provenance.get('path', 'ECG')}: {ecg.duration_s:.1f} s of ECG at {ecg.rate_hz:g} Hz; at least "
-                f"{SHORTEST_S:g} s are needed to find a rhythm. Export the whole recording."
-            )
-        return frames
-
     def read_picture(self, image: Picture, view: str, any_image: bool = False) -> Tensor:
         """A file's first picture, or the array itself, as uint8 [h, w]; of another view only if `any_image` will do."""
         picture = read_picture(image, self.tokenizer.config.size)
         if not any_image:
             check_view(picture, view, "image" if isinstance(image, np.ndarray) else str(image), self.segmenter)
         return picture
-
-    def first_picture(
-        self, image: Tensor | None, start: str, beats: Beats, begin_s: float, view: str,
-        ef: float | None, patient: Patient, seed: int,
-    ) -> tuple[Tensor | None, str, float | None, float | None]:  # fmt: skip
-        """The first picture uint8 [h, w] or None, where it came from, its pixel spacing in cm or None, and the EF."""
-        if image is not None:
-            return image, "image", None, ef
-        if start == "generated":
-            return None, "generated", None, ef
-        peaks = beats.r_peaks_s - begin_s
-        size = self.tokenizer.config.size
-        known = {} if patient.age_years is None else {"age_years": patient.age_years}
-        known |= {} if patient.sex is None else {"female": patient.female}
-        opening = opening_frame(
-            peaks, view=view, ef=ef, seed=seed, size=size, fibrillating=beats.rhythm == "irregular", **known
-        )
-        aimed = opening.ef if len(peaks) else ef  # no label fits a heart that stands still
-        return opening.frame, "phantom", opening.pixel_spacing_cm, aimed
-
-
-def check_samples(count: int, seed: int) -> None:
-    """InputError for a number of clips, or for the last one's seed, that cannot be."""
-    if not 1 <= count <= MOST_SAMPLES:
-        raise InputError(f"--samples {count}: from 1 to {MOST_SAMPLES} clips of an ECG are made at once.")
-    check_seed(seed)
-    check_seed(seed + count - 1)
-
-
-def check_seed(seed: int) -> None:
-    """InputError for a seed that no generator of random numbers takes."""
-    if abs(seed) >= 2**63:
-        raise InputError(f"--seed {seed}: a whole number of at most 18 digits is expected.")
-
-
-def around(ecg: ECG, start_s: float, stop_s: float, context_s: float = CONTEXT_S) -> ECG:
-    """The stretch of a recording that matters for a clip: `context_s` before and after it, as far as there is any."""
-    skipped = math.floor(max(0.0, start_s - context_s - ecg.start_s) * ecg.rate_hz)  # whole samples: rounding adds none
-    first = ecg.start_s + skipped / ecg.rate_hz
-    last = min(ecg.start_s + ecg.duration_s, stop_s + context_s)
-    return ecg.crop(first, last - first)
 
 
 class Stopwatch:

@@ -63,7 +63,7 @@ def run_generate(options: argparse.Namespace) -> int:
                 raise
             refused += fail(error, options.verbose)
     several = len(files) > 1 or len(options.ecg) > 1 or options.ecg[0].is_dir()
-    from echopulse.pipeline import check_samples
+    from echopulse.options import check_samples
 
     check_samples(options.samples, options.seed)
     given = named_images(options.image) | {"sampling": _sampling(options)}

@@ -10,6 +10,7 @@ from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 
 BEFORE_S = 1.6  # of ECG that a clip wants to have before its first frame
+CONTEXT_S = 10.0  # of ECG on either side of a clip: enough to judge rhythm and noise, little enough to be quick
 
 
 def clip_start(ecg: ECG, seconds: float, at_s: float | None = None) -> float:
@@ -33,3 +34,11 @@ def stretch(ecg: ECG, start_s: float, stop_s: float) -> ECG:
     first = max(math.ceil((start_s - ecg.start_s) * ecg.rate_hz - 1e-6), 0)
     last = min(math.ceil((stop_s - ecg.start_s) * ecg.rate_hz - 1e-6), ecg.samples.shape[1])
     return replace(ecg, samples=ecg.samples[:, first:last], start_s=ecg.start_s + first / ecg.rate_hz)
+
+
+def around(ecg: ECG, start_s: float, stop_s: float, context_s: float = CONTEXT_S) -> ECG:
+    """The stretch of a recording that matters for a clip: `context_s` before and after it, as far as there is any."""
+    skipped = math.floor(max(0.0, start_s - context_s - ecg.start_s) * ecg.rate_hz)  # whole samples: rounding adds none
+    first = ecg.start_s + skipped / ecg.rate_hz
+    last = min(ecg.start_s + ecg.duration_s, stop_s + context_s)
+    return ecg.crop(first, last - first)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from echopulse.ecg import find_beats, read_ecg
+from echopulse.ecg.stretch import around
 from echopulse.errors import InputError
 from echopulse.evaluate.beats import beat_figures
 
@@ -61,8 +62,6 @@ def rhythm_within(made: Generation) -> str:
     """The rhythm of the clip itself: an ectopic beat seconds before or after it does not spare it the sinus bars."""
     if made.beats.rhythm != "ectopic":
         return made.beats.rhythm
-    from echopulse.pipeline import around
-
     clip = around(made.ecg, made.clip.times_s[0], made.clip.times_s[-1], context_s=0.2)
     try:
         return find_beats(clip).rhythm

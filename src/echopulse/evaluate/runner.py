@@ -35,7 +35,8 @@ from echopulse.evaluate.store import Store
 from echopulse.evaluate.tasks import FolderCandidate
 from echopulse.jobs import usable_cores, workers_peak_gb
 from echopulse.memory import peak_memory_gb
-from echopulse.pipeline import STARTS, EchoPulse
+from echopulse.options import STARTS
+from echopulse.pipeline import EchoPulse
 
 PARTS = (
     "speed", "tokenizer", "measurer", "timing", "controls", "quality", "privacy", "usefulness", "conditions", "ceiling",

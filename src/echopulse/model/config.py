@@ -97,6 +97,10 @@ class TokenizerConfig:
         """Latent frames that hold `frames` pictures (the first picture has a latent frame of its own)."""
         return 1 + -(-(frames - 1) // self.frames_per_latent)
 
+    def latent_at(self, at_s: float, fps: float) -> int:
+        """The latent frame that shows what is `at_s` seconds after the first picture, at `fps` frames per second."""
+        return self.latent_frames(1 + round(at_s * fps)) - 1
+
 
 @dataclass(frozen=True)
 class EcgEncoderConfig:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from echopulse.errors import InputError
@@ -47,3 +48,8 @@ def load_ecg_encoder(folder: Path, expected: EcgEncoderConfig) -> EcgEncoder:
             "with the same --preset."
         )
     return encoder
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where the weights of a network are."""
+    return next(network.parameters()).device

@@ -26,7 +26,7 @@ class TokenCache:
     """Every clip of a bank as tokens.
 
     ids [clips, versions, t', h', w'], of which later versions are shifted and of other gain; stills [clips, STILLS, 2,
-    h', w']: some pictures as a first picture and as one that stands on (`EchoPulse.encode_picture`), of the latent
+    h', w']: some pictures as a first picture and as one that stands on (`filling.encode_picture`), of the latent
     frames `places` int64 [clips, STILLS]: the fullest and the emptiest of the clip's first half and of its second.
 
     With a folder `kept` the tokens of every shard are written there, and read back by a run that goes on. Without

@@ -1,0 +1,64 @@
+"""What a generator hears: which leads of a recording, at which rate, and how much of it around a window."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from echopulse.ecg import ECG
+from echopulse.model.config import EcgEncoderConfig
+from echopulse.model.ecg_config import EcgFounderConfig, StMemConfig
+from echopulse.model.ecg_encoder import Memory
+from echopulse.model.ecg_input import in_places
+from echopulse.model.generator import Generator
+from echopulse.model.networks import device_of
+from echopulse.model.precision import mixed_precision
+from echopulse.model.windows import BEFORE_S, heard_seconds
+from echopulse.phantom.rhythm.leads import NOT_HEARD, lead_places
+
+EcgConfig = EcgEncoderConfig | StMemConfig | EcgFounderConfig
+
+
+def clearest_leads(ecg: ECG, config: EcgConfig) -> ECG:
+    """What is heard of a cleaned ECG: its two clearest leads, or all that a published encoder knows by name."""
+    from echopulse.ecg import signal_quality
+
+    if config.kind != "own":
+        known = [i for i, place in enumerate(lead_places(ecg.leads)) if place != NOT_HEARD]
+        return replace(ecg, samples=ecg.samples[known], leads=tuple(ecg.leads[i] for i in known))
+    if len(ecg.leads) <= 2:
+        return ecg
+    best = np.sort(np.argsort(signal_quality(ecg))[-2:])
+    return replace(ecg, samples=ecg.samples[best], leads=tuple(ecg.leads[i] for i in best))
+
+
+def prepare_ecg(ecg: ECG, config: EcgConfig) -> Tensor:
+    """A cleaned ECG at the encoder's rate, float32 [l, n] mV: its two clearest leads.
+
+    For a published encoder they are the twelve standard ones in their places, NaN where absent.
+    """
+    ecg = clearest_leads(ecg, config)
+    samples = torch.from_numpy(np.ascontiguousarray(ecg.resampled(config.rate_hz).samples))
+    return samples if config.kind == "own" else in_places(samples[None], lead_places(ecg.leads))[0]
+
+
+@torch.inference_mode()
+def hear(generator: Generator, ecg: Tensor | None, at_s: float, fps: float) -> Memory:
+    """What the generator hears of an ECG ([l, n] mV; None: nothing) in a window that begins `at_s` into it.
+
+    The window's pictures are at `fps` frames/s.
+    """
+    config, device = generator.config, device_of(generator)
+    rate = config.ecg.rate_hz
+    span = heard_seconds(config.window, fps=fps)
+    length = int(round(span * rate)) // 8 * 8
+    window = torch.full((1, 1 if ecg is None else len(ecg), length), torch.nan)
+    first = int(round((at_s - BEFORE_S) * rate))
+    if ecg is not None:
+        low, high = max(first, 0), min(first + length, ecg.shape[1])
+        if high > low:
+            window[0, :, low - first : high - first] = ecg[:, low:high]
+    start = torch.tensor([first / rate - at_s], device=device)
+    with mixed_precision(device):
+        return generator.encode_ecg(window.to(device), start)
