@@ -7,7 +7,7 @@ import torch
 from echopulse.measure.learning import degrade, place_elsewhere, segmentation_loss
 from echopulse.measure.segmenter import LV, Segmenter, SegmenterConfig, keep_cavity, neighbours, outline_all, segment
 from echopulse.phantom.types import LABELS, VIEWS
-from echopulse.train.recipes import MEASURER_CHANNELS
+from echopulse.train.measurer_recipe import MEASURER_CHANNELS
 
 TINY = SegmenterConfig(size=32, channels=(8, 8, 8), groups=4)
 

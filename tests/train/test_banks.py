@@ -13,10 +13,12 @@ from echopulse.model.checkpoint import save_config, save_weights
 from echopulse.model.config import PRESETS
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.pipeline import EchoPulse
-from echopulse.train import recipes
+from echopulse.train import recipes, sources
 from echopulse.train.banks import own_rate_first, pick, rates_of
 from echopulse.train.ecg_encoder import EcgTask, ecg_windows, heart_targets
 from echopulse.train.generator import GeneratorTask, draw_windows
+from echopulse.train.settings import BATCH, SETTINGS
+from echopulse.train.sources import HELD_OUT_SEED
 from echopulse.train.tokens import TokenCache
 
 TOKENIZER, GENERATOR = PRESETS["tiny"]["tokenizer"], PRESETS["tiny"]["generator"]
@@ -140,13 +142,14 @@ def folders(toy_bank, fast, tokenizer, tmp_path, monkeypatch):
     for name, bank in (("usual", toy_bank), ("fast", fast)):
         about = {"fps": str(bank.fps), "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
         (tmp_path / name / "held-out").mkdir(parents=True)
-        held_out = [f"held-out/shard-{recipes.HELD_OUT_SEED:06d}-0000{number}" for number in range(2)]
+        held_out = [f"held-out/shard-{HELD_OUT_SEED:06d}-0000{number}" for number in range(2)]
         for shard in ("shard-000000-00000", *held_out):
             save_file(bank.tensors, tmp_path / name / f"{shard}.safetensors", metadata=about)
     save_weights(tokenizer, tmp_path / "model" / "tokenizer")
     save_config(tmp_path / "model", name="tiny", tokenizer=TOKENIZER)
-    monkeypatch.setitem(recipes.SETTINGS, "ecg", replace(recipes.SETTINGS["ecg"], steps=1))
-    monkeypatch.setattr(recipes, "BATCH", dict.fromkeys(recipes.BATCH, 2))
+    monkeypatch.setitem(SETTINGS, "ecg", replace(SETTINGS["ecg"], steps=1))
+    for name in BATCH:
+        monkeypatch.setitem(BATCH, name, 2)
     return tmp_path
 
 
@@ -171,7 +174,7 @@ def test_held_out_clips_are_of_the_tokenizers_rate_where_a_bank_is_else_of_the_f
     folders, monkeypatch, data, folder, options
 ):
     asked = []
-    monkeypatch.setattr(recipes, "fill_bank", lambda where, clips, **given: asked.append((where, given)))
+    monkeypatch.setattr(sources, "fill_bank", lambda where, clips, **given: asked.append((where, given)))
     trained(folders, *data)
     assert [where for where, _ in asked] == [folders / folder / "held-out"]
     assert {name: value for name, value in asked[0][1].items() if name in ("fps", "frames")} == options

@@ -15,10 +15,12 @@ from echopulse.model.config import PRESETS
 from echopulse.model.ecg_encoder import EcgEncoder
 from echopulse.model.networks import load_ecg_encoder
 from echopulse.model.signal_decoder import SignalDecoder
-from echopulse.train import Run, Settings, recipes
+from echopulse.train import Run, Settings, recipes, sources
 from echopulse.train.ecg_alone import EcgEncoderTask
 from echopulse.train.ecg_encoder import EcgTask
 from echopulse.train.masked_ecg import EVERY_S, HIDDEN_S, hide_stretches, mean_where, tell_hidden, window_samples
+from echopulse.train.settings import BATCH, SETTINGS
+from echopulse.train.sources import HELD_OUT_SEED
 
 CONFIG = PRESETS["tiny"]["generator"]
 RATE = CONFIG.ecg.rate_hz
@@ -214,15 +216,16 @@ def bank_folder(toy_bank, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bank")
     about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
     (folder / "held-out").mkdir()
-    for name in ("shard-000000-00000", *(f"held-out/shard-{recipes.HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
+    for name in ("shard-000000-00000", *(f"held-out/shard-{HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
         save_file(toy_bank.tensors, folder / f"{name}.safetensors", metadata=about)
     return folder
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setitem(recipes.SETTINGS, "ecg", recipes.replace(recipes.SETTINGS["ecg"], steps=1))
-    monkeypatch.setattr(recipes, "BATCH", dict.fromkeys(recipes.BATCH, 2))
+    monkeypatch.setitem(SETTINGS, "ecg", replace(SETTINGS["ecg"], steps=1))
+    for name in BATCH:
+        monkeypatch.setitem(BATCH, name, 2)
     monkeypatch.setattr(recipes, "fit_familiarity", partial(recipes.fit_familiarity, windows=64, usual=64))
 
 
@@ -296,14 +299,14 @@ def test_what_cannot_be_is_refused_in_one_sentence_before_any_work(bank_folder, 
 
 
 def test_the_phantom_is_simulated_in_small_pictures_for_its_ecgs(tmp_path, monkeypatch):
-    monkeypatch.setattr(recipes, "_workers", lambda device: 1)
+    monkeypatch.setattr(sources, "workers", lambda device: 1)
     asked = []
 
     def fill(folder, clips, **options):
         asked.append((clips, options["size"]))
         raise InputError("asked for")
 
-    monkeypatch.setattr(recipes, "fill_bank", fill)
+    monkeypatch.setattr(sources, "fill_bank", fill)
     with pytest.raises(InputError, match="asked for"):
         recipes.train("ecg-encoder", preset="small", clips=32, run=tmp_path / "e")
-    assert asked == [(32, recipes.ECG_PICTURES)]
+    assert asked == [(32, sources.ECG_PICTURES)]

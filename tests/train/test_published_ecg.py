@@ -22,6 +22,8 @@ from echopulse.train import recipes
 from echopulse.train.ecg_encoder import EcgTask, ecg_windows, heard_by
 from echopulse.train.familiarity import fit_familiarity
 from echopulse.train.generator import GeneratorTask
+from echopulse.train.settings import BATCH, SETTINGS
+from echopulse.train.sources import HELD_OUT_SEED
 from tests.test_pipeline import an_ecg
 
 QUICK = Sampling(steps=1, guidance=1.0)
@@ -39,8 +41,9 @@ def small():
     with pytest.MonkeyPatch.context() as patch:
         for kind, config in TINY.items():
             patch.setitem(PUBLISHED_ECG, kind, config)
-        patch.setitem(recipes.SETTINGS, "ecg", recipes.replace(recipes.SETTINGS["ecg"], steps=1))
-        patch.setattr(recipes, "BATCH", dict.fromkeys(recipes.BATCH, 2))
+        patch.setitem(SETTINGS, "ecg", replace(SETTINGS["ecg"], steps=1))
+        for name in BATCH:
+            patch.setitem(BATCH, name, 2)
         patch.setattr(recipes, "fit_familiarity", partial(fit_familiarity, windows=16, usual=16))
         yield
 
@@ -56,7 +59,7 @@ def bank_folder(named_bank, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bank")
     about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
     (folder / "held-out").mkdir()
-    for name in ("shard-000000-00000", *(f"held-out/shard-{recipes.HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
+    for name in ("shard-000000-00000", *(f"held-out/shard-{HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
         save_file(named_bank.tensors, folder / f"{name}.safetensors", metadata=about)
     return folder
 

@@ -1,6 +1,7 @@
 """From the words of a command to a model folder: one real iteration of every recipe, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from echopulse.errors import InputError
+from echopulse.measure.segmenter import Segmenter, SegmenterConfig, load_segmenter
+from echopulse.model.checkpoint import save_config, save_weights
 from echopulse.model.networks import load_network
 from echopulse.pipeline import EchoPulse
-from echopulse.train import recipes
+from echopulse.train import recipes, sources
+from echopulse.train.begin import begin_with
+from echopulse.train.measurer_recipe import MEASURER_SEQUENCE
+from echopulse.train.settings import BATCH, SETTINGS
+from echopulse.train.sources import HELD_OUT_SEED
+from echopulse.train.tokenizer import TokenizerTask
+from echopulse.train.volume_curve import without_curve_head
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +28,7 @@ def bank_folder(toy_bank, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bank")
     about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
     (folder / "held-out").mkdir()
-    for name in ("shard-000000-00000", *(f"held-out/shard-{recipes.HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
+    for name in ("shard-000000-00000", *(f"held-out/shard-{HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
         save_file(toy_bank.tensors, folder / f"{name}.safetensors", metadata=about)
     return folder
 
@@ -27,8 +36,9 @@ def bank_folder(toy_bank, tmp_path_factory):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     for short in ("ecg", "volumes"):
-        monkeypatch.setitem(recipes.SETTINGS, short, recipes.replace(recipes.SETTINGS[short], steps=1))
-    monkeypatch.setattr(recipes, "BATCH", dict.fromkeys(recipes.BATCH, 2))
+        monkeypatch.setitem(SETTINGS, short, replace(SETTINGS[short], steps=1))
+    for name in BATCH:
+        monkeypatch.setitem(BATCH, name, 2)
 
 
 def test_the_three_recipes_make_a_folder_that_the_pipeline_loads(bank_folder, tmp_path):
@@ -51,13 +61,13 @@ def test_the_three_recipes_make_a_folder_that_the_pipeline_loads(bank_folder, tm
 
 
 def test_the_measurer_simulates_clips_of_its_own_with_every_label(tmp_path, monkeypatch):
-    monkeypatch.setattr(recipes, "MEASURER_HELD_OUT", 4)
-    monkeypatch.setattr(recipes, "_workers", lambda device: 1)
-    monkeypatch.setitem(recipes.MEASURER_CLIPS, "frames", 2)
+    monkeypatch.setattr(sources, "MEASURER_HELD_OUT", 4)
+    monkeypatch.setattr(sources, "workers", lambda device: 1)
+    monkeypatch.setitem(sources.MEASURER_CLIPS, "frames", 2)
     scores, model = recipes.train("measurer", preset="tiny", clips=4, steps=1, run=tmp_path / "m")
     config = json.loads((model / "config.json").read_text())["measurer"]
     assert config["classes"] == 7 and config["views"] == 7 and config["volumes"]
-    assert config["sequence"] == recipes.MEASURER_SEQUENCE
+    assert config["sequence"] == MEASURER_SEQUENCE
     assert {"dice", "dice_degraded", "views_right", "ef_error", "curve_ef_error"} <= set(scores)
     made = {path.name for path in (tmp_path / "m" / "bank").iterdir()}
     assert made == {f"shard-00000{seed}-00000.safetensors" for seed in range(3)}
@@ -68,9 +78,9 @@ def measurer_folder(tmp_path_factory):
     """An untrained measurer of 32 pixels that reads volumes frame by frame."""
     folder = tmp_path_factory.mktemp("measurer")
     torch.manual_seed(0)
-    config = recipes.SegmenterConfig(32, (8, 8, 8), 4, classes=7, context_s=0.08, volumes=True)
-    recipes.save_weights(recipes.Segmenter(config), folder / "measurer")
-    recipes.save_config(folder, name="tiny one", measurer=config)
+    config = SegmenterConfig(32, (8, 8, 8), 4, classes=7, context_s=0.08, volumes=True)
+    save_weights(Segmenter(config), folder / "measurer")
+    save_config(folder, name="tiny one", measurer=config)
     return folder
 
 
@@ -85,13 +95,13 @@ def test_a_measurer_may_learn_the_curve_of_volumes_alone(bank_folder, measurer_f
     assert all(torch.equal(after[name], before[name]) for name in before)
     assert {name.split(".")[0] for name in set(after) - set(before)} == {"curve_head"}
     config = json.loads((model / "config.json").read_text())
-    assert config["measurer"]["sequence"] == recipes.MEASURER_SEQUENCE and config["name"] == "tiny one"
-    assert recipes.load_segmenter(model).config.sequence == recipes.MEASURER_SEQUENCE
+    assert config["measurer"]["sequence"] == MEASURER_SEQUENCE and config["name"] == "tiny one"
+    assert load_segmenter(model).config.sequence == MEASURER_SEQUENCE
     recipes.train("measurer", run=tmp_path / "again", start_from=model, **shared)  # a curve head gives way to a new one
-    plain = recipes.without_curve_head(recipes.load_segmenter(model))
-    recipes.begin_with(plain, model, "measurer")
+    plain = without_curve_head(load_segmenter(model))
+    begin_with(plain, model, "measurer")
     with pytest.raises(InputError, match="another architecture than this recipe's"):
-        recipes.begin_with(recipes.Segmenter(), model, "measurer")
+        begin_with(Segmenter(), model, "measurer")
 
 
 def test_the_curve_of_volumes_needs_a_measurer_that_reads_volumes(bank_folder, measurer_folder, tmp_path):
@@ -100,13 +110,13 @@ def test_the_curve_of_volumes_needs_a_measurer_that_reads_volumes(bank_folder, m
         recipes.train("measurer", **shared)
     with pytest.raises(InputError, match="--only-volumes: `train measurer --from MODEL` is needed"):
         recipes.train("tokenizer", start_from=measurer_folder, **shared)
-    recipes.save_config(tmp_path / "old", measurer=recipes.SegmenterConfig(32, (8, 8, 8), 4))
+    save_config(tmp_path / "old", measurer=SegmenterConfig(32, (8, 8, 8), 4))
     with pytest.raises(InputError, match="no such weights"):
         recipes.train("measurer", start_from=tmp_path / "old", **shared)
-    recipes.save_weights(recipes.Segmenter(recipes.SegmenterConfig(32, (8, 8, 8), 4)), tmp_path / "old" / "measurer")
+    save_weights(Segmenter(SegmenterConfig(32, (8, 8, 8), 4)), tmp_path / "old" / "measurer")
     with pytest.raises(InputError, match="reads no volumes that could be corrected"):
         recipes.train("measurer", start_from=tmp_path / "old", **shared)
-    recipes.save_config(tmp_path / "none", name="nothing")
+    save_config(tmp_path / "none", name="nothing")
     with pytest.raises(InputError, match="no measurer; give a folder"):
         recipes.train("measurer", start_from=tmp_path / "none", **shared)
     assert not (tmp_path / "v").exists()
@@ -238,7 +248,7 @@ def test_losses_are_chosen_by_name_and_those_of_others_networks_need_their_files
     shared = {"data": str(bank_folder), "preset": "tiny", "steps": 1}
     told: list[str] = []
     asked = {"losses": {"measurer": 0.1, "speckle": 0.05}, "balance": True, "measurer_folder": tiny_model}
-    monitor = recipes.TokenizerTask.loss
+    monitor = TokenizerTask.loss
 
     def loss(task, seed):
         total, scalars = monitor(task, seed)
@@ -246,7 +256,7 @@ def test_losses_are_chosen_by_name_and_those_of_others_networks_need_their_files
         return total, scalars
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipes.TokenizerTask, "loss", loss)
+        patch.setattr(TokenizerTask, "loss", loss)
         recipes.train("tokenizer", run=tmp_path / "t", **asked, **shared)
     assert {"measurer", "speckle"} <= set(told) and "wavelet" not in told
 
@@ -273,7 +283,7 @@ def moving_folder(toy_bank, tmp_path_factory):
     motion = torch.zeros(4, 65, 8, 8, 2, dtype=torch.float16)
     motion[..., 0] = 0.01
     (folder / "held-out").mkdir()
-    for name in ("shard-000000-00000", *(f"held-out/shard-{recipes.HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
+    for name in ("shard-000000-00000", *(f"held-out/shard-{HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
         save_file(toy_bank.tensors | {"motion": motion}, folder / f"{name}.safetensors", metadata=about)
     return folder
 

@@ -15,9 +15,11 @@ from echopulse.model.checkpoint import load_config, save_config, save_weights
 from echopulse.model.lora import Adapters, Lora
 from echopulse.model.networks import NETWORKS, load_network
 from echopulse.model.precision import mixed_precision
+from echopulse.train.arguments import check_numbers
 from echopulse.train.generator import GeneratorTask
 from echopulse.train.loop import Remembers, Run, Settings, Task
-from echopulse.train.recipes import BATCH, check_numbers, holds_videos, load_bank, load_own_videos
+from echopulse.train.settings import BATCH
+from echopulse.train.sources import holds_videos, load_bank, load_own_videos, skipping
 from echopulse.train.tokenizer import TokenizerTask
 
 ADAPTER = Settings(steps=400, learning_rate=2e-3, warmup=20, ema=0.99, evaluate_every=100)
@@ -101,7 +103,7 @@ def adapt(
     given = {"steps": steps, "minutes": minutes, "learning_rate": learning_rate}
     settings = replace(ADAPTER, seed=seed, **{name: value for name, value in given.items() if value is not None})
     shared = {"batch": BATCH[what] if batch is None else batch, "device": device, "seed": seed}
-    skipped: dict[str, str] = {}
+    skipped, skip = skipping(run, on_skip)
     if what == "generator":
         tokenizer = load_network(model_folder, "tokenizer")
         frames = 1 + 4 * (network.config.window - 1)
@@ -113,7 +115,7 @@ def adapt(
                 raise InputError(
                     f"{data}: videos; a tokenizer with grain or motion learns from shards made with motion."
                 )
-            *banks, skipped = load_own_videos(data, run, network.config, on_skip)
+            banks = load_own_videos(data, network.config, skip)
         else:
             moving = network.config.needs_motion
             banks = _banks(data, run, clips, seed, network.config.size, device, FRAMES, moving)

@@ -11,7 +11,7 @@ from echopulse.model.config import TokenizerConfig
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.train.loop import Run, read_log
 from echopulse.train.rate_study import claim
-from echopulse.train.recipes import SETTINGS
+from echopulse.train.settings import SETTINGS
 from echopulse.train.tokenizer import TokenizerTask
 from echopulse.train.transfer import FRAMES, SMALL, banks_of
 

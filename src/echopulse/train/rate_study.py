@@ -18,7 +18,8 @@ from echopulse.jobs import usable_cores
 from echopulse.measure import Segmenter
 from echopulse.model.config import DECODERS, PATCHES, VIEWS, TokenizerConfig
 from echopulse.train.loop import Run
-from echopulse.train.recipes import HELD_OUT_SEED, SETTINGS
+from echopulse.train.settings import SETTINGS
+from echopulse.train.sources import HELD_OUT_SEED
 from echopulse.train.tokenizer import TokenizerTask
 
 FRAMES, STRETCH, SHARD = 33, 13, 32  # of a simulated clip, of what is learned at once, and clips per file

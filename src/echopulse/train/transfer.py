@@ -17,7 +17,8 @@ from echopulse.model.lora import ALL, Lora
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.train.adapt import ADAPTER, AdapterTask
 from echopulse.train.loop import Run, Settings, Task
-from echopulse.train.recipes import HELD_OUT_SEED, SETTINGS
+from echopulse.train.settings import SETTINGS
+from echopulse.train.sources import HELD_OUT_SEED
 from echopulse.train.tokenizer import TokenizerTask
 
 # Two machines as two manufacturers build and set them. What is not named here differs from patient to patient.
