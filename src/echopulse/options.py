@@ -47,6 +47,11 @@ def check_sampling(sampling: Sampling) -> None:
         raise InputError(f"--steps {sampling.steps}: at least one pass per window is needed.")
     if sampling.corrections < 0 or sampling.opening < 0:
         raise InputError(f"{min(sampling.corrections, sampling.opening)} passes: none or more are expected.")
+    if not (math.isfinite(sampling.temperature) and sampling.temperature >= 0 and 0 <= sampling.min_p <= 1):
+        raise InputError(
+            f"temperature {sampling.temperature:g} and min_p {sampling.min_p:g}: a number from 0 on and a share from 0 "
+            "to 1 are expected."
+        )
     if sampling.order not in ORDERS:
         raise InputError(f"--order {sampling.order}: expected {' or '.join(ORDERS)}.")
     if sampling.guidance is not None and not math.isfinite(sampling.guidance):

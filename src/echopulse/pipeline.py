@@ -170,7 +170,7 @@ class EchoPulse:
         with clock("first_image"):
             size = self.tokenizer.config.size
             first, origin, spacing, aimed = first_picture(picture, start, beats, begin, view, ef, patient, seed, size)
-        model_frames = 1 + math.ceil((frames - 1) * rate / fps)
+        model_frames = frames if rate == fps else 1 + math.ceil((frames - 1) * rate / fps - 1e-9)
         heard = self.prepare_ecg(cleaned)
         with clock("fill_in"):
             ids = self.generate_ids(
@@ -196,6 +196,7 @@ class EchoPulse:
         )
         said = {"view": view, "ef": ef, "age": age, "sex": sex}
         arguments = {**said, "seconds": seconds, "fps": fps, "start": start, **vars(sampling)}
+        arguments["any_image"] = any_image
         arguments["image"] = str(image) if isinstance(image, (str, Path)) else None
         arguments["images"] = [[str(one) if isinstance(one, (str, Path)) else None, at] for one, at in images]
         decided = {**cleaned.provenance, **{f"beats: {about}": how for about, how in beats.provenance.items()}}

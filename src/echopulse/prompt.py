@@ -48,6 +48,8 @@ def with_prompt(prompt: str | None, **outside: float | str | None) -> dict[str, 
         if name in said and value is not None:
             raise InputError(f"--{name} {value}: the prompt says {said[name]}; leave one of them out.")
     both = outside | said
+    if both.get("sex") is not None:
+        both["sex"] = SEX_NAMES.get(str(both["sex"]).lower(), both["sex"])
     return both | {"view": both["view"] or DEFAULT_VIEW}
 
 

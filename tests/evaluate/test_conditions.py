@@ -70,6 +70,14 @@ def test_an_ef_is_asked_for_with_a_picture_of_such_a_heart_and_with_one_of_anoth
     assert scores["asked.0.5"] == pytest.approx(0.1, abs=0.03) and scores["against.0.5"] == pytest.approx(0.5, abs=0.03)
 
 
+def test_what_the_picture_tells_of_the_ef_is_tried_without_telling_it(obedient, seen):
+    def generate(ecg, begin_s, frames, *, first, ef, later=(), grain=False, **conditions):
+        return obedient.generate(ecg, begin_s, frames, first=first, ef=0.2 if ef is None else ef, **conditions)
+
+    scores = condition_scores(replace(obedient, generate=generate), seen, [], fps=FPS, size=32, asked=(0.5,)).scores
+    assert scores["untold.0.5"] == pytest.approx(0.2, abs=0.03) and scores["asked.0.5"] == pytest.approx(0.5, abs=0.03)
+
+
 def test_the_ef_from_two_pictures_is_that_of_the_pictures_given(obedient, seen):
     def generate(ecg, begin_s, frames, *, later=(), grain=False, ef=None, **conditions):
         volumes = [float(picture[0, 0] + picture[0, 1] / 256) for picture, _ in later]

@@ -46,7 +46,7 @@ def test_uniform_spreads_function_evenly():
     assert (counts - 1 / 6).abs().max() < 0.02
 
 
-def test_independent_function_is_even_and_shows_in_nothing_else():
+def test_independent_function_is_even_and_does_not_show_in_the_patient():
     drawn, uniform = patients(6000, "independent"), patients(6000, "uniform")
     assert (torch.histc(drawn.ef, 6, 0.15, 0.75) / len(drawn.ef) - 1 / 6).abs().max() < 0.02
     for name in ("edv_ml", "sphericity", "wall", "voltage", "heart_rate_bpm", "qrs_s"):

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median, stdev
 from typing import Any
@@ -92,7 +93,7 @@ def _sampling(options: argparse.Namespace):
         raise InputError(f"--fast with --steps {options.steps}: both say how many passes; leave one of them out.")
     usual = FAST if options.fast else Sampling()
     steps = usual.steps if options.steps is None else options.steps
-    return Sampling(steps, options.guidance, grain=not options.no_grain, order=options.order)
+    return replace(usual, steps=steps, guidance=options.guidance, grain=not options.no_grain, order=options.order)
 
 
 def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespace, given: dict[str, Any]) -> None:

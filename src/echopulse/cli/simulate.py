@@ -29,7 +29,7 @@ def add_simulate(verbs) -> None:
     verb.add_argument("--views", "--view", help="a4c,a2c,a3c,plax,psax_mitral,psax_papillary,psax_apical: some of them")
     verb.add_argument("--leads", help="of the ECG: how many, or which, as II,V5; 2 by default")
     verb.add_argument("--prior", default="clinical", help="easy, clinical (default), uniform (even EF, for "
-                      "training) or independent (even EF that picture and ECG do not tell of)")
+                      "training) or independent (even EF; size and shape tell of another)")
     verb.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="pin one of the --parameters")
     verb.add_argument("--ecg", type=Path, metavar="FILE", help="a recording whose beats every heart follows")
     add_ecg_options(verb)

@@ -168,11 +168,12 @@ def ceiling(job: Job, on_step: OnStep) -> Results:
     """EF from picture and ECG on the clinical prior, beside a regressor that sees the same."""
     from echopulse.evaluate.ceiling import HEARTS, SEED, TEACHER_SEED, TEACHERS, ceiling_scores, pictures_and_ecgs
     from echopulse.evaluate.hearts import SECONDS
+    from echopulse.pipeline import EchoPulse
 
     alike = {"fps": job.fps, "size": job.size, "ecg_rate_hz": job.rate_hz, "workers": job.workers}
     hearts = pictures_and_ecgs(HEARTS, SEED, frames=round(SECONDS * job.fps), **alike)
     teachers = pictures_and_ecgs(TEACHERS, TEACHER_SEED, **alike)
-    return ceiling_scores(job.shared.bench, job.measurer, hearts, teachers, on_step)
+    return ceiling_scores(job.shared.bench, EchoPulse.from_pretrained(), hearts, teachers, on_step)
 
 
 def long(job: Job, on_step: OnStep) -> Results:

@@ -44,7 +44,7 @@ class Sampling:
         return {"steps": self.steps - corrections, "corrections": corrections, "opening": self.opening}
 
 
-USUAL, FAST = Sampling(), Sampling(steps=4, corrections=1)
+USUAL, FAST = Sampling(), Sampling(steps=4, corrections=1, opening=4)
 
 
 def reveal_counts(n_tokens: int, steps: int) -> list[int]:

@@ -236,7 +236,7 @@ class GeneratorTask:
         self.caches = [
             TokenCache(
                 tokenizer, one, device=device, seed=seed, kept=kept and kept / str(number), workers=workers,
-                on_encoded=on_encoded,
+                on_encoded=lambda share, number=number: on_encoded((number + share) / len(self.banks)),
             )
             for number, one in enumerate(self.banks)
         ]  # fmt: skip
@@ -275,7 +275,9 @@ class GeneratorTask:
         entropy = F.cross_entropy(logits[masked.hidden], targets[masked.hidden], label_smoothing=0.05)
         said = self.model.ecg_encoder.read_out(memory, windows.frame_times_s)
         told = windows.heart.isfinite()
-        heart = F.smooth_l1_loss(said[told], windows.heart[told], beta=0.1)
+        heart = entropy.new_zeros(())  # where every window stands still there is nothing to tell
+        if bool(told.any()):
+            heart = F.smooth_l1_loss(said[told], windows.heart[told], beta=0.1)
         return entropy + 0.5 * heart, {"cross_entropy": float(entropy.detach()), "heart": float(heart.detach())}
 
     def _say(self, model: Generator, masked: MaskedTokens, windows: Windows, conditions: Conditions) -> Tensor:

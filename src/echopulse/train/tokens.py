@@ -87,7 +87,7 @@ class TokenCache:
         self.shards = len(self.bank.shards)
         self.kept.mkdir(parents=True, exist_ok=True)
         made_by = f"{hash_of_networks([self.tokenizer])} {self.versions} {self.seed}"
-        missing = [path for path in paths if not _is_there(self.kept / path.name, made_by, shard_clips(path))]
+        missing = [path for path in paths if not _is_there(self.kept / path.name, _origin(made_by, path))]
         done: list[Path] = []
 
         def told(path: Path) -> None:
@@ -154,17 +154,23 @@ def _encode_shard(
         frames, volume = file.get_tensor("frames"), file.get_tensor("volume_ml")
     unfinished = folder / f"{shard.name}.partial"
     tokens = encode(frames, volume, seed=seed + zlib.crc32(shard.name.encode()))
-    save_file(tokens, unfinished, metadata={"made_by": made_by})
+    save_file(tokens, unfinished, metadata={"made_by": _origin(made_by, shard)})
     unfinished.replace(folder / shard.name)
 
 
-def _is_there(path: Path, made_by: str, clips: int) -> bool:
-    """Whether a file holds the tokens of so many clips, made as they would be now."""
+def _origin(made_by: str, shard: Path) -> str:
+    """What tokens are made from: a shard that was made anew has another time, and one of another bank too."""
+    stat = shard.stat()
+    return f"{made_by} {shard_clips(shard)} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def _is_there(path: Path, made_by: str) -> bool:
+    """Whether a file holds tokens that were made as they would be now."""
     if not path.exists():
         return False
     try:
         with safe_open(path, "pt") as file:
-            return (file.metadata() or {}).get("made_by") == made_by and file.get_slice("ids").get_shape()[0] == clips
+            return (file.metadata() or {}).get("made_by") == made_by
     except (OSError, SafetensorError):  # half written by a machine that went down: made anew
         return False
 
