@@ -13,7 +13,7 @@ resume() { [ -f "$1/checkpoint.safetensors" ] || [ -d "$1/ecg" ] && echo "--resu
 case "${1:?phantom, bank, tokenizer, decoder, measurer, generator or export}" in
 phantom) # how fast the simulator is there, and by how many grey values it differs from the CPU's; two minutes
     python3 benchmarks/phantom_speed.py --device cuda ;;
-bank) # twelve processes; training may start after a minute. `seen` is the tokenizer's, `beating` the generator's, which
+bank) # twelve processes; the tokenizer may start after a minute, the generator when all is there. `seen` is the tokenizer's, `beating` the generator's, which
     # has a third of its clips at other frame rates
     others=
     for i in "${!rates[@]}"; do
@@ -23,13 +23,13 @@ bank) # twelve processes; training may start after a minute. `seen` is the token
     setsid bash -c "
         $echopulse simulate --bank '$run/seen' --clips ${SEEN:-3840} --seed 101 --prior clinical --displacement \
             --views a4c,a2c,a3c,plax,psax_mitral,psax_papillary,psax_apical --workers 12
-        $others
-        $echopulse simulate --bank '$run/beating' --clips ${STANDING:-480} --seed 310 --prior uniform --view a4c,a2c \
-            --set rhythm=asystole --workers 12
+        $echopulse simulate --bank '$run/beating' --clips ${CLIPS:-14400} --seed 200 --prior uniform --view a4c,a2c \
+            --workers 12
         $echopulse simulate --bank '$run/beating' --clips ${INDEPENDENT:-4800} --seed 320 --prior independent \
             --view a4c,a2c --workers 12
-        $echopulse simulate --bank '$run/beating' --clips ${CLIPS:-14400} --seed 200 --prior uniform --view a4c,a2c \
-            --workers 12" > "$run-bank.log" 2>&1 &
+        $echopulse simulate --bank '$run/beating' --clips ${STANDING:-480} --seed 310 --prior uniform --view a4c,a2c \
+            --set rhythm=asystole --workers 12
+        $others" > "$run-bank.log" 2>&1 &
     sleep "${WAIT:-60}" ;;
 tokenizer) # --grain: also how tissue moves, and the speckle on it
     OMP_NUM_THREADS=3 $echopulse train tokenizer --grain --data "$run/seen" $(resume "$run/tokenizer") --device cuda \

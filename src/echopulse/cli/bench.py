@@ -39,6 +39,8 @@ def run_bench(options: argparse.Namespace) -> int:
         check_output(options.json, force=options.force, endings=(".json",))
     from echopulse.files import write_json
 
+    if options.only not in (None, "batches") and (options.batch or options.device != "cpu"):
+        raise InputError("--batch, --device: they are for the part batches; leave them out, or say --only batches.")
     usual = BATCHES.get(options.device.partition(":")[0], BATCHES["cpu"])
     batches = parse_batches(usual if options.batch is None else options.batch)
     parts = PARTS if options.only is None else (options.only,)
@@ -69,10 +71,14 @@ def parse_batches(text: str) -> list[int]:
 
 
 def _batches(model: Path | None, device: str, batches: list[int], on_step) -> dict[str, float]:
+    import torch
+
     from echopulse.evaluate.batch_speed import batch_speed
     from echopulse.model.networks import load_network
     from echopulse.pipeline import BUNDLED
 
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"--device {device}: this machine or this PyTorch has none; leave it out for the CPU.")
     networks = [load_network(model or BUNDLED, name).to(device) for name in ("tokenizer", "generator")]
     return batch_speed(*networks, batches, on_step=on_step)
 

@@ -126,7 +126,7 @@ def check_clips(bank: Bank, data: str, window: int, size: int) -> None:
     if bank.frames.shape[1] < window or bank.frames.shape[2] != size:
         raise InputError(
             f"{data}: clips of {list(bank.frames.shape[1:])}; at least {window} frames of {size}×{size} "
-            f"are needed (simulate --bank ... --seconds {65 / bank.fps:.4g})."
+            f"are needed (simulate --bank ... --fps {bank.fps:.8g} --seconds {65 / bank.fps:.4g})."
         )
 
 
