@@ -86,8 +86,11 @@ class Bank:
             with safe_open(path, "pt") as file:
                 part = {key: file.get_tensor(key) for key in file.keys() if key != GIVEN_UP}
             unknown = torch.full((len(part["frames"]),), torch.nan)
-            leads = torch.tensor(lead_places([""] * part["ecg"].shape[1])).expand(len(part["ecg"]), -1)
-            part = {name: unknown for name in PATIENT} | {"lead": leads} | part  # older shards name no leads
+            named = {}
+            if "ecg" in part:  # older shards name no leads
+                places = torch.tensor(lead_places([""] * part["ecg"].shape[1]))
+                named = {"lead": places.expand(len(part["ecg"]), -1)}
+            part = {name: unknown for name in PATIENT} | named | part
             expected = (self.tensors or parts[0] if self.tensors or parts else part)["frames"].shape[1:]
             if rates != [self.fps, self.ecg_rate_hz, self.ecg_start_s] or part["frames"].shape[1:] != expected:
                 raise InputError(
