@@ -67,7 +67,7 @@ def read_wfdb(path: Path) -> ECG:
         raise InputError(f"{path}: this WFDB header lists no signals; an ECG record needs at least one lead.")
     if outside := [name for name in header.files if Path(name).name != name or "\\" in name]:
         raise InputError(
-            f"{path}: the header names {_list(outside)}, outside its own folder; a record's files lie beside its header."
+            f"{path}: the header names {_list(outside)}, outside its own folder; its files lie beside it."
         )
     present = [name for name in header.files if name == "~" or (path.parent / name).is_file()]
     missing = [name for name in header.files if name not in present]
