@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from echopulse.errors import InputError
+from echopulse.evaluate.bench import Bench
+from echopulse.evaluate.ceiling import features_of
+from echopulse.evaluate.controls import given_to
+from echopulse.evaluate.hearts import hearts_of, simulate_held_out
 from echopulse.live import cut
 from echopulse.model.config import PRESETS
 from echopulse.model.ecg_config import PUBLISHED_ECG, EcgFounderConfig, StMemConfig
@@ -216,3 +221,27 @@ def test_its_encoder_is_not_taken_for_one_of_our_own(trained, tiny_model, bank_f
     with pytest.raises(InputError, match=f"hears through {kind}; go on with it by --from"):
         recipes.train("generator", ecg_encoder=str(model), **shared)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_evaluation_gives_every_lead_its_own_place(trained):
+    _, model, _ = trained
+    pulse = EchoPulse.from_pretrained(model)
+    heard, fill = [], pulse.generate_ids
+    pulse.generate_ids = lambda ecg, *rest, **options: heard.append(ecg) or fill(ecg, *rest, **options, sampling=QUICK)
+    (heart,) = hearts_of(simulate_held_out(1, 3, size=32, frames=5, leads=("V6", "aVR", "III")))
+    bench = Bench.of(pulse)
+    bench.show(heart, heart.ecg)
+    given = given_to(heart, heart, "other_lead")
+    bench.show(heart, given.ecg, leads=given.leads)
+    bench.show(heart, None)
+    own, other, none = heard
+    assert own.isfinite().all(1).nonzero().flatten().tolist() == [LEADS.index("aVR"), LEADS.index("V6")]
+    assert torch.equal(own[11], heart.ecg[0]) and torch.equal(own[3], heart.ecg[1])
+    assert other.isfinite().all(1).nonzero().flatten().tolist() == [2] and torch.equal(other[2], heart.other_lead[0])
+    assert none is None
+    pulse.segmenter = SimpleNamespace(
+        encode=lambda frames: frames, ascend=lambda levels: levels, outline=lambda ascended: ascended,
+        look=lambda *_: (torch.zeros(1, 2), torch.zeros(1)),
+    )  # fmt: skip
+    seen = [features_of(pulse, replace(heart, leads=leads)) for leads in (heart.leads, ("III", "I"))]
+    assert not torch.allclose(*seen, atol=1e-3)
