@@ -1,6 +1,7 @@
 """A generator that hears through published ECG weights, from the command's words to clips and streams."""
 
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -157,6 +158,42 @@ def test_training_goes_on_with_from_and_needs_no_file_for_it(trained, tiny_model
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     config = json.loads((again / "config.json").read_text())
     assert config["generator"]["ecg"]["kind"] == kind and "licences" in config
+
+
+def test_checkpoints_leave_the_network_out_and_a_run_goes_on_with_the_same_one(
+    trained, tiny_model, bank_folder, files, tmp_path
+):
+    kind, model, _ = trained
+    run = tmp_path / "run"
+    shutil.copytree(model.parent / "run", run)
+    for checkpoint in (run / "checkpoint.safetensors", run / "ecg" / "checkpoint.safetensors"):
+        assert any("tokens_in." in name for name in load_file(checkpoint))
+        assert not any("network." in name for name in load_file(checkpoint))
+    shared = {"data": str(bank_folder), "preset": "tiny", "run": run, "tokenizer_folder": tiny_model, "resume": True}
+    with pytest.raises(InputError, match="another network .*--ecg-encoder or --from among them"):
+        recipes.train("generator", **shared)
+    content = torch.load(files[kind], weights_only=True)
+    state = next(iter(content.values()))
+    torch.save({"model": {name: value + 1 for name, value in state.items()}}, tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"those at hand are others \(ecg_encoder.network"):
+        recipes.train("generator", ecg_encoder=f"{kind}={tmp_path / 'other.pth'}", **shared)
+    _, again = recipes.train("generator", ecg_encoder=f"{kind}={files[kind]}", steps=2, **shared)
+    before, after = (load_file(folder / "generator.safetensors") for folder in (model, again))
+    network = [name for name in before if ".network." in name]
+    assert network and all(torch.equal(before[name], after[name]) for name in network)
+    assert not all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_a_run_that_began_with_from_goes_on_with_it(trained, tiny_model, bank_folder, tmp_path):
+    _, model, _ = trained
+    shared = {
+        "data": str(bank_folder), "preset": "tiny", "run": tmp_path / "on", "tokenizer_folder": tiny_model,
+        "start_from": model,
+    }  # fmt: skip
+    recipes.train("generator", steps=1, **shared)
+    _, again = recipes.train("generator", steps=2, resume=True, **shared)
+    before, after = (load_file(folder / "generator.safetensors") for folder in (model, again))
+    assert all(torch.equal(before[name], after[name]) for name in before if ".network." in name)
 
 
 def test_the_heart_read_out_trains_the_head_alone(named_bank):

@@ -44,7 +44,8 @@ def add_train(verbs) -> None:
     verb.add_argument("--run", type=Path, help="folder of the run; runs/out/WHAT by default")
     verb.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     verb.add_argument("--from", type=Path, dest="start_from", metavar="MODEL", help="begin with the weights of this "
-                      "model folder, of the same preset, instead of chance")  # fmt: skip
+                      "model folder, of the same preset, instead of chance; generator, with --resume: where its "
+                      "published ECG encoder is")  # fmt: skip
     verb.add_argument("--only-volumes", action="store_true", help="measurer: only learn to read volumes with "
                       "the clip's other frames, and leave all else that --from holds as it is")  # fmt: skip
     verb.add_argument("--keep-tokens", action="store_true", help="tokenizer: only the decoder learns, so that a "
@@ -67,7 +68,7 @@ def add_train(verbs) -> None:
 
 def run_train(options: argparse.Namespace) -> int:
     """Trains one of the four models, or goes on with it."""
-    if options.start_from and options.resume and not options.only_volumes:
+    if options.start_from and options.resume and not options.only_volumes and options.what != "generator":
         raise InputError("--from with --resume: a run goes on with its own weights; leave one of them out.")
     from echopulse.evaluate.metrics.networks import feature_files
     from echopulse.train.losses.weights import parse_weights

@@ -10,6 +10,7 @@ from echopulse.data import Bank
 from echopulse.errors import InputError
 from echopulse.model.checkpoint import load_config, save_config, save_weights
 from echopulse.model.config import PRESETS, GeneratorConfig, TokenizerConfig, fit_generator, parse_quantizer
+from echopulse.model.ecg_checkpoints import with_network
 from echopulse.model.ecg_config import LICENCES
 from echopulse.model.networks import load_ecg_encoder, load_network
 from echopulse.model.tokenizer import Tokenizer
@@ -134,7 +135,7 @@ def train(
             sizes["generator"], (data, *more), run, clips, tokenizer_folder=tokenizer_folder, start_from=start_from,
             guidance=guidance, ecg_encoder=ecg_encoder, on_encoded=on_encoded, on_notice=on_notice, **shared,
         )  # fmt: skip
-    if start_from and not resume:
+    if start_from and (not resume or what == "generator"):  # checkpoints do not hold a published ECG network
         begin_with(task.model, start_from, what)
     training = Run(task, settings, run, resume=resume)
     writer = _tensorboard(run) if tensorboard else None
@@ -258,6 +259,8 @@ def prepare_generator(
         config, tokenizer, bank, held_out, more=others, ecg_weights=ecg_weights, kept=run / "tokens",
         workers=workers(device), on_encoded=on_encoded, batch=batch, device=device, seed=seed,
     )  # fmt: skip
+    if published:
+        with_network(task.model.ecg_encoder, published)
     return task, bank, held_out
 
 
