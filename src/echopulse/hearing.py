@@ -10,7 +10,7 @@ from echopulse.ecg import ECG
 from echopulse.model.config import EcgEncoderConfig
 from echopulse.model.ecg_config import EcgFounderConfig, StMemConfig
 from echopulse.model.ecg_encoder import Memory
-from echopulse.model.ecg_input import in_places
+from echopulse.model.ecg_input import as_heard
 from echopulse.model.generator import Generator
 from echopulse.model.networks import device_of
 from echopulse.model.precision import mixed_precision
@@ -40,7 +40,7 @@ def prepare_ecg(ecg: ECG, config: EcgConfig) -> Tensor:
     """
     ecg = clearest_leads(ecg, config)
     samples = torch.from_numpy(np.ascontiguousarray(ecg.resampled(config.rate_hz).samples))
-    return samples if config.kind == "own" else in_places(samples[None], lead_places(ecg.leads))[0]
+    return as_heard(samples, ecg.leads, config.kind)
 
 
 @torch.inference_mode()

@@ -64,6 +64,11 @@ def test_train_takes_an_ecg_encoder_from_several_sources_and_gives_it_to_a_gener
     assert main(["train", "ecg-encoder", "--data", "bank", "--data", "my_ecgs"]) == 0
     assert (asked["what"], asked["data"], asked["more"]) == ("ecg-encoder", "bank", ["my_ecgs"])
     assert asked["run"] == Path("runs/out/ecg-encoder") and "hidden_error 0.5" in capsys.readouterr().out
+    assert main(["train", "ecg-encoder", "--data", "my_ecgs", "--rate", "500"]) == 0 and asked["rate_hz"] == 500
+    assert main(["train", "generator", "--from", "model", "--resume", "run"]) == 0
+    assert (asked["start_from"], asked["run"], asked["resume"]) == (Path("model"), Path("run"), True)
+    assert main(["train", "tokenizer", "--from", "model", "--resume", "run"]) == 1
+    assert "leave one of them out" in capsys.readouterr().err
     assert main(["train", "generator", "--ecg-encoder", "ecg"]) == 0
     assert (asked["data"], asked["more"], asked["ecg_encoder"]) == ("phantom", [], "ecg")
     assert main(["train", "generator", "--ecg-encoder", "st-mem=encoder.pth"]) == 0

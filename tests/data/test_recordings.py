@@ -49,6 +49,19 @@ def test_what_cannot_be_read_is_named_once_with_its_reason_and_left_out(folder):
     assert not any(str(folder) in reason or reason.endswith(".") for reason in reasons.values())
 
 
+def test_a_rate_is_assumed_only_for_files_that_do_not_say_theirs(tmp_path):
+    write(tmp_path / "says.csv", seconds=6.0, rate_hz=100.0)
+    np.save(tmp_path / "silent.npy", np.linspace(0, 1, 1500))
+    with pytest.raises(InputError, match=r"does not say its sampling rate; give it in hertz \(--rate 250"):
+        Recordings({"silent.npy": tmp_path / "silent.npy"}, rate_hz=200.0).draw(1, 10, rng())
+    told = {}
+    for recordings in load_recordings(tmp_path, rate_hz=200.0, assumed_hz=250.0, on_skip=told.__setitem__):
+        assert int(recordings.draw(1, 1400, rng(), vary=False)[0, 0].isfinite().sum()) == 1200, recordings.names
+    assert not told
+    with pytest.raises(InputError, match="A sampling rate of 5 Hz was given"):
+        load_recordings(tmp_path, rate_hz=200.0, assumed_hz=5.0)
+
+
 def test_training_and_held_out_files_are_all_files_and_share_none(folder):
     training, judging = load_recordings(folder, rate_hz=200.0)
     assert not set(training.names) & set(judging.names) and judging.readable()

@@ -73,7 +73,7 @@ def hearts() -> list[Heart]:
 def obedient() -> Bench:
     """Gives what the heart of the ECG does at that time; stands still without one; gives any EF asked for."""
 
-    def generate(ecg, begin_s, frames, *, first, view, ef, seed):
+    def generate(ecg, begin_s, frames, *, leads, first, view, ef, seed):
         times = TIMES[:frames] + begin_s + ECG_START_S
         known = [heart for heart in KNOWN if ecg is not None and torch.equal(ecg, heart.ecg)]
         return spell(known[0].volume(times, ef) if known else np.full(frames, 120.0))
@@ -85,7 +85,7 @@ def obedient() -> Bench:
 def deaf() -> Bench:
     """Beats well, at a rate of its own, whatever the ECG and the EF asked for."""
 
-    def generate(ecg, begin_s, frames, *, first, view, ef, seed):
+    def generate(ecg, begin_s, frames, *, leads, first, view, ef, seed):
         return spell(KnownHeart(9, 83, 0.05 + 0.17 * seed, 0.55).volume(TIMES[:frames]))
 
     return Bench(generate, lambda frames: frames.numpy(), read)
@@ -146,7 +146,7 @@ def waves_of(ecg: torch.Tensor) -> tuple[np.ndarray, float]:
 def follower(late_beats: float) -> Bench:
     """A generator whose hearts do what the waves of the given ECG say, some part of a beat late."""
 
-    def generate(ecg, begin_s, frames, *, first, view, ef, seed):
+    def generate(ecg, begin_s, frames, *, leads, first, view, ef, seed):
         return spell(TRACED[seed].obey(ecg, begin_s, frames, late_beats))
 
     return Bench(generate, lambda frames: frames.numpy(), read)
@@ -161,7 +161,7 @@ def traced_hearts() -> list[Heart]:
 def dummies() -> dict[str, Bench]:
     """Three generators whose obedience is known: perfect, half a beat late, and deaf (a loop at a rate of its own)."""
 
-    def loop(ecg, begin_s, frames, *, first, view, ef, seed):
+    def loop(ecg, begin_s, frames, *, leads, first, view, ef, seed):
         return spell(KnownHeart(9, 83, 0.05 + 0.17 * seed, 0.55).volume(TIMES[:frames]))
 
     deaf = Bench(loop, lambda frames: frames.numpy(), read)

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,6 +83,28 @@ def test_a_function_hears_the_ecg_and_is_told_where_the_clip_begins(few):
     assert heard["image"].dtype == np.uint8
     bench.show(few[0], None, image=False)
     assert heard["ecg"] is None and heard["image"] is None
+
+
+def test_a_function_hears_the_names_of_the_leads_where_there_are_any(few):
+    heard = []
+
+    def listen(ecg, **conditions):
+        heard.append(ecg.leads)
+        return RAMP
+
+    bench = bench_of(Called(listen, "listen"), lambda clip: clip, fps=25.0, size=32, rate_hz=200.0)
+    heart = replace(few[0], leads=("V6", "III"))
+    bench.show(heart, heart.ecg)
+    bench.show(heart, heart.ecg[:1], leads=("aVR",))
+    bench.show(replace(heart, leads=None), heart.ecg)
+    assert heard == [("V6", "III"), ("aVR",), ("lead 1", "lead 2")]
+
+
+def test_tasks_name_the_leads_of_the_ecg_that_is_given(few, tmp_path):
+    named = [replace(few[0], leads=("V6", "III")), replace(few[1], leads=("I", "V2"))]
+    write_tasks(tmp_path / "tasks", named, fps=25.0, rate_hz=200.0)
+    found = {path.stem: read_ecg(path).leads for path in (tmp_path / "tasks" / "ecg").iterdir()}
+    assert found["0000-same"] == found["0001-donor"] == ("V6", "III") and found["0001-same"] == ("I", "V2")
 
 
 def test_frames_too_many_are_left_out_and_too_few_refused():

@@ -1,7 +1,10 @@
 """The controls tell a heart that obeys its ECG from one that is deaf and from one that is half a beat late."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from echopulse.errors import InputError
 from echopulse.evaluate.bench import Bench
@@ -129,3 +132,33 @@ def test_every_control_changes_the_ecg_as_its_name_says(traced_hearts):
     assert faster.ecg[0, first] == pytest.approx(float(heart.ecg[0, first]), abs=1e-6)  # the first frame keeps its time
     assert faster.volume(np.array([0.5]))[0] == pytest.approx(heart.true_volume(np.array([0.7]))[0])
     assert given_to(heart, other, "donor").leader is other and given_to(heart, other, "none").ecg is None
+
+
+def test_every_control_names_the_leads_that_it_gives(traced_hearts):
+    heart = replace(traced_hearts[0], leads=("V6", "III"), other_lead_name="aVR")
+    other = replace(traced_hearts[1], leads=("I", "V2"))
+    named = {control: given_to(heart, other, control).leads for control in (*FOLLOWED, *STANDING)}
+    assert named.pop("other_lead") == ("aVR",) and named.pop("donor") == ("I", "V2")
+    assert set(named.values()) == {("V6", "III")}
+    assert given_to(replace(heart, other_lead=None), other, "other_lead").leads == ("V6",)
+    assert given_to(traced_hearts[0], traced_hearts[1], "other_lead").leads is None
+
+
+def test_the_names_of_the_leads_go_along_with_every_ecg(dummies, traced_hearts):
+    few = [
+        replace(heart, leads=(f"I{heart.seed}", f"II{heart.seed}"), other_lead_name=f"V{heart.seed}")
+        for heart in traced_hearts[:4]
+    ]
+    known = {name: row for heart in few for name, row in zip(heart.leads, heart.ecg, strict=True)}
+    known |= {heart.other_lead_name: heart.other_lead[0] for heart in few}
+    perfect, found = dummies["perfect"], set()
+
+    def generate(ecg, begin_s, frames, *, leads, **conditions):
+        if ecg is not None:
+            assert len(leads) == len(ecg)
+            found.update(name for name, row in zip(leads, ecg, strict=True) if torch.equal(row, known[name]))
+        return perfect.generate(ecg, begin_s, frames, leads=leads, **conditions)
+
+    control_scores(Bench(generate, None, perfect.measure), few)
+    assert {heart.other_lead_name for heart in few} & found == {"V3"}  # the one of four hearts that is given another
+    assert {name for heart in few for name in heart.leads} <= found

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from echopulse.errors import InputError
 from echopulse.evaluate.hearts import held_out_hearts, wide_volumes
@@ -98,6 +99,9 @@ def test_hearts_take_the_truth_from_the_simulator():
     falls = 1 - beating.volume_ml.min() / beating.volume_ml.max()
     assert falls == pytest.approx(beating.ef, abs=0.08)
     assert beating.ecg.shape[0] == 2 and beating.other_lead.shape == (1, beating.ecg.shape[1])
+    assert beating.leads == made.lead_names[0][:2] and standing.leads == made.lead_names[1][:2]
+    assert beating.other_lead_name == made.lead_names[0][2]
+    assert torch.equal(beating.other_lead[0], made.ecg[0, 2])
     # the same beats before, in and after the clip
     assert beating.true_volume(beating.times_s) == pytest.approx(beating.volume_ml, rel=0.01)
     assert wide_volumes(made, beating.times_s)[0] == pytest.approx(beating.volume_ml, rel=1e-5)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from echopulse.errors import InputError
-from echopulse.model.ecg_input import FLOOR_MV, HEARING, bridge_gaps, for_encoder, in_places
+from echopulse.model.ecg_input import FLOOR_MV, HEARING, as_heard, bridge_gaps, for_encoder, in_places
 from echopulse.phantom.rhythm.leads import LEADS, lead_places
 
 BEATS_S = (0.6, 1.4, 2.2, 2.9)
@@ -148,3 +148,11 @@ def test_gaps_are_bridged_by_straight_lines_and_ends_by_the_nearest_value():
     samples = torch.tensor([[nan, 1.0, nan, nan, 4.0, nan], [nan] * 6])
     bridged = bridge_gaps(samples, ~samples.isnan())
     assert bridged.tolist() == [[1, 1, 2, 3, 4, 4], [0] * 6]
+
+
+def test_named_leads_take_their_places_for_published_encoders_alone():
+    ecg = an_ecg(leads=2)[0]
+    placed = as_heard(ecg, ("V6", "MLII"), "st-mem")
+    assert placed.shape == (12, ecg.shape[-1]) and placed.isfinite().all(1).nonzero().flatten().tolist() == [II, 11]
+    assert torch.equal(placed[11], ecg[0]) and torch.equal(placed[II], ecg[1])
+    assert as_heard(ecg, None, "st-mem") is ecg and as_heard(ecg, ("V6", "MLII"), "own") is ecg

@@ -283,6 +283,9 @@ def test_what_cannot_be_is_refused_in_one_sentence_before_any_work(bank_folder, 
     refused("only a generator learns from several banks; give the tokenizer one", what="tokenizer", more=["phantom"])
     refused("it is what a new generator begins with", ecg_encoder=tiny_model)
     refused("without --from is needed", what="generator", ecg_encoder=tiny_model, start_from=tiny_model)
+    refused("--rate 250: it is that of ECG files", what="measurer", rate_hz=250.0)
+    refused("--rate 250: it is that of ECG files", data=str(bank_folder), rate_hz=250.0)
+    refused("A sampling rate of 5 Hz was given", rate_hz=5.0)
     refused("--guidance 3: it is built into a generator, not into the ecg-encoder", guidance=3.0)
     generator = {"what": "generator", "data": str(bank_folder), "tokenizer_folder": tiny_model}
     (tmp_path / "nothing" / "config.json").write_text("{}")

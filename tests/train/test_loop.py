@@ -2,9 +2,12 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from echopulse.errors import InputError
@@ -18,6 +21,7 @@ from echopulse.train.loop import (
     learning_rate_at,
     read_log,
 )
+from echopulse.train.state import standing_still
 
 QUICK = Settings(steps=40, warmup=4, learning_rate=2e-2, evaluate_every=20, checkpoint_every_s=1e9, seed=3)
 
@@ -134,6 +138,74 @@ def test_killed_while_writing_the_checkpoint_the_one_before_is_whole(tmp_path, m
     with pytest.raises(Killed):
         Run(Toy(), settings, tmp_path, resume=True).train()
     assert Run(Toy(), settings, tmp_path, resume=True).step == 5
+
+
+class Held(nn.Sequential):
+    GIVEN = ("0",)
+
+
+def still(seed: int = 0) -> Toy:
+    """A toy whose first layer is given and stands still."""
+    task = Toy()
+    task.model = Held(*task.model)
+    torch.manual_seed(seed)
+    nn.init.normal_(task.model[0].weight)
+    task.model[0].requires_grad_(False)
+    return task
+
+
+def test_what_stands_still_is_not_in_checkpoints_and_the_run_goes_on_to_the_same_bits(tmp_path):
+    whole = Run(still(), QUICK, tmp_path / "whole")
+    whole.train()
+    with pytest.raises(Killed):
+        settings = replace(QUICK, checkpoint_every_s=-1.0)
+        Run(still(), settings, tmp_path / "killed").train(killed_at(27))
+    names = load_file(tmp_path / "killed" / "checkpoint.safetensors").keys()
+    assert not [name for name in names if name.startswith(("model.0.", "average.0."))]
+    assert "model.1.running_mean" in names and "average.2.weight" in names
+    resumed = Run(still(), QUICK, tmp_path / "killed", resume=True)
+    assert resumed.step == 26
+    resumed.train()
+    found, known = (run.averaged_model().state_dict() for run in (resumed, whole))
+    assert all(torch.equal(found[name], known[name]) for name in known)
+    assert torch.equal(known["0.weight"], still().model[0].weight)
+
+
+def test_what_stands_still_has_to_be_what_the_run_began_with(tmp_path):
+    Run(still(), replace(QUICK, steps=2), tmp_path).train()
+    with pytest.raises(InputError, match=r"those at hand are others \(0.weight differs\); give the --ecg"):
+        Run(still(seed=1), QUICK, tmp_path, resume=True)
+    other = still()
+    other.model = nn.Sequential(*list(other.model)[1:])
+    with pytest.raises(InputError, match="another network .* began with, --ecg-encoder or --from among them"):
+        Run(other, QUICK, tmp_path, resume=True)
+
+
+def test_a_part_that_stands_still_and_is_not_given_stays_in_the_checkpoint(tmp_path):
+    task = Toy()
+    task.model[0].requires_grad_(False)
+    run = Run(task, replace(QUICK, steps=2), tmp_path)
+    run.train()
+    assert {"model.0.weight", "average.0.weight"} <= load_file(run.checkpoint).keys()
+    assert standing_still(task.model) == {} and standing_still(still().model).keys() == {"0.weight", "0.bias"}
+
+
+def test_a_checkpoint_of_before_that_holds_what_stands_still_brings_it_along(tmp_path):
+    run = Run(still(), replace(QUICK, steps=4), tmp_path)
+    run.train()
+    with safe_open(run.checkpoint, "pt") as file:
+        about = json.loads(file.metadata()["run"])
+    held = load_file(run.checkpoint)
+    for name, value in standing_still(run.task.model).items():
+        held |= {f"model.{name}": value.clone(), f"average.{name}": value.clone()}
+    del about["still"]
+    save_file(held, run.checkpoint, metadata={"run": json.dumps(about)})
+    resumed = Run(still(seed=1), replace(QUICK, steps=8), tmp_path, resume=True)
+    assert resumed.step == 4 and torch.equal(resumed.task.model[0].weight, still().model[0].weight)
+    resumed.train()
+    assert Run(still(), QUICK, tmp_path, resume=True).step == 8  # from now on it is not in there either
+    with pytest.raises(InputError, match="those at hand are others"):
+        Run(still(seed=1), QUICK, tmp_path, resume=True)
 
 
 def test_resuming_a_finished_run_does_nothing(finished):

@@ -1,8 +1,10 @@
 """A generator that hears through published ECG weights, from the command's words to clips and streams."""
 
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from echopulse.errors import InputError
+from echopulse.evaluate.bench import Bench
+from echopulse.evaluate.ceiling import features_of
+from echopulse.evaluate.controls import given_to
+from echopulse.evaluate.hearts import hearts_of, simulate_held_out
 from echopulse.live import cut
 from echopulse.model.config import PRESETS
 from echopulse.model.ecg_config import PUBLISHED_ECG, EcgFounderConfig, StMemConfig
@@ -154,6 +160,42 @@ def test_training_goes_on_with_from_and_needs_no_file_for_it(trained, tiny_model
     assert config["generator"]["ecg"]["kind"] == kind and "licences" in config
 
 
+def test_checkpoints_leave_the_network_out_and_a_run_goes_on_with_the_same_one(
+    trained, tiny_model, bank_folder, files, tmp_path
+):
+    kind, model, _ = trained
+    run = tmp_path / "run"
+    shutil.copytree(model.parent / "run", run)
+    for checkpoint in (run / "checkpoint.safetensors", run / "ecg" / "checkpoint.safetensors"):
+        assert any("tokens_in." in name for name in load_file(checkpoint))
+        assert not any("network." in name for name in load_file(checkpoint))
+    shared = {"data": str(bank_folder), "preset": "tiny", "run": run, "tokenizer_folder": tiny_model, "resume": True}
+    with pytest.raises(InputError, match="another network .*--ecg-encoder or --from among them"):
+        recipes.train("generator", **shared)
+    content = torch.load(files[kind], weights_only=True)
+    state = next(iter(content.values()))
+    torch.save({"model": {name: value + 1 for name, value in state.items()}}, tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"those at hand are others \(ecg_encoder.network"):
+        recipes.train("generator", ecg_encoder=f"{kind}={tmp_path / 'other.pth'}", **shared)
+    _, again = recipes.train("generator", ecg_encoder=f"{kind}={files[kind]}", steps=2, **shared)
+    before, after = (load_file(folder / "generator.safetensors") for folder in (model, again))
+    network = [name for name in before if ".network." in name]
+    assert network and all(torch.equal(before[name], after[name]) for name in network)
+    assert not all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_a_run_that_began_with_from_goes_on_with_it(trained, tiny_model, bank_folder, tmp_path):
+    _, model, _ = trained
+    shared = {
+        "data": str(bank_folder), "preset": "tiny", "run": tmp_path / "on", "tokenizer_folder": tiny_model,
+        "start_from": model,
+    }  # fmt: skip
+    recipes.train("generator", steps=1, **shared)
+    _, again = recipes.train("generator", steps=2, resume=True, **shared)
+    before, after = (load_file(folder / "generator.safetensors") for folder in (model, again))
+    assert all(torch.equal(before[name], after[name]) for name in before if ".network." in name)
+
+
 def test_the_heart_read_out_trains_the_head_alone(named_bank):
     task = EcgTask(replace(GENERATOR, ecg=replace(TINY["st-mem"], width=32)), named_bank, named_bank, batch=4)
     loss, _ = task.loss(0)
@@ -216,3 +258,27 @@ def test_its_encoder_is_not_taken_for_one_of_our_own(trained, tiny_model, bank_f
     with pytest.raises(InputError, match=f"hears through {kind}; go on with it by --from"):
         recipes.train("generator", ecg_encoder=str(model), **shared)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_evaluation_gives_every_lead_its_own_place(trained):
+    _, model, _ = trained
+    pulse = EchoPulse.from_pretrained(model)
+    heard, fill = [], pulse.generate_ids
+    pulse.generate_ids = lambda ecg, *rest, **options: heard.append(ecg) or fill(ecg, *rest, **options, sampling=QUICK)
+    (heart,) = hearts_of(simulate_held_out(1, 3, size=32, frames=5, leads=("V6", "aVR", "III")))
+    bench = Bench.of(pulse)
+    bench.show(heart, heart.ecg)
+    given = given_to(heart, heart, "other_lead")
+    bench.show(heart, given.ecg, leads=given.leads)
+    bench.show(heart, None)
+    own, other, none = heard
+    assert own.isfinite().all(1).nonzero().flatten().tolist() == [LEADS.index("aVR"), LEADS.index("V6")]
+    assert torch.equal(own[11], heart.ecg[0]) and torch.equal(own[3], heart.ecg[1])
+    assert other.isfinite().all(1).nonzero().flatten().tolist() == [2] and torch.equal(other[2], heart.other_lead[0])
+    assert none is None
+    pulse.segmenter = SimpleNamespace(
+        encode=lambda frames: frames, ascend=lambda levels: levels, outline=lambda ascended: ascended,
+        look=lambda *_: (torch.zeros(1, 2), torch.zeros(1)),
+    )  # fmt: skip
+    seen = [features_of(pulse, replace(heart, leads=leads)) for leads in (heart.leads, ("III", "I"))]
+    assert not torch.allclose(*seen, atol=1e-3)

@@ -44,7 +44,8 @@ def add_train(verbs) -> None:
     verb.add_argument("--run", type=Path, help="folder of the run; runs/out/WHAT by default")
     verb.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     verb.add_argument("--from", type=Path, dest="start_from", metavar="MODEL", help="begin with the weights of this "
-                      "model folder, of the same preset, instead of chance")  # fmt: skip
+                      "model folder, of the same preset, instead of chance; generator, with --resume: where its "
+                      "published ECG encoder is")  # fmt: skip
     verb.add_argument("--only-volumes", action="store_true", help="measurer: only learn to read volumes with "
                       "the clip's other frames, and leave all else that --from holds as it is")  # fmt: skip
     verb.add_argument("--keep-tokens", action="store_true", help="tokenizer: only the decoder learns, so that a "
@@ -54,6 +55,8 @@ def add_train(verbs) -> None:
     verb.add_argument("--ecg-encoder", metavar="MODEL|KIND=FILE", help="generator: begin with the ECG encoder of this "
                       "model folder, from `train ecg-encoder`, instead of training one first; or hear through "
                       "published weights that stand still, st-mem=FILE or ecgfounder=FILE")  # fmt: skip
+    verb.add_argument("--rate", type=float, metavar="HZ", help="ecg-encoder: sampling rate of the ECG files that do "
+                      "not say theirs")  # fmt: skip
     verb.add_argument("--tokenizer", type=Path, help="generator: model folder with the tokenizer's weights")
     verb.add_argument("--out", type=Path, help="model folder for the averaged weights; RUN/model by default")
     verb.add_argument("--steps", type=int, help="steps in all; the recipe's own by default")
@@ -67,7 +70,7 @@ def add_train(verbs) -> None:
 
 def run_train(options: argparse.Namespace) -> int:
     """Trains one of the four models, or goes on with it."""
-    if options.start_from and options.resume and not options.only_volumes:
+    if options.start_from and options.resume and not options.only_volumes and options.what != "generator":
         raise InputError("--from with --resume: a run goes on with its own weights; leave one of them out.")
     from echopulse.evaluate.metrics.networks import feature_files
     from echopulse.train.losses.weights import parse_weights
@@ -83,7 +86,7 @@ def run_train(options: argparse.Namespace) -> int:
             run=options.resume or options.run or Path("runs/out") / options.what, resume=options.resume is not None,
             tokenizer_folder=options.tokenizer, start_from=options.start_from,
             only_volumes=options.only_volumes, keep_tokens=options.keep_tokens, guidance=options.guidance,
-            ecg_encoder=options.ecg_encoder, out=options.out, steps=options.steps,
+            ecg_encoder=options.ecg_encoder, rate_hz=options.rate, out=options.out, steps=options.steps,
             minutes=options.minutes, batch=options.batch, learning_rate=options.learning_rate, device=options.device,
             seed=options.seed, tensorboard=options.tensorboard, on_progress=on_step,
             on_encoded=on_encoded, on_skip=say_skipped, on_notice=say_notice,

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from echopulse.data.unseen import unseen_first
-from echopulse.ecg import list_ecg_files, read_ecg
+from echopulse.ecg import ECG, list_ecg_files, read_ecg
+from echopulse.ecg.read import check_rate
+from echopulse.ecg.readers.plain import RateUnknown
 from echopulse.errors import InputError
 
 LEADS = 2  # of a stretch at most, as many as generating hears
@@ -23,11 +25,14 @@ DRAWS = 6  # random numbers that decide on one stretch: file, begin, pace, first
 class Recordings:
     """ECGs of some files at one rate; a batch is decided by the generator that is passed in, whatever was read before.
 
-    `skipped` holds the reason for each file that cannot be read, by name; `on_skip` is told each once.
+    `assumed_hz` is the sampling rate of files that do not say theirs; without it they cannot be read. `skipped` holds
+    the reason for each file that cannot be read, by name; `on_skip` is told each once.
     """
 
-    def __init__(self, files: dict[str, Path], *, rate_hz: float, kept_bytes: int = KEPT_BYTES):
-        self.files, self.rate_hz, self.kept_bytes = files, rate_hz, kept_bytes
+    def __init__(
+        self, files: dict[str, Path], *, rate_hz: float, assumed_hz: float | None = None, kept_bytes: int = KEPT_BYTES
+    ):
+        self.files, self.rate_hz, self.assumed_hz, self.kept_bytes = files, rate_hz, assumed_hz, kept_bytes
         self.names = list(files)
         self.skipped: dict[str, str] = {}
         self.on_skip: Callable[[str, str], None] = lambda name, reason: None
@@ -77,7 +82,7 @@ class Recordings:
         if name in self._kept:
             return self._kept[name]
         try:
-            signal = read_ecg(self.files[name]).resampled(self.rate_hz).samples
+            signal = self._ecg(self.files[name]).resampled(self.rate_hz).samples
         except (InputError, OSError) as error:
             if name not in self.skipped:
                 self.skipped[name] = str(error).removeprefix(f"{self.files[name]}: ").rstrip(".")
@@ -88,6 +93,14 @@ class Recordings:
         while len(self._kept) > 1 and self._bytes > self.kept_bytes:
             self._bytes -= self._kept.pop(next(iter(self._kept))).nbytes
         return signal
+
+    def _ecg(self, path: Path) -> ECG:
+        try:
+            return read_ecg(path)
+        except RateUnknown:
+            if self.assumed_hz is None:
+                raise
+            return read_ecg(path, rate_hz=self.assumed_hz)
 
 
 def between(signal: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -100,27 +113,30 @@ def between(signal: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def load_recordings(
-    folder: Path, *, rate_hz: float, on_skip: Callable[[str, str], None] | None = None
-) -> tuple[Recordings, Recordings]:
+    folder: Path, *, rate_hz: float, assumed_hz: float | None = None,
+    on_skip: Callable[[str, str], None] | None = None,
+) -> tuple[Recordings, Recordings]:  # fmt: skip
     """The ECGs in and below a folder and those of them, by file, that training must not see: about a tenth.
 
     A file is held out by its name, so that it stays so when others come; where none of these can be read, others are
-    held out too. InputError where there is no such folder, where there are fewer than two ECGs in it, or where none
-    can be read.
+    held out too. Files that do not say their sampling rate are taken to have `assumed_hz`. InputError where there is no
+    such folder, where there are fewer than two ECGs in it, or where none can be read.
     """
+    check_rate(assumed_hz)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give one with ECG files, or a bank from `simulate --bank`.")
     found = {path.relative_to(folder).as_posix(): path for path in list_ecg_files(folder)}
     if len(found) < 2:
         raise InputError(f"{folder}: one ECG ({next(iter(found))}); give at least two, one of which judges the others.")
     order, count = unseen_first(found)
-    judging = Recordings({name: found[name] for name in order[:count]}, rate_hz=rate_hz)
+    rates = {"rate_hz": rate_hz, "assumed_hz": assumed_hz}
+    judging = Recordings({name: found[name] for name in order[:count]}, **rates)
     judging.on_skip = on_skip or judging.on_skip
     while not judging.readable() and count < len(order) - 1:
         judging.names.append(order[count])
         judging.files[order[count]] = found[order[count]]
         count += 1
     judging.draw(1, 2, torch.Generator().manual_seed(0))  # or says why there is none
-    training = Recordings({name: found[name] for name in sorted(order[count:])}, rate_hz=rate_hz)
+    training = Recordings({name: found[name] for name in sorted(order[count:])}, **rates)
     training.on_skip = judging.on_skip
     return training, judging

@@ -55,8 +55,7 @@ def read_ecg(path: str | Path, *, rate_hz: float | None = None, lead: str | None
     lead     keep only the lead of this name
     """
     path = Path(path).expanduser()
-    if rate_hz is not None and not (np.isfinite(rate_hz) and 20 <= rate_hz <= 20000):
-        raise InputError(f"A sampling rate of {rate_hz:g} Hz was given; an ECG has between 20 and 20000 Hz.")
+    check_rate(rate_hz)
     ecg = _read_any(path, rate_hz)
     ecg = replace(ecg, provenance={"path": str(path), **ecg.provenance})
     if lead is not None:
@@ -73,6 +72,12 @@ def read_ecg(path: str | Path, *, rate_hz: float | None = None, lead: str | None
     if missing > 0:
         ecg.provenance["gaps"] = f"{100 * missing:.2g} % of the samples are missing"
     return ecg
+
+
+def check_rate(rate_hz: float | None) -> None:
+    """InputError for a sampling rate that no ECG has; None is none given."""
+    if rate_hz is not None and not (np.isfinite(rate_hz) and 20 <= rate_hz <= 20000):
+        raise InputError(f"A sampling rate of {rate_hz:g} Hz was given; an ECG has between 20 and 20000 Hz.")
 
 
 def list_ecg_files(path: str | Path) -> list[Path]:

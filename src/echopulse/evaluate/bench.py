@@ -14,6 +14,7 @@ from echopulse.echo import Clip
 from echopulse.evaluate.hearts import Heart
 from echopulse.evaluate.together import Done, Piece, together
 from echopulse.measure import Measurement
+from echopulse.model.ecg_input import as_heard
 from echopulse.model.precision import mixed_precision
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 class Bench:
     """Generator, tokenizer and measurer; an oracle may stand in for each.
 
-    generate(ecg [l, n] or None, begin_s, frames, first=, view=, ef=, seed=) → uint8 [t, h, w]; reconstruct(frames) →
-    the same after encoding and decoding, None where there is no tokenizer; measure(clip) → Measurement. `workers` is
-    how many clips may be in the making at the same time.
+    generate(ecg [l, n] or None, begin_s, frames, leads=, first=, view=, ef=, seed=) → uint8 [t, h, w], where `leads`
+    are the names of the ECG's, None where they have none; reconstruct(frames) → the same after encoding and decoding,
+    None where there is no tokenizer; measure(clip) → Measurement. `workers` is how many clips may be in the making at
+    the same time.
     """
 
     generate: Callable[..., np.ndarray]
@@ -38,8 +40,9 @@ class Bench:
     def of(cls, pulse: EchoPulse, workers: int = 1) -> Bench:
         """A model of ours, by its inner road: the ECG as it is, no opening picture but the one that is given."""
 
-        def generate(ecg, begin_s, frames, *, seed=0, grain=False, **conditions):
-            ids = pulse.generate_ids(ecg, begin_s, frames, seed=seed, **conditions)
+        def generate(ecg, begin_s, frames, *, leads=None, seed=0, grain=False, **conditions):
+            heard = None if ecg is None else as_heard(ecg, leads, pulse.generator.config.ecg.kind)
+            ids = pulse.generate_ids(heard, begin_s, frames, seed=seed, **conditions)
             return pulse.decode(ids, grain_seed=seed if grain else None)[:frames]
 
         @torch.inference_mode()
@@ -52,14 +55,18 @@ class Bench:
 
         return cls(generate, reconstruct, pulse.measure, workers if pulse.device.type == "cpu" else 1)
 
-    def show(self, heart: Heart, ecg: Tensor | None, *, shift_s=0.0, image: bool = True, ef=None) -> np.ndarray:
+    def show(
+        self, heart: Heart, ecg: Tensor | None, *, leads: Sequence[str] | None = None, shift_s=0.0, image: bool = True,
+        ef=None,
+    ) -> np.ndarray:  # fmt: skip
         """A clip of this heart's length that follows `ecg` (moved `shift_s` later), uint8 [t, h, w].
 
-        With `image` it opens with the heart's own first picture.
+        `leads` are the names of the ECG's, by default those of the heart's own. With `image` it opens with the heart's
+        own first picture.
         """
         return self.generate(
-            ecg, -heart.ecg_start_s - shift_s, len(heart.times_s), first=heart.frames[0] if image else None,
-            view=heart.view, ef=ef, seed=heart.seed,
+            ecg, -heart.ecg_start_s - shift_s, len(heart.times_s), leads=leads or heart.leads,
+            first=heart.frames[0] if image else None, view=heart.view, ef=ef, seed=heart.seed,
         )  # fmt: skip
 
     def beat(self, heart: Heart, ecg: Tensor | None, *, image: bool = True, **options) -> Measurement:

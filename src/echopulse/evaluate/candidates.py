@@ -1,8 +1,8 @@
 """Whose generator is evaluated: a model of ours, anybody's Python function, or a folder of clips made elsewhere.
 
 A candidate is anything callable as `candidate(ecg, *, seconds, fps, image, view, ef, seed, at_s)` that gives a Clip or
-uint8 [t, h, w]. `ecg` is an ECG in mV, None for no ECG at all; the clip begins `at_s` seconds into it; `image` is the
-first picture uint8 [h, w] or None; `ef` a fraction or None.
+uint8 [t, h, w]. `ecg` is an ECG in mV with the names of its leads, None for no ECG at all; the clip begins `at_s`
+seconds into it; `image` is the first picture uint8 [h, w] or None; `ef` a fraction or None.
 """
 
 from __future__ import annotations
@@ -147,11 +147,11 @@ def bench_of(
         return Bench.of(pulse, workers)
     name = describe(candidate)["name"]
 
-    def generate(ecg, begin_s, frames, *, first, view, ef, seed):
+    def generate(ecg, begin_s, frames, *, leads=None, first, view, ef, seed):
         recording = None
         if ecg is not None:
-            leads = tuple(f"lead {number + 1}" for number in range(len(ecg)))
-            recording = ECG(ecg.numpy(), rate_hz, leads, provenance={"path": "a held-out ECG"})
+            names = tuple(leads or (f"lead {number + 1}" for number in range(len(ecg))))
+            recording = ECG(ecg.numpy(), rate_hz, names, provenance={"path": "a held-out ECG"})
         conditions = {
             "seconds": frames / fps, "fps": fps, "image": None if first is None else first.numpy(), "view": view,
             "ef": ef, "seed": seed, "at_s": begin_s,

@@ -23,6 +23,7 @@ from echopulse.evaluate.keys import Figure, at_least
 from echopulse.evaluate.known import mean_known
 from echopulse.evaluate.results import Results
 from echopulse.evaluate.together import Counted, OnStep, together
+from echopulse.model.ecg_input import as_heard
 from echopulse.model.familiarity import summary_of
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def features_of(pulse: EchoPulse, heart: Heart) -> Tensor:
     levels = segmenter.encode(frames)
     ascended = segmenter.ascend(levels)
     seen, log_volume = segmenter.look(levels, ascended, segmenter.outline(ascended).float())
-    memory = pulse.hear(heart.ecg, -heart.ecg_start_s)
+    ecg = as_heard(heart.ecg, heart.leads, pulse.generator.config.ecg.kind)
+    memory = pulse.hear(ecg, -heart.ecg_start_s)
     now = memory.tokens[:, memory.times_s[0].abs().nan_to_num(torch.inf).argmin()]
     view = torch.tensor([[float(heart.view == pulse.generator.config.views[0])]], device=now.device)
     return torch.cat([seen, log_volume[:, None], now, summary_of(memory), view], 1)[0].float().cpu()

@@ -204,8 +204,8 @@ def two_pictures(bench: Bench, one: Seen) -> float:
     heart = one.heart
     later = [(heart.frames[frame], float(heart.times_s[frame])) for frame in phases_of(heart) if frame > 0]
     made = bench.generate(
-        heart.ecg, -heart.ecg_start_s, len(heart.times_s), first=heart.frames[0], view=heart.view, ef=None,
-        seed=heart.seed, later=later,
+        heart.ecg, -heart.ecg_start_s, len(heart.times_s), leads=heart.leads, first=heart.frames[0], view=heart.view,
+        ef=None, seed=heart.seed, later=later,
     )  # fmt: skip
     return measured_ef(bench.look(heart, made, heart.spacing_cm))
 
@@ -217,8 +217,9 @@ def follow_pauses(bench: Bench, one: Paused, fps: float) -> tuple[list[bool], fl
     """
     heart, frames = one.heart, len(one.times_s)
     made = bench.generate(
-        heart.ecg, -heart.ecg_start_s, frames, first=heart.frames[0], view=heart.view, ef=None, seed=heart.seed
-    )
+        heart.ecg, -heart.ecg_start_s, frames, leads=heart.leads, first=heart.frames[0], view=heart.view, ef=None,
+        seed=heart.seed,
+    )  # fmt: skip
     seen = bench.measure(Clip(made, one.times_s, heart.view, heart.spacing_cm, synthetic=True))
     peaks = heart.r_peaks_s
     peaks = peaks[(peaks >= 0) & (peaks <= one.times_s[-1])]

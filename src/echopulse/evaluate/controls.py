@@ -80,6 +80,13 @@ def plan(number: int) -> tuple[str, ...]:
 
 def given_to(heart: Heart, other: Heart, control: str, rate_hz: float = ECG_RATE_HZ) -> Given:
     """The ECG of one control, and what it asks for; `other` is whose ECG the control "donor" takes."""
+    leads = other.leads if control == "donor" else heart.leads
+    if control == "other_lead" and leads is not None:
+        leads = leads[:1] if heart.other_lead is None else (heart.other_lead_name,)
+    return replace(_changed(heart, other, control, rate_hz), leads=leads)
+
+
+def _changed(heart: Heart, other: Heart, control: str, rate_hz: float) -> Given:
     draw = torch.Generator().manual_seed(heart.seed)
     if control in SHIFTS_S:
         shift_s = round(SHIFTS_S[control] * rate_hz) / rate_hz
@@ -146,7 +153,7 @@ def control_scores(
         given, image = given_to(heart, other, control, rate_hz), with_image(control)
         frames = ready.get(control, {}).get(heart.seed)
         try:
-            frames = bench.show(heart, given.ecg, image=image) if frames is None else frames
+            frames = bench.show(heart, given.ecg, leads=given.leads, image=image) if frames is None else frames
         except InputError:
             if control in STILL:  # to refuse a dead line is an answer, and counted as one
                 return None

@@ -57,6 +57,8 @@ class Heart:
     wide_times_s: np.ndarray | None = None  # float64 [m], from before the clip to after it
     wide_volume_ml: np.ndarray | None = None  # float64 [m]
     rhythm: str | None = None  # of `phantom.types.RHYTHMS`
+    leads: tuple[str, ...] | None = None  # names of those in `ecg`, by which published ECG encoders know them
+    other_lead_name: str | None = None
 
     @property
     def moving(self) -> bool:
@@ -135,6 +137,8 @@ def hearts_of(clips: PhantomClips, first: int = 0) -> list[Heart]:
             wide_times_s=wide,
             wide_volume_ml=volumes[i],
             rhythm=truth.rhythm[i],
+            leads=clips.lead_names[i][:2],
+            other_lead_name=clips.lead_names[i][2] if clips.ecg.shape[1] > 2 else None,
         )
         for i in range(len(truth.view))
     ]

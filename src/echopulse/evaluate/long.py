@@ -68,8 +68,9 @@ def long_scores(
 
     def one(heart: Heart) -> dict[str, float]:
         made = bench.generate(
-            heart.ecg, -heart.ecg_start_s, frames, first=heart.frames[0], view=heart.view, ef=None, seed=heart.seed
-        )
+            heart.ecg, -heart.ecg_start_s, frames, leads=heart.leads, first=heart.frames[0], view=heart.view, ef=None,
+            seed=heart.seed,
+        )  # fmt: skip
         return examine(made, heart, bench.measure, fps, window)
 
     found = bench.each(one, hearts, work)

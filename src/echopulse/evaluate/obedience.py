@@ -37,6 +37,7 @@ class Given:
     leader: Heart | None
     factor: float = 1.0
     shift_s: float = 0.0
+    leads: tuple[str, ...] | None = None  # their names, where they are known
 
     def volume(self, times_s: np.ndarray) -> np.ndarray:
         """The true volume at the clip's times [t], ml; NaN where it is not known."""

@@ -45,6 +45,7 @@ class Task:
     ecg: Tensor | None  # float32 [l, n] mV
     image: bool
     ef: float | None = None
+    leads: tuple[str, ...] | None = None  # names of the ECG's; those of the heart's own by default
 
     @property
     def name(self) -> str:
@@ -82,7 +83,8 @@ def tasks_of(hearts: Sequence[Heart], *, alone: int | None = None, controls: int
             yield Task(heart, f"ef_{100 * ef:.0f}", heart.ecg, image=True, ef=ef)
     for number, (heart, other) in enumerate(donors(chosen)):
         for control in ("none", *plan(number)):
-            yield Task(heart, control, given_to(heart, other, control).ecg, with_image(control))
+            given = given_to(heart, other, control)
+            yield Task(heart, control, given.ecg, with_image(control), leads=given.leads)
 
 
 def write_tasks(
@@ -102,7 +104,7 @@ def write_tasks(
         ecg = image = ""
         if task.ecg is not None:
             ecg = f"ecg/{task.name}.csv"
-            write_text(_ecg_table(task.ecg, rate_hz), folder / ecg)
+            write_text(_ecg_table(task.ecg, task.leads or heart.leads, rate_hz), folder / ecg)
         if task.image:
             image = f"image/{heart.seed:04d}.png"
             if not (folder / image).exists():
@@ -118,9 +120,10 @@ def write_tasks(
     return len(tasks)
 
 
-def _ecg_table(samples: Tensor, rate_hz: float) -> str:
+def _ecg_table(samples: Tensor, leads: Sequence[str] | None, rate_hz: float) -> str:
     """Time in seconds and every lead in mV, one row per sample."""
-    names = ",".join(f"lead {number + 1} (mV)" for number in range(len(samples)))
+    leads = leads or [f"lead {number + 1}" for number in range(len(samples))]
+    names = ",".join(f"{name} (mV)" for name in leads)
     columns = samples.double().numpy().T
     rows = (f"{i / rate_hz:.4f}," + ",".join(f"{value:.5f}" for value in row) for i, row in enumerate(columns))
     return f"time (s),{names}\n" + "\n".join(rows) + "\n"

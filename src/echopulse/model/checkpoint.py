@@ -83,6 +83,13 @@ def hash_of_networks(networks: Iterable[nn.Module]) -> str:
     return digest.hexdigest()[:DIGITS]
 
 
+def hash_of_tensor(value: torch.Tensor) -> str:
+    """16 hexadecimal digits of the SHA-256 over type, shape and values."""
+    digest = hashlib.sha256(f"{value.dtype} {list(value.shape)}".encode())
+    digest.update(_bytes(value))
+    return digest.hexdigest()[:DIGITS]
+
+
 def _bytes(value: torch.Tensor) -> bytes:
     """The values in their own type, whatever lies between them in memory."""
     flat = value.detach().cpu().flatten().clone(memory_format=torch.contiguous_format)

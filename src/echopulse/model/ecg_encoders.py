@@ -32,6 +32,7 @@ class FrozenEcgEncoder(nn.Module):
     """
 
     TARGETS = EcgEncoder.TARGETS
+    GIVEN = ("network",)  # comes from a file whenever a run begins or goes on, so its checkpoints leave it out
 
     def __init__(self, config: StMemConfig | EcgFounderConfig):
         super().__init__()

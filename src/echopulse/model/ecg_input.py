@@ -44,6 +44,14 @@ def in_places(values: Tensor, places: Sequence[int] | Tensor, absent: float = to
     )[:, : len(LEADS)]
 
 
+def as_heard(samples_mv: Tensor, leads: Sequence[str] | None, kind: str) -> Tensor:
+    """An ECG [l, n] as an encoder of this kind takes it: a published one all twelve leads [12, n], NaN where absent.
+
+    Leads without names, and those for our own encoder, stay as they are.
+    """
+    return samples_mv if kind == "own" or leads is None else in_places(samples_mv[None], lead_places(leads))[0]
+
+
 @torch.no_grad()
 def for_encoder(
     samples_mv: Tensor, leads: Sequence[str] | Tensor, rate_hz: float, hearing: Hearing

@@ -29,6 +29,12 @@ def check_run(what: str, run: Path, resume: bool, start_from: Path | None, more:
         load_config(start_from)  # what is no model folder is refused before anything is simulated
 
 
+def check_of_ecgs(what: str, data: Sequence[str], rate_hz: float | None) -> None:
+    """InputError for a sampling rate where no ECG files are learned from."""
+    if rate_hz is not None and (what != "ecg-encoder" or not any(map(holds_videos, data))):
+        raise InputError(f"--rate {rate_hz:g}: it is that of ECG files; `train ecg-encoder --data FOLDER` is needed.")
+
+
 def check_of_generator(
     what: str, ecg_encoder: str | Path | None, guidance: float | None, start_from: Path | None
 ) -> None:

@@ -17,7 +17,16 @@ from torch import Tensor, nn
 from echopulse.errors import InputError
 from echopulse.model.checkpoint import differing
 from echopulse.model.precision import mixed_precision
-from echopulse.train.state import load_optimizer, optimizer_tensors, under
+from echopulse.train.state import (
+    changed,
+    give,
+    hashes,
+    learning,
+    load_optimizer,
+    optimizer_tensors,
+    standing_still,
+    under,
+)
 from echopulse.train.utilisation import best_rate, count_operations
 
 
@@ -92,16 +101,17 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
 
 
 class Average:
-    """Exponential moving average of a model's parameters and buffers, warmed up so that it never lags the start."""
+    """Exponential moving average of what learns in a model and of its buffers, warmed up so that it never lags the
+    start."""
 
     def __init__(self, model: nn.Module, decay: float):
         self.decay = decay
-        self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self.state = {name: value.detach().clone() for name, value in learning(model).items()}
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         keep = min(self.decay, (1 + step) / (10 + step))
-        for name, value in model.state_dict().items():
+        for name, value in learning(model).items():
             if value.is_floating_point():
                 self.state[name].lerp_(value.detach(), 1 - keep)
             else:
@@ -122,6 +132,7 @@ class Run:
             decay_groups(task.model, settings.weight_decay), lr=settings.learning_rate, betas=settings.betas
         )
         self.average = Average(task.model, settings.ema)
+        self.still = hashes(standing_still(task.model))
         self.step, self.elapsed_s = 0, 0.0
         self.operations: int | None = None  # of a step, counted at the first one
         self.fastest_s = math.inf
@@ -198,18 +209,18 @@ class Run:
 
     def averaged_model(self) -> nn.Module:
         """The task's model holding the averaged weights. Call it when training is over: it overwrites the others."""
-        self.task.model.load_state_dict(self.average.state)
+        give(self.task.model, self.average.state)
         return self.task.model.eval()
 
     def _evaluate(self) -> dict[str, float]:
         model = self.task.model
-        live = {name: value.clone() for name, value in model.state_dict().items()}
-        model.load_state_dict(self.average.state)
+        live = {name: value.clone() for name, value in learning(model).items()}
+        give(model, self.average.state)
         model.eval()
         with torch.no_grad(), mixed_precision(self.device):
             scores = self.task.evaluate(model)
             sheet = self.task.pictures(model)
-        model.load_state_dict(live)
+        give(model, live)
         self._log({"step": self.step, "elapsed_s": round(self.elapsed_s, 1), "evaluation": scores})
         if sheet is not None:
             write_sheet(sheet, self.folder / "samples" / f"step-{self.step:06d}.png")
@@ -221,15 +232,15 @@ class Run:
             file.write(json.dumps(row) + "\n")
 
     def _save(self) -> None:
-        """All that is needed to go on, in one file that is replaced as a whole."""
-        tensors = {f"model.{name}": value for name, value in self.task.model.state_dict().items()}
+        """All that is needed to go on, in one file that is replaced as a whole; hashes of what stands still."""
+        tensors = {f"model.{name}": value for name, value in learning(self.task.model).items()}
         tensors |= {f"average.{name}": value for name, value in self.average.state.items()}
         tensors |= {f"optimizer.{name}": value for name, value in optimizer_tensors(self.optimizer).items()}
         if isinstance(self.task, Remembers):
             tensors |= {f"extra.{name}": value for name, value in self.task.extra_state().items()}
         tensors = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
         about = {"step": self.step, "elapsed_s": self.elapsed_s, "task": self.task.name}
-        about |= {"operations": self.operations, "settings": asdict(self.settings)}
+        about |= {"operations": self.operations, "settings": asdict(self.settings), "still": self.still}
         partial = self.checkpoint.with_suffix(".partial")
         save_file(tensors, partial, metadata={"run": json.dumps(about)})
         os.replace(partial, self.checkpoint)
@@ -240,16 +251,24 @@ class Run:
             if about["task"] != self.task.name:
                 raise InputError(f"{self.checkpoint} is a run of {about['task']}, not of {self.task.name}.")
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-        state = under("model.", tensors)
-        if wrong := differing(state, self.task.model.state_dict()):
+        model, state, still = self.task.model, under("model.", tensors), about.get("still", {})
+        own = model.state_dict()
+        if wrong := differing(state, {name: value for name, value in own.items() if name not in still}):
             raise InputError(
                 f"{self.checkpoint}: another network than the one asked for ({wrong[0]} differs); give the options "
-                "that the run began with."
+                f"that the run began with{', --ecg-encoder or --from among them' if still else ''}."
+            )
+        if wrong := changed(own, still):
+            raise InputError(
+                f"{self.checkpoint}: without the weights that stand still, and those at hand are others ({wrong[0]} "
+                "differs); give the --ecg-encoder or --from that the run began with."
             )
         if isinstance(self.task, Remembers):
             self.task.load_extra_state(under("extra.", tensors))
-        self.task.model.load_state_dict(state)
-        self.average.state = {name: value.to(self.device) for name, value in under("average.", tensors).items()}
+        give(model, state)
+        self.still = hashes(standing_still(model))  # checkpoints of before hold these weights as well
+        average = under("average.", tensors)
+        self.average.state = {name: average[name].to(self.device) for name in self.average.state}
         load_optimizer(self.optimizer, under("optimizer.", tensors))
         self.step, self.elapsed_s, self.operations = about["step"], about["elapsed_s"], about.get("operations")
 

@@ -10,11 +10,12 @@ from echopulse.data import Bank
 from echopulse.errors import InputError
 from echopulse.model.checkpoint import load_config, save_config, save_weights
 from echopulse.model.config import PRESETS, GeneratorConfig, TokenizerConfig, fit_generator, parse_quantizer
+from echopulse.model.ecg_checkpoints import with_network
 from echopulse.model.ecg_config import LICENCES
 from echopulse.model.networks import load_ecg_encoder, load_network
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.pipeline import BUNDLED
-from echopulse.train.arguments import check_numbers, check_of_generator, check_of_tokenizer, check_run
+from echopulse.train.arguments import check_numbers, check_of_ecgs, check_of_generator, check_of_tokenizer, check_run
 from echopulse.train.banks import rates_of
 from echopulse.train.begin import begin_with
 from echopulse.train.ecg_alone import EcgEncoderTask
@@ -61,6 +62,7 @@ def train(
     keep_tokens: bool = False,
     guidance: float | None = None,
     ecg_encoder: str | Path | None = None,
+    rate_hz: float | None = None,
     out: Path | None = None,
     steps: int | None = None,
     minutes: float | None = None,
@@ -78,28 +80,30 @@ def train(
 
     `data` is a bank's folder, "phantom", which makes a bank of `clips` inside the run first, or for the tokenizer a
     folder of videos; those that cannot be read are told to `on_skip` by name and reason, and stand in the run's
-    skipped.json. The ECG encoder learns from a bank, a folder of ECG files, or one of each (`more`). `quantizer`
-    (lfq:14, fsq:8,8,8,8,4, vq:16384), `patch` and `decoder` take the place of the preset's; with `grain` the tokenizer
-    also learns to draw speckle. Grain and the decoder "motion" are learned from shards that say how tissue moves.
-    `losses`, `balance` and the networks for `perceptual` losses are a tokenizer's too (see `losses`);
-    `measurer_folder` is the model folder of the measurer that one of them looks through, the bundled one by default.
-    `start_from` is a model folder whose weights the run begins with instead of chance; they need not know grain or
-    motion. With `keep_tokens` only the decoder of the tokenizer in `start_from` learns, so that a generator that has
-    learned its tokens goes on with it. `guidance` is built into a generator, which then needs one pass a step; by
-    default what it holds already, or none. It begins with the ECG encoder in the model folder `ecg_encoder`, or trains
-    one first; with st-mem=FILE or ecgfounder=FILE in its place the generator hears through published weights, which
-    stand still, and `on_notice` is told their licence. A measurer of labelled clips at last learns the curve of volumes
-    in apical views, in RUN/volumes, while its other weights stand still; with `only_volumes` it learns nothing else,
-    and `start_from` has to name a measurer. `more` are further banks for a generator, each of a frame rate of its own;
-    its weights then know all rates from the lowest to the highest. `on_encoded` is told how much of a generator's bank
-    is encoded, 0..1, `on_progress` how much of the training is done. Raises InputError for an unknown preset, a loss
-    that is none or lacks its network, a run that exists without `resume`, a generator without a tokenizer, or weights
-    of another architecture than the preset's.
+    skipped.json. The ECG encoder learns from a bank, a folder of ECG files, or one of each (`more`); `rate_hz` is
+    the sampling rate of files that do not say theirs. `quantizer` (lfq:14, fsq:8,8,8,8,4, vq:16384), `patch` and
+    `decoder` take the place of the preset's; with `grain` the tokenizer also learns to draw speckle. Grain and the
+    decoder "motion" are learned from shards that say how tissue moves. `losses`, `balance` and the networks for
+    `perceptual` losses are a tokenizer's too (see `losses`); `measurer_folder` is the model folder of the measurer
+    that one of them looks through, the bundled one by default. `start_from` is a model folder whose weights the run
+    begins with instead of chance; they need not know grain or motion. With `keep_tokens` only the decoder of the
+    tokenizer in `start_from` learns, so that a generator that has learned its tokens goes on with it. `guidance` is
+    built into a generator, which then needs one pass a step; by default what it holds already, or none. It begins
+    with the ECG encoder in the model folder `ecg_encoder`, or trains one first; with st-mem=FILE or ecgfounder=FILE
+    in its place the generator hears through published weights, which stand still, and `on_notice` is told their
+    licence. A measurer of labelled clips at last learns the curve of volumes in apical views, in RUN/volumes, while
+    its other weights stand still; with `only_volumes` it learns nothing else, and `start_from` has to name a
+    measurer. `more` are further banks for a generator, each of a frame rate of its own; its weights then know all
+    rates from the lowest to the highest. `on_encoded` is told how much of a generator's bank is encoded, 0..1,
+    `on_progress` how much of the training is done. Raises InputError for an unknown preset, a loss that is none or
+    lacks its network, a run that exists without `resume`, a generator without a tokenizer, or weights of another
+    architecture than the preset's.
     """
     if preset not in PRESETS:
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
     check_numbers(steps=steps, minutes=minutes, batch=batch, clips=clips, learning_rate=learning_rate)
     check_run(what, run, resume, start_from, more)
+    check_of_ecgs(what, (data, *more), rate_hz)
     check_of_generator(what, ecg_encoder, guidance, start_from)
     check_of_tokenizer(
         what, data, keeps_tokens=keep_tokens, begins=bool(start_from or resume), grain=grain,
@@ -128,13 +132,14 @@ def train(
         task, *banks = prepare_measurer(data, run, clips, sizes["tokenizer"].size, **shared)
     elif what == "ecg-encoder":
         config = sizes["generator"]
-        task = EcgEncoderTask(config, *load_ecgs((data, *more), run, clips, seed, config, device, skip), **shared)
+        sources = load_ecgs((data, *more), run, clips, seed, config, device, skip, rate_hz)
+        task = EcgEncoderTask(config, *sources, **shared)
     else:
         task, *banks = prepare_generator(
             sizes["generator"], (data, *more), run, clips, tokenizer_folder=tokenizer_folder, start_from=start_from,
             guidance=guidance, ecg_encoder=ecg_encoder, on_encoded=on_encoded, on_notice=on_notice, **shared,
         )  # fmt: skip
-    if start_from and not resume:
+    if start_from and (not resume or what == "generator"):  # checkpoints do not hold a published ECG network
         begin_with(task.model, start_from, what)
     training = Run(task, settings, run, resume=resume)
     writer = _tensorboard(run) if tensorboard else None
@@ -258,6 +263,8 @@ def prepare_generator(
         config, tokenizer, bank, held_out, more=others, ecg_weights=ecg_weights, kept=run / "tokens",
         workers=workers(device), on_encoded=on_encoded, batch=batch, device=device, seed=seed,
     )  # fmt: skip
+    if published:
+        with_network(task.model.ecg_encoder, published)
     return task, bank, held_out
 
 

@@ -57,11 +57,12 @@ def skipping(
 
 def load_ecgs(
     data: Sequence[str], run: Path, clips: int, seed: int, config: GeneratorConfig, device: str,
-    on_skip: Callable[[str, str], None],
+    on_skip: Callable[[str, str], None], assumed_hz: float | None = None,
 ) -> tuple[tuple[Bank, Bank] | None, tuple[Recordings, Recordings] | None]:  # fmt: skip
     """Banks and recordings to train on and to judge by, None for what `data` does not name.
 
-    Recordings that cannot be read are told to `on_skip` as their turn comes.
+    Recordings that cannot be read are told to `on_skip` as their turn comes; those that do not say their sampling rate
+    are taken to have `assumed_hz`.
 
     InputError for two of a kind, and for clips that are too short for the generator's window.
     """
@@ -72,7 +73,8 @@ def load_ecgs(
             f"--data {' --data '.join(data)}: one bank (or phantom) and one folder of ECG files at most are expected; "
             "put what belongs together into one folder."
         )
-    recorded = load_recordings(Path(folders[0]), rate_hz=config.ecg.rate_hz, on_skip=on_skip) if folders else None
+    rates = {"rate_hz": config.ecg.rate_hz, "assumed_hz": assumed_hz}
+    recorded = load_recordings(Path(folders[0]), on_skip=on_skip, **rates) if folders else None
     if not banks:
         return None, recorded
     bank = load_bank(banks[0], run, clips, seed, ECG_PICTURES, device)

@@ -94,8 +94,12 @@ def read_npy(path: Path, rate_hz: float | None) -> ECG:
     return ECG(samples, rate_hz, titles, provenance=provenance)
 
 
-def no_rate(path: str) -> InputError:
-    return InputError(
+class RateUnknown(InputError):
+    """A file that does not say its sampling rate, where none was given."""
+
+
+def no_rate(path: str) -> RateUnknown:
+    return RateUnknown(
         f"{path}: the file does not say its sampling rate; give it in hertz (--rate 250, or rate_hz=250 in Python)."
     )
 
