@@ -127,3 +127,22 @@ def test_folders_that_hold_no_ecgs_are_refused_in_one_sentence(tmp_path):
         (tmp_path / name).write_text("")
     with pytest.raises(InputError, match=r"none of 2 ECGs can be read; .\.csv: the file is empty"):
         load_recordings(tmp_path, rate_hz=200.0)
+
+
+def test_values_that_no_heart_makes_are_absent_and_the_rest_is_kept(tmp_path):
+    path = write(tmp_path / "filled.csv")
+    lines = path.read_text().splitlines()
+    lines[301] = lines[301].partition(",")[0] + ",9.96921e36"
+    path.write_text("\n".join(lines))
+    drawn = Recordings({"filled.csv": path}, rate_hz=100.0).draw(64, 200, rng())[0]
+    assert drawn.isnan().any() and float(drawn.nan_to_num().abs().max()) < 1000
+    assert float(drawn.isfinite().float().mean()) > 0.4
+
+
+def test_a_rate_that_no_recorder_has_leaves_the_file_out(tmp_path):
+    (tmp_path / "fast.hea").write_text("fast 1 500000 1200000\nfast.dat 16 200 16 0 0 0 0 I\n")
+    np.tile(np.arange(600, dtype="<i2"), 2000).tofile(tmp_path / "fast.dat")
+    files = {"fast.hea": tmp_path / "fast.hea", "good.csv": write(tmp_path / "good.csv")}
+    recordings = Recordings(files, rate_hz=100.0)
+    recordings.draw(20, 100, rng())
+    assert recordings.skipped == {"fast.hea": "500000 samples a second; at most 20000 are believed"}

@@ -20,6 +20,8 @@ ALONE = 0.7  # share of the stretches with one lead only
 PACES = (0.8, 1.25)  # how much slower or faster a stretch may play
 KEPT_BYTES = 2**30  # of samples that stay in memory once they are read
 DRAWS = 6  # random numbers that decide on one stretch: file, begin, pace, first lead, second lead, alone or not
+FASTEST_HZ = 20_000.0
+LARGEST_MV = 1000.0  # no ECG comes near; netCDF's fill value is 1e37
 
 
 class Recordings:
@@ -82,7 +84,12 @@ class Recordings:
         if name in self._kept:
             return self._kept[name]
         try:
-            signal = self._ecg(self.files[name]).resampled(self.rate_hz).samples
+            ecg = self._ecg(self.files[name])
+            if ecg.rate_hz > FASTEST_HZ:
+                raise InputError(f"{ecg.rate_hz:g} samples a second; at most {FASTEST_HZ:g} are believed")
+            signal = ecg.resampled(self.rate_hz).samples
+            absent = ~(np.abs(signal) < LARGEST_MV)  # as files write where there is nothing
+            signal = np.where(absent, np.float32(np.nan), signal)
         except (InputError, OSError) as error:
             if name not in self.skipped:
                 self.skipped[name] = str(error).removeprefix(f"{self.files[name]}: ").rstrip(".")

@@ -54,7 +54,7 @@ def add_noise(ecg: Tensor, rate_hz: float, draw: torch.Generator) -> Tensor:
     wander = torch.sin(2 * torch.pi * (waves * time + phases)).sum(2)
     kind = (dice[:, 1] * 3).long()
     noise = torch.stack([muscle, mains, wander])[kind, torch.arange(b)]
-    noise = (noise - noise.mean(-1, keepdim=True)) / noise.std(-1, keepdim=True)
+    noise = (noise - noise.mean(-1, keepdim=True)) / noise.std(-1, keepdim=True).clamp(min=1e-6)
     least, most = SNR_DB
     snr_db = least + (most - least) * dice[:, 2]
     size = torch.where(dice[:, 3] < NOISY, 10 ** (-snr_db / 20), 0.0)[:, None, None]

@@ -165,8 +165,8 @@ def train(
         familiarity = fit_familiarity(model, *banks, seed=seed)
         save_weights(familiarity, model_folder / "familiarity", torch.float16)
         about["familiarity"] = familiarity.config
-        if model.config.ecg.kind in LICENCES:
-            about["licences"] = {"ecg_encoder": LICENCES[model.config.ecg.kind]}
+        kind = model.config.ecg.kind
+        about["licences"] = {"ecg_encoder": LICENCES[kind]} if kind in LICENCES else {}  # none stays of a model before
     save_weights(model, model_folder / part)
     save_config(model_folder, name=f"echopulse-{preset}", **about)
     return scores | ({"skipped": len(skipped)} if skipped else {}), model_folder
