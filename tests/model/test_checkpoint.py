@@ -123,3 +123,9 @@ def test_other_quantizers_come_back_with_the_same_tokens(tmp_path, choice):
     load_weights(again, tmp_path / "tokenizer")
     clip = torch.rand(1, 5, 32, 32)
     assert torch.equal(made.encode(clip), again.encode(clip))
+
+
+def test_what_is_none_is_taken_out_of_a_config_that_held_it(tmp_path):
+    save_config(tmp_path, name="one", licences={"ecg_encoder": "CC BY-NC 4.0"})
+    save_config(tmp_path, name="other", licences=None)
+    assert load_config(tmp_path) == {"name": "other"}

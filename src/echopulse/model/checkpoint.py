@@ -54,11 +54,12 @@ def differing(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Te
 
 
 def save_config(folder: Path, **parts) -> None:
-    """Each named dataclass or plain value into `folder`/config.json, beside what is there already."""
+    """Each named dataclass or plain value into `folder`/config.json, beside what is there; None takes it out."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     known |= {name: asdict(part) if is_dataclass(part) else part for name, part in parts.items()}
+    known = {name: part for name, part in known.items() if part is not None}
     path.write_text(json.dumps(known, indent=2) + "\n")
 
 

@@ -166,7 +166,7 @@ def train(
         save_weights(familiarity, model_folder / "familiarity", torch.float16)
         about["familiarity"] = familiarity.config
         kind = model.config.ecg.kind
-        about["licences"] = {"ecg_encoder": LICENCES[kind]} if kind in LICENCES else {}  # none stays of a model before
+        about["licences"] = {"ecg_encoder": LICENCES[kind]} if kind in LICENCES else None  # none of a model before
     save_weights(model, model_folder / part)
     save_config(model_folder, name=f"echopulse-{preset}", **about)
     return scores | ({"skipped": len(skipped)} if skipped else {}), model_folder
