@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from echopulse.aiming import Aim, read_ef
 from echopulse.hearing import hear
+from echopulse.measure.steering import Steering
 from echopulse.model.config import GeneratorConfig
 from echopulse.model.generator import NOBODY, Conditions, Generator, Patient
 from echopulse.model.networks import device_of
@@ -55,6 +57,7 @@ def generate_ids(
     patient: Patient = NOBODY,
     seed: int = 0,
     sampling: Sampling = USUAL,
+    steering: Steering | None = None,
     on_step: Callable[[float], None] | None = None,
     callback_on_step_end: OnStepEnd = lambda *_: None,
 ) -> Tensor:
@@ -63,7 +66,7 @@ def generate_ids(
     Works window by window: the first latent frame stays in sight as the reference, the last few of the window before
     are known, the rest is filled in. `first` uint8 [h, w] is the first picture; `later` are others, each with its time
     in seconds from the first, around which the heart stands still for a latent frame. `fps` is one of the rates that
-    the generator has learned.
+    the generator has learned. With `steering` what is filled in is read and kept to the `ef`.
     """
     config, draw = generator.config, torch.Generator().manual_seed(seed)
     sampling = settled(sampling, config)
@@ -77,11 +80,11 @@ def generate_ids(
         if given[place]:
             raise ValueError(f"two pictures for one latent frame, at {at_s:g} s")
         ids[place], given[place] = encode_picture(tokenizer, picture, still=True)[-1], True
-    plans = list(plan_windows(latents, config.window))
+    plans, aim = list(plan_windows(latents, config.window)), Aim(ef, steering if ecg is not None else None)
     for number, plan in enumerate(plans):
         slots = list(plan.latents)
         known = given[slots] | (torch.arange(len(slots)) < plan.known)
-        ids[slots] = fill_window(generator, ids[slots], known, plan, ecg, begin_s, view, ef, patient, draw, sampling,
+        ids[slots] = fill_window(generator, ids[slots], known, plan, ecg, begin_s, view, aim, patient, draw, sampling,
                                  callback_on_step_end, fps=fps)  # fmt: skip
         if on_step:
             on_step((number + 1) / len(plans))
@@ -91,39 +94,48 @@ def generate_ids(
 @torch.inference_mode()
 def fill_window(
     generator: Generator, ids: Tensor, known: Tensor, plan: Window, ecg: Tensor | None, begin_s: float, view: str,
-    ef: float | None, patient: Patient, draw: torch.Generator, sampling: Sampling,
+    aim: Aim, patient: Patient, draw: torch.Generator, sampling: Sampling,
     on_step_end: OnStepEnd = lambda *_: None, *, fps: float,
 ) -> Tensor:  # fmt: skip
     """Tokens int64 [slots, h', w'] of one window, of which those `known`, bool [slots], are given in `ids`.
 
     The clip begins `begin_s` into `ecg` ([l, n] mV, None: no ECG at all), which holds what the window hears. `sampling`
-    says its guidance (see `settled`).
+    says its guidance (see `settled`). `aim` holds the clip to its EF: the first window may be made again.
     """
     config, device = generator.config, device_of(generator)
     times = latent_times(torch.tensor(plan.latents, device=device), fps=fps)[None]
     origin = 0.0 if plan.first else float(times[0, 1]) - 1.5 / fps
     times = (times - origin).clamp(min=-reference_at_most(fps))
-    conditions = conditions_of(generator, ecg, begin_s + origin, view, ef, patient, fps)
+    conditions = conditions_of(generator, ecg, begin_s + origin, view, patient, fps)
     hidden = ~known.to(device)[None, :, None, None, None].expand(1, *ids.shape, config.groups)
     far = torch.tensor([not plan.first], device=device)
-    with mixed_precision(device):
-        return fill_in(
-            denoiser(generator, times, far), ids[None], hidden, conditions,
-            groups=config.groups, group_bits=config.group_bits, guidance=sampling.guidance, **sampling.passes,
-            temperature=sampling.temperature, min_p=sampling.min_p, order=sampling.order, generator=draw,
-            on_step_end=on_step_end,
-        )[0]  # fmt: skip
+    denoise, own = denoiser(generator, times, far), slice(not plan.first, None)  # of other windows not the reference
+
+    def make(told: float | None) -> Tensor:
+        steered = replace(conditions, ef=torch.tensor([torch.nan if told is None else told], device=device))
+        with mixed_precision(device):
+            return fill_in(
+                denoise, ids[None], hidden, steered,
+                groups=config.groups, group_bits=config.group_bits, guidance=sampling.guidance, **sampling.passes,
+                temperature=sampling.temperature, min_p=sampling.min_p, order=sampling.order, generator=draw,
+                on_step_end=on_step_end,
+            )[0]  # fmt: skip
+
+    def read(made: Tensor) -> float | None:
+        return read_ef(aim.steering, generator, made[own], plan.latents[own], ecg, begin_s, fps)
+
+    return aim.fill(make, read, sampling.tries if plan.first else 1)
 
 
 def conditions_of(
-    generator: Generator, ecg: Tensor | None, at_s: float, view: str, ef: float | None, patient: Patient, fps: float
+    generator: Generator, ecg: Tensor | None, at_s: float, view: str, patient: Patient, fps: float
 ) -> Conditions:
-    """What steers a window that begins `at_s` into `ecg`, as a batch of one."""
+    """What steers a window that begins `at_s` into `ecg`, as a batch of one; without an EF."""
     device = device_of(generator)
     return Conditions(
         hear(generator, ecg, at_s, fps),
         ecg_given=torch.tensor([ecg is not None], device=device),
-        ef=torch.tensor([torch.nan if ef is None else ef], device=device),
+        ef=torch.tensor([torch.nan], device=device),
         view=torch.tensor([generator.config.views.index(view)], device=device),
         age_years=torch.tensor([torch.nan if patient.age_years is None else patient.age_years], device=device),
         female=torch.tensor([patient.female], device=device),

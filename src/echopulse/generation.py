@@ -19,7 +19,8 @@ class Generation:
     """A generated clip with all that it was made from.
 
     `start_s` is where in the ECG the clip begins; `ef_aimed` the ejection fraction that steered it: the one asked for,
-    else the simulated heart's that drew the first picture. `decided` says how rate, unit, leads and polarity of the
+    else the simulated heart's that drew the first picture, else one of those that the given pictures and the ECG let
+    expect (`ef_expected`, mean and standard deviation). `decided` says how rate, unit, leads and polarity of the
     ECG were found and by which lead and detectors its beats; `strangeness` above 1 that it is unlike all that the model
     has heard.
     """
@@ -30,6 +31,7 @@ class Generation:
     beats: Beats
     start_s: float
     ef_aimed: float | None
+    ef_expected: tuple[float, float] | None
     seed: int
     model: dict[str, Any]
     arguments: dict[str, Any]
@@ -80,6 +82,7 @@ class Generation:
                     "es_frames": found.es_frames,
                     "ef": found.ef_per_beat,
                     "ef_aimed": self.ef_aimed,
+                    "ef_expected": self.ef_expected,
                     "heart_rate_bpm": found.heart_rate_bpm,
                     "synthetic": True,
                     "first_image": self.clip.provenance.get("first_image"),

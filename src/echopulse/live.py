@@ -16,10 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from echopulse.aiming import Aim, aim_at
 from echopulse.ecg import ECG, check_usable, clean_ecg, find_beats
 from echopulse.errors import InputError
 from echopulse.filling import encode_picture, fill_window, settled
 from echopulse.hearing import clearest_leads
+from echopulse.measure.expected_ef import ExpectedEf
+from echopulse.measure.steering import Steering
 from echopulse.model.config import GeneratorConfig
 from echopulse.model.generator import Generator, Patient
 from echopulse.model.precision import mixed_precision
@@ -44,7 +47,9 @@ class Pulse(Protocol):
     fps: float
     device: torch.device
     read_picture: Callable[..., Tensor]
+    steering: Steering | None
     prepare_ecg: Callable[[ECG], Tensor]
+    expect_ef: Callable[..., ExpectedEf | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +179,7 @@ def stream(
         for part in in_order(pieces):
             arriving.add(part)
             if filling is None and arriving.end_s >= arriving.start_s + WARM_S:
-                opening = _Opening.of(pulse, arriving, picture, view, ef, patient, seed, start, allow_flat)
+                opening = _Opening.of(pulse, arriving, picture, view, ef, patient, seed, start, allow_flat, fps)
                 filling = _Filling(pulse, opening, view, patient, seed, sampling, fps)
             while filling is not None and arriving.end_s >= filling.needs_until_s:
                 yield filling.next_block(arriving)
@@ -200,7 +205,7 @@ class _Filling:
         self, pulse: Pulse, opening: _Opening, view: str, patient: Patient, seed: int, sampling: Sampling, fps: float
     ):
         self.pulse, self.opening, self.view, self.patient, self.sampling = pulse, opening, view, patient, sampling
-        self.fps = fps
+        self.fps, self.aim = fps, Aim(opening.ef, pulse.steering)
         self.draw, self.plans = torch.Generator().manual_seed(seed), endless_windows(pulse.generator.config.window)
         self.plan = next(self.plans)
         self.reference = self.last = None  # tokens of the clip's first latent frame, and of those just made
@@ -238,7 +243,7 @@ class _Filling:
             ids[:1], known[0] = encode_picture(pulse.tokenizer, opening.first), True
         made = fill_window(
             pulse.generator, ids, known, plan, pulse.prepare_ecg(ecg), opening.begin_s - ecg.start_s, self.view,
-            opening.ef, self.patient, self.draw, self.sampling, fps=self.fps,
+            self.aim, self.patient, self.draw, self.sampling, fps=self.fps,
         )  # fmt: skip
         self.reference, self.last = made[:1] if plan.first else self.reference, made[-OVERLAP:]
         self.plan = next(self.plans)
@@ -260,7 +265,7 @@ class _Opening:
     turned: bool
 
     @classmethod
-    def of(cls, pulse, arriving: Arriving, image, view, ef, patient, seed, start, allow_flat: bool) -> _Opening:
+    def of(cls, pulse, arriving: Arriving, image, view, ef, patient, seed, start, allow_flat: bool, fps) -> _Opening:
         heard = arriving.cut(arriving.start_s, arriving.start_s + WARM_S)
         check_usable(heard, allow_flat=allow_flat)
         cleaned = clean_ecg(heard)
@@ -269,6 +274,9 @@ class _Opening:
         beats = find_beats(cleaned, allow_flat=allow_flat)
         size = pulse.tokenizer.config.size
         first, _, _, aimed = first_picture(image, start, beats, begin, view, ef, patient, seed, size)
+        if image is not None and ef is None:
+            ecg = pulse.prepare_ecg(cleaned)
+            aimed = aim_at(pulse.expect_ef([(image, 0.0)], ecg, begin - cleaned.start_s, view, fps))
         return cls(begin, first, aimed, leads, cleaned.provenance["polarity"].startswith("turned"))
 
     def clean(self, ecg: ECG) -> ECG:

@@ -30,6 +30,12 @@ def check_options(
     check_sampling(sampling)
 
 
+def check_quantile(quantile: float) -> None:
+    """InputError for a place within what is likely that is none."""
+    if not 0 < quantile < 1:
+        raise InputError(f"ef_quantile {quantile:g}: between 0 and 1 is expected, 0.5 for the middle.")
+
+
 def check_patient(config: GeneratorConfig, patient: Patient) -> None:
     """InputError for an age or a sex that cannot be, or that a generator has not learned from."""
     if patient != NOBODY and not config.patient:
@@ -47,6 +53,8 @@ def check_sampling(sampling: Sampling) -> None:
         raise InputError(f"--steps {sampling.steps}: at least one pass per window is needed.")
     if sampling.corrections < 0 or sampling.opening < 0:
         raise InputError(f"{min(sampling.corrections, sampling.opening)} passes: none or more are expected.")
+    if sampling.tries < 1:
+        raise InputError(f"tries {sampling.tries}: at least one is needed.")
     if not (math.isfinite(sampling.temperature) and sampling.temperature >= 0 and 0 <= sampling.min_p <= 1):
         raise InputError(
             f"temperature {sampling.temperature:g} and min_p {sampling.min_p:g}: a number from 0 on and a share from 0 "

@@ -14,14 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from echopulse import filling, hearing
+from echopulse import aiming, filling, hearing
 from echopulse.ecg import ECG, check_usable, clean_ecg, find_beats
 from echopulse.ecg.stretch import around, clip_start
 from echopulse.echo import Clip
 from echopulse.errors import InputError
 from echopulse.generation import Generation
 from echopulse.measure import Measurement, Segmenter, measure_clip
+from echopulse.measure.expected_ef import ExpectedEf
 from echopulse.measure.segmenter import load_segmenter
+from echopulse.measure.steering import Steering, SteeringConfig
 from echopulse.model.adapter_files import AdapterSpec, attach, named_with
 from echopulse.model.checkpoint import load_config, load_weights
 from echopulse.model.config import config_from_dict
@@ -35,7 +37,7 @@ from echopulse.model.sampling import USUAL, OnStepEnd, Sampling
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import Tokens
 from echopulse.model.windows import latent_times, picture_seconds
-from echopulse.options import check_images, check_length, check_options, check_samples
+from echopulse.options import check_images, check_length, check_options, check_quantile, check_samples
 from echopulse.pictures import Picture, check_view, first_picture, read_picture
 from echopulse.prompt import with_prompt
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from echopulse.live import Block
 
 BUNDLED = Path(__file__).parent / "weights"
+BESIDE = {"familiarity": (FamiliarityConfig, Familiarity), "steering": (SteeringConfig, Steering)}
 
 
 class EchoPulse:
@@ -62,9 +65,11 @@ class EchoPulse:
         name: str = "unnamed",
         adapters: dict[str, Adapters] | None = None,
         familiarity: Familiarity | None = None,
+        steering: Steering | None = None,
     ):
         self.tokenizer, self.generator, self.segmenter = tokenizer.eval(), generator.eval(), segmenter.eval()
         self.name, self.adapters, self.familiarity = name, adapters or {}, familiarity
+        self.steering = steering.eval() if steering else None
 
     @classmethod
     def from_pretrained(
@@ -91,11 +96,12 @@ class EchoPulse:
         segmenter = load_segmenter(folder).to(device)
         attached = attach(networks, adapters)
         name = named_with(config.get("name", folder.name), adapters)
-        familiarity = None
-        if "familiarity" in config:  # models that were trained before there was one have none
-            known = Familiarity(config_from_dict(FamiliarityConfig, config["familiarity"]))
-            familiarity = load_weights(known, folder / "familiarity").to(device)
-        return cls(**networks, segmenter=segmenter, name=name, adapters=attached, familiarity=familiarity)
+        beside: dict[str, Any] = {}  # models that were trained before there were these have none
+        for part, (kind, network) in BESIDE.items():
+            if part in config:
+                made = network(config_from_dict(kind, config[part]))
+                beside[part] = load_weights(made, folder / part).to(device)
+        return cls(**networks, segmenter=segmenter, name=name, adapters=attached, **beside)
 
     @property
     def licences(self) -> dict[str, str]:
@@ -125,6 +131,7 @@ class EchoPulse:
         images: Sequence[tuple[Picture, float]] = (),
         view: str | None = None,
         ef: float | None = None,
+        ef_quantile: float = 0.5,
         age: float | None = None,
         sex: str | None = None,
         prompt: str | None = None,
@@ -143,17 +150,20 @@ class EchoPulse:
 
         image: the first picture, a file or uint8 [h, w]; without it the first picture is a simulated heart's in the
         phase that the ECG is in (start="phantom") or the generator's own (start="generated"). images: later ones of the
-        same heart and view, each with its time in seconds from the first frame. view: a4c by default. age in years and
-        sex ("f" or "m") of the patient. prompt: view, EF, age and sex in words, as "LVEF: 42, ViewType: 4CH, Age: 63",
-        in place of those. fps: frames per second; where the weights have not learned that rate, frames at the nearest
-        one that they have are blended. at_s: where in the ECG the clip begins; by default as late as 1.6 s after the
-        electrodes have settled, so that the model hears what came before. any_image: take pictures that seem to show
-        another view. on_step is called with the share done, 0..1, callback_on_step_end after every pass (see
-        `sampling.fill_in`). Raises InputError when an argument is out of range or the ECG cannot be used.
+        same heart and view, each with its time in seconds from the first frame. view: a4c by default. ef: to aim at, a
+        fraction; without it the one that pictures and ECG let expect, where weights know how, at `ef_quantile` of what
+        is likely. age in years and sex ("f" or "m") of the patient. prompt: view, EF, age and sex in words, as "LVEF:
+        42, ViewType: 4CH, Age: 63", in place of those. fps: frames per second; where the weights have not learned that
+        rate, frames at the nearest one that they have are blended. at_s: where in the ECG the clip begins; by default
+        as late as 1.6 s after the electrodes have settled, so that the model hears what came before. any_image: take
+        pictures that seem to show another view. on_step is called with the share done, 0..1, callback_on_step_end after
+        every pass (see `sampling.fill_in`). Raises InputError when an argument is out of range or the ECG cannot be
+        used.
         """
         view, ef, age, sex = with_prompt(prompt, view=view, ef=ef, age=age, sex=sex).values()
         patient = Patient(age, sex)
         check_options(self.generator.config, view, ef, patient, seed, start, sampling)
+        check_quantile(ef_quantile)
         frames = check_length(ecg, seconds, fps)
         sampling = filling.settled(sampling, self.generator.config)
         rate = self.generator.config.nearest_rate(fps)
@@ -171,7 +181,11 @@ class EchoPulse:
             size = self.tokenizer.config.size
             first, origin, spacing, aimed = first_picture(picture, start, beats, begin, view, ef, patient, seed, size)
         model_frames = frames if rate == fps else 1 + math.ceil((frames - 1) * rate / fps - 1e-9)
-        heard = self.prepare_ecg(cleaned)
+        heard, expected = self.prepare_ecg(cleaned), None
+        if picture is not None and ef is None:
+            with clock("expect"):
+                expected = self.expect_ef([(picture, 0.0), *later], heard, begin - cleaned.start_s, view, rate)
+                aimed = aiming.aim_at(expected, ef_quantile)
         with clock("fill_in"):
             ids = self.generate_ids(
                 heard, begin - cleaned.start_s, model_frames,
@@ -194,7 +208,7 @@ class EchoPulse:
                 "rate": "native" if rate == fps else f"blended from {rate:g} frames/s",
             },
         )
-        said = {"view": view, "ef": ef, "age": age, "sex": sex}
+        said = {"view": view, "ef": ef, "ef_quantile": ef_quantile, "age": age, "sex": sex}
         arguments = {**said, "seconds": seconds, "fps": fps, "start": start, **vars(sampling)}
         arguments["any_image"] = any_image
         arguments["image"] = str(image) if isinstance(image, (str, Path)) else None
@@ -208,6 +222,7 @@ class EchoPulse:
             beats=beats,
             start_s=begin,
             ef_aimed=aimed,
+            ef_expected=None if expected is None else (float(expected.mean), float(expected.sd)),
             seed=seed,
             model={"name": self.name, **self.licences},
             arguments={**arguments, "at_s": at_s, "allow_flat": allow_flat},
@@ -218,9 +233,14 @@ class EchoPulse:
         )
 
     def several(self, ecg: ECG, count: int, *, seed: int = 0, **options: Any) -> list[Generation]:
-        """Clips of seeds `seed`, `seed + 1`, ...: what ECG and pictures leave open differs in them."""
+        """Clips of seeds `seed`, `seed + 1`, ...: what ECG and pictures leave open differs in them.
+
+        Their EFs are aimed evenly over what is likely where none is given.
+        """
         check_samples(count, seed)
-        return [self(ecg, seed=seed + number, **options) for number in range(count)]
+        return [
+            self(ecg, seed=seed + number, ef_quantile=(number + 0.5) / count, **options) for number in range(count)
+        ]
 
     def stream(self, pieces: Iterable[ECG], **options: Any) -> Iterator["Block"]:
         """Video block by block while the ECG arrives; see `live.stream`.
@@ -248,10 +268,26 @@ class EchoPulse:
     ) -> Tensor:
         """Tokens int64 [t', h', w'] of a clip that begins `begin_s` into `ecg` ([l, n] mV, None: no ECG at all).
 
-        `fps` is the model's own rate by default; other options are those of `filling.generate_ids`.
+        `fps` is the model's own rate by default; other options are those of `filling.generate_ids`. The EF is the one
+        that pictures and ECG let expect where none is given.
         """
-        fps = fps or self.fps
-        return filling.generate_ids(self.tokenizer, self.generator, ecg, begin_s, frames, fps=fps, **options)
+        fps, first = fps or self.fps, options.get("first")
+        if first is not None and ecg is not None and options.get("ef") is None:
+            pictures = [(first, 0.0), *options.get("later", ())]
+            options["ef"] = aiming.aim_at(self.expect_ef(pictures, ecg, begin_s, options.get("view", "a4c"), fps))
+        return filling.generate_ids(
+            self.tokenizer, self.generator, ecg, begin_s, frames, fps=fps, steering=self.steering, **options
+        )
+
+    def expect_ef(
+        self, pictures: Sequence[tuple[Tensor, float]], ecg: Tensor, begin_s: float, view: str, fps: float | None = None
+    ) -> ExpectedEf | None:
+        """The EF that pictures and an ECG ([l, n] mV) let expect, see `aiming.expect_ef`; None without the weights."""
+        if self.steering is None:
+            return None
+        return aiming.expect_ef(
+            self.steering, self.segmenter, self.generator, pictures, ecg, begin_s, view, fps or self.fps
+        )
 
     def encode_picture(self, picture: Tensor, *, still: bool = False) -> Tensor:
         """The tokens int64 [1, h', w'] of a first picture uint8 [h, w]; `still`: [2, h', w'] of one that stands on."""

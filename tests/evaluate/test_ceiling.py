@@ -35,16 +35,28 @@ def test_features_that_never_change_are_left_out():
 
 
 def test_generated_loops_are_held_against_the_regressor(monkeypatch, obedient, hearts):
-    monkeypatch.setattr(ceiling, "features_of", lambda _, heart: torch.tensor([heart.ef, heart.ef**2]))
+    monkeypatch.setattr(ceiling, "looked_and_heard", lambda _, heart: torch.tensor([heart.ef, heart.ef**2]))
     told: list[float] = []
     teachers = [hearts[number % 4] for number in range(24)]
-    scores = ceiling_scores(obedient, None, hearts, teachers, told.append).scores
+    scores = ceiling_scores(obedient, None, hearts, teachers, None, told.append).scores
     assert scores["ceiling.generated.r2"] > 0.95 and scores["ceiling.regressor.r2"] > 0.95 and told[-1] == 1
     assert scores["ceiling.share"] == pytest.approx(1, abs=0.06)
     assert scores["ceiling.generated.rmse_over_sd"] == pytest.approx(
         scores["ceiling.generated.rmse"] / np.std([heart.ef for heart in hearts])
     )
     assert scores["ceiling.generated.mae.n"] == 4 and scores["ceiling.generated.mae.missing"] == 0
+
+
+def test_the_better_of_regressor_and_expectation_is_the_ceiling(monkeypatch, obedient, hearts):
+    monkeypatch.setattr(ceiling, "looked_and_heard", lambda _, heart: torch.tensor([1.0 + heart.seed, 0.0]))
+    monkeypatch.setattr(ceiling, "expected_of", lambda _, heart: (heart.ef + 0.01, 0.02 if heart.seed else 0.005))
+    teachers = [hearts[number % 4] for number in range(24)]
+    scores = ceiling_scores(obedient, None, hearts, teachers, object()).scores
+    spread = np.var([heart.ef for heart in hearts])
+    assert scores["ceiling.expected.r2"] == pytest.approx(1 - 1e-4 / spread)
+    best = max(scores["ceiling.expected.r2"], scores["ceiling.regressor.r2"])
+    assert scores["ceiling.share"] == pytest.approx(scores["ceiling.generated.r2"] / best)
+    assert scores["ceiling.expected.within_sd"] == pytest.approx(0.75)
 
 
 def test_hearts_of_two_frames_have_picture_ecg_and_ef_and_beat():

@@ -1,4 +1,4 @@
-"""`echopulse train`: the tokenizer, the generator, the measurer or the ECG encoder."""
+"""`echopulse train`: the tokenizer, the generator, the measurer, the ECG encoder or what steers the EF."""
 
 import argparse
 from pathlib import Path
@@ -10,16 +10,17 @@ from echopulse.errors import InputError
 def add_train(verbs) -> None:
     """The options of `train`."""
     verb = add_verb(
-        verbs, "train", run_train, "train the tokenizer, the generator, the measurer or the ECG encoder",
+        verbs, "train", run_train, "train the tokenizer, the generator, the measurer, the ECG encoder or the steering",
         "echopulse train tokenizer --data bank --run runs/out/tokenizer --minutes 30\n"
         "  echopulse train tokenizer --data my_videos --quantizer fsq:8,8,8,8,4\n"
         "  echopulse train tokenizer --data bank --balance --loss speckle=0.5 --loss adversarial=0.2\n"
         "  echopulse train tokenizer --data bank --patch 8 --decoder motion\n"
         "  echopulse train generator --data bank --data bank50 --tokenizer MODEL\n"
         "  echopulse train ecg-encoder --data my_ecgs --data bank --out ecg\n"
-        "  echopulse train generator --data bank --tokenizer MODEL --ecg-encoder ecg",
+        "  echopulse train generator --data bank --tokenizer MODEL --ecg-encoder ecg\n"
+        "  echopulse train steering --data bank --from MODEL --out MODEL",
     )  # fmt: skip
-    verb.add_argument("what", choices=("tokenizer", "generator", "measurer", "ecg-encoder"))
+    verb.add_argument("what", choices=("tokenizer", "generator", "measurer", "ecg-encoder", "steering"))
     verb.add_argument("--data", action="append", help="a bank from `simulate --bank`, or phantom (default): one is "
                       "made first; tokenizer: also a folder of videos or of .tar shards of them; generator: again for "
                       "clips of another frame rate; ecg-encoder: also a folder of ECGs, or one of each")  # fmt: skip
@@ -69,8 +70,9 @@ def add_train(verbs) -> None:
 
 
 def run_train(options: argparse.Namespace) -> int:
-    """Trains one of the four models, or goes on with it."""
-    if options.start_from and options.resume and not options.only_volumes and options.what != "generator":
+    """Trains one of the five models, or goes on with it."""
+    goes_on = options.only_volumes or options.what in ("generator", "steering")
+    if options.start_from and options.resume and not goes_on:
         raise InputError("--from with --resume: a run goes on with its own weights; leave one of them out.")
     from echopulse.evaluate.metrics.networks import feature_files
     from echopulse.train.losses.weights import parse_weights

@@ -4,7 +4,8 @@ Hearts of the clinical prior. What cannot be told from one picture and an ECG no
 how much can be told at least. It looks and hears through the bundled weights, whoever is judged: a kernel ridge
 regression on what the measurer sees in the picture and on what the ECG encoder makes of the ECG, its two constants
 chosen by leaving one teacher out (Rasmussen and Williams 2006, 5.4.2). Teachers have the EF of their usual beat, the
-hearts that are asked about that of the beats seen, which differs a little.
+hearts that are asked about that of the beats seen, which differs a little. Beside it stands what the model itself
+expects, where it says so; the better of the two is the ceiling.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from echopulse.evaluate.keys import Figure, at_least
 from echopulse.evaluate.known import mean_known
 from echopulse.evaluate.results import Results
 from echopulse.evaluate.together import Counted, OnStep, together
+from echopulse.measure.expected_ef import features_of, look_at_pictures
 from echopulse.model.ecg_input import as_heard
-from echopulse.model.familiarity import summary_of
 
 if TYPE_CHECKING:
     from echopulse.pipeline import EchoPulse
@@ -39,6 +40,7 @@ LEAST_SPREAD = 1e-3  # of a feature over the teachers, of the largest: what diff
 KINDS = {
     "generated": "EF of loops from first picture and ECG, hearts of the clinical prior",
     "regressor": "EF that a regressor tells from the same picture and ECG",
+    "expected": "EF that the model itself expects of them",
 }
 FIGURES: dict[str, Figure] = {
     f"ceiling.{name}.{key}": Figure("", f"{what}: {words}")
@@ -50,7 +52,10 @@ FIGURES: dict[str, Figure] = {
         "sd": "standard deviation of what was found",
         "rmse_over_sd": "RMSE over the true EFs' standard deviation",
     }.items()
-} | {"ceiling.share": Figure("", "R² of generated loops over that of the regressor", at_least(0.9))}
+} | {
+    "ceiling.share": Figure("", "R² of generated loops over the better of the two others", at_least(0.9)),
+    "ceiling.expected.within_sd": Figure("", "share of hearts within one standard deviation of what is expected"),
+}
 
 
 def pictures_and_ecgs(count: int, seed: int, *, workers: int = 1, **options) -> list[Heart]:
@@ -66,40 +71,46 @@ def pictures_and_ecgs(count: int, seed: int, *, workers: int = 1, **options) -> 
 
 
 @torch.inference_mode()
-def features_of(pulse: EchoPulse, heart: Heart) -> Tensor:
-    """What the measurer sees in the first picture, and what the encoder says of the ECG then, on average and in spread.
+def looked_and_heard(pulse: EchoPulse, heart: Heart) -> Tensor:
+    """What the measurer sees in the first picture and what the encoder says of the ECG then, float32 [d]."""
+    seen, log_volume = look_at_pictures(pulse.segmenter, heart.frames[:1].to(pulse.device).float() / 255)
+    memory = pulse.hear(_heard(pulse, heart), -heart.ecg_start_s)
+    view = torch.tensor([pulse.generator.config.views.index(heart.view)], device=pulse.device)
+    return features_of(seen, log_volume, memory, view)[0].float().cpu()
 
-    float32 [d].
-    """
-    segmenter = pulse.segmenter
-    frames = heart.frames[:1].to(pulse.device).float() / 255
-    levels = segmenter.encode(frames)
-    ascended = segmenter.ascend(levels)
-    seen, log_volume = segmenter.look(levels, ascended, segmenter.outline(ascended).float())
-    ecg = as_heard(heart.ecg, heart.leads, pulse.generator.config.ecg.kind)
-    memory = pulse.hear(ecg, -heart.ecg_start_s)
-    now = memory.tokens[:, memory.times_s[0].abs().nan_to_num(torch.inf).argmin()]
-    view = torch.tensor([[float(heart.view == pulse.generator.config.views[0])]], device=now.device)
-    return torch.cat([seen, log_volume[:, None], now, summary_of(memory), view], 1)[0].float().cpu()
+
+def expected_of(pulse: EchoPulse, heart: Heart) -> tuple[float, float]:
+    """Mean and standard deviation of the EF that the model expects of the first picture and the ECG; NaN without."""
+    pictures = [(heart.frames[0], 0.0)]
+    expected = pulse.expect_ef(pictures, _heard(pulse, heart), -heart.ecg_start_s, heart.view)
+    return (np.nan, np.nan) if expected is None else (float(expected.mean), float(expected.sd))
+
+
+def _heard(pulse: EchoPulse, heart: Heart) -> Tensor:
+    return as_heard(heart.ecg, heart.leads, pulse.generator.config.ecg.kind)
 
 
 def ceiling_scores(
-    bench: Bench, pulse: EchoPulse, hearts: Sequence[Heart], teachers: Sequence[Heart],
+    bench: Bench, eyes: EchoPulse, hearts: Sequence[Heart], teachers: Sequence[Heart], own: EchoPulse | None = None,
     on_step: OnStep = lambda _: None,
 ) -> Results:  # fmt: skip
-    """All of `FIGURES`: the candidate behind `bench`, and a regressor with the eyes and ears of `pulse`."""
+    """All of `FIGURES`: the candidate behind `bench`, a regressor with the eyes and ears of `eyes`, and what the
+    candidate itself (`own`) expects where it is a model of ours.
+    """
     work = Counted(on_step, len(hearts) * 2 + len(teachers))
     true = np.array([heart.ef for heart in hearts])
     made = bench.each(lambda heart: measured_ef(bench.beat(heart, heart.ecg)), hearts, work)
-    taught = torch.stack(bench.each(lambda heart: features_of(pulse, heart), teachers, work))
-    asked = torch.stack(bench.each(lambda heart: features_of(pulse, heart), hearts, work))
+    taught = torch.stack(bench.each(lambda heart: looked_and_heard(eyes, heart), teachers, work))
+    asked = torch.stack(bench.each(lambda heart: looked_and_heard(eyes, heart), hearts, work))
     told = regress(taught, torch.tensor([heart.ef for heart in teachers]), asked)
+    expected = np.array([expected_of(own, heart) if own else (np.nan, np.nan) for heart in hearts])
     results = Results({}, {})
-    for name, found in (("generated", np.array(made)), ("regressor", told.numpy())):
+    for name, found in (("generated", np.array(made)), ("regressor", told.numpy()), ("expected", expected[:, 0])):
         results |= Results.of(_agreement(true, found), {"found": found, "true": true}).under(f"ceiling.{name}")
-    best = results.scores["ceiling.regressor.r2"]
+    best = np.nanmax([results.scores[f"ceiling.{name}.r2"] for name in ("regressor", "expected")])
     share = results.scores["ceiling.generated.r2"] / best if best > LEAST_R2 else float("nan")
-    return results | Results.of({"ceiling.share": share})
+    within = mean_known(np.where(np.isfinite(expected[:, 0]), np.abs(expected[:, 0] - true) <= expected[:, 1], np.nan))
+    return results | Results.of({"ceiling.share": float(share), "ceiling.expected.within_sd": within})
 
 
 def regress(features: Tensor, values: Tensor, asked: Tensor) -> Tensor:

@@ -173,7 +173,7 @@ def ceiling(job: Job, on_step: OnStep) -> Results:
     alike = {"fps": job.fps, "size": job.size, "ecg_rate_hz": job.rate_hz, "workers": job.workers}
     hearts = pictures_and_ecgs(HEARTS, SEED, frames=round(SECONDS * job.fps), **alike)
     teachers = pictures_and_ecgs(TEACHERS, TEACHER_SEED, **alike)
-    return ceiling_scores(job.shared.bench, EchoPulse.from_pretrained(), hearts, teachers, on_step)
+    return ceiling_scores(job.shared.bench, EchoPulse.from_pretrained(), hearts, teachers, job.pulse, on_step)
 
 
 def long(job: Job, on_step: OnStep) -> Results:

@@ -33,7 +33,7 @@ class CurveHead(nn.Module):
         self.register_buffer("centre", torch.zeros(inputs + 1))
         self.register_buffer("scale", torch.ones(inputs + 1))
         self.entry = nn.Linear(inputs + 1, width)
-        self.layers = nn.ModuleList(_Layer(width, heads) for _ in range(layers))
+        self.layers = nn.ModuleList(TimeLayer(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.change = nn.Linear(width, 1)
         nn.init.zeros_(self.change.weight)
@@ -104,7 +104,7 @@ class CurveHead(nn.Module):
         return self.leave(x, log_volume)
 
 
-class _Layer(nn.Module):
+class TimeLayer(nn.Module):
     """Frames attend to those within reach, turned by how far apart in time they lie; then each by itself."""
 
     def __init__(self, width: int, heads: int):

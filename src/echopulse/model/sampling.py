@@ -26,6 +26,7 @@ class Sampling:
     come first where no first picture is given. Without a `guidance` it is that which training built into the weights,
     at one pass a step, or three where they hold none. `order` in which places are filled: "halton", or "confidence".
     `grain`: whether the speckle that tokens cannot hold is drawn over the picture, where the tokenizer knows how.
+    `tries`: how often the first window is made at most, until what is read of its EF is near the one aimed at.
     """
 
     steps: int = 8
@@ -36,6 +37,7 @@ class Sampling:
     order: str = "halton"
     corrections: int = 3
     opening: int = 8
+    tries: int = 2
 
     @property
     def passes(self) -> dict[str, int]:
@@ -44,7 +46,7 @@ class Sampling:
         return {"steps": self.steps - corrections, "corrections": corrections, "opening": self.opening}
 
 
-USUAL, FAST = Sampling(), Sampling(steps=4, corrections=1, opening=4)
+USUAL, FAST = Sampling(), Sampling(steps=4, corrections=1, opening=4, tries=1)
 
 
 def reveal_counts(n_tokens: int, steps: int) -> list[int]:

@@ -36,6 +36,7 @@ from echopulse.train.sources import (
     skipping,
     workers,
 )
+from echopulse.train.steering import train_steering
 from echopulse.train.tokenizer import TokenizerTask
 
 
@@ -116,6 +117,11 @@ def train(
         return train_only_volumes(
             what, start_from, data=data, clips=clips, run=run, resume=resume, out=model_folder, device=device,
             seed=seed, batch=batch, on_progress=on_progress, **given,
+        )  # fmt: skip
+    if what == "steering":
+        return train_steering(
+            start_from, data=data, clips=clips, run=run, resume=resume, out=model_folder, device=device, seed=seed,
+            batch=batch, on_progress=on_progress, on_encoded=on_encoded, **given,
         )  # fmt: skip
     settings = replace(SETTINGS[what], seed=seed, **{name: value for name, value in given.items() if value is not None})
     shared = {"batch": batch or BATCH[what], "device": device, "seed": seed}

@@ -5,13 +5,11 @@ name that its pictures and the weights determine: a run that was killed goes on 
 costs what has come.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from echopulse.data import Bank
@@ -22,6 +20,7 @@ from echopulse.measure.volume_curve import CurveHead, curve_loss
 from echopulse.model.checkpoint import hash_of_networks
 from echopulse.model.precision import mixed_precision
 from echopulse.phantom.types import APICAL_VIEWS
+from echopulse.train.kept import made_once
 from echopulse.train.loop import Run, Settings
 from echopulse.train.measurer import log_pixel_volumes
 
@@ -119,7 +118,6 @@ def look_at_bank(
     on_progress: Callable[[float], None] = lambda _: None,
 ) -> Looks:
     """Looks at every apical clip of a bank; the first version is the clip as it is. Files in `folder` are kept."""
-    folder.mkdir(parents=True, exist_ok=True)
     parts = [segmenter.down, segmenter.up, segmenter.head, segmenter.volume_head]
     made_by = f"{hash_of_networks(parts)} {replace(segmenter.config, sequence=0)} {bank.fps} {versions} {seed}"
     rows = torch.nonzero(bank.view < len(APICAL_VIEWS))[:, 0]
@@ -127,14 +125,12 @@ def look_at_bank(
     found = []
     for number, piece in enumerate(pieces):
         frames = bank.frames[piece]
-        name = hashlib.sha256(made_by.encode() + frames.numpy().tobytes()).hexdigest()[:24]
-        path = folder / f"{name}.safetensors"
-        if not path.exists():
-            draw = torch.Generator().manual_seed(int(name[:12], 16))
-            partial = path.with_suffix(".partial")
-            save_file(_look_at_clips(segmenter, frames, bank.fps, versions, draw), partial)
-            partial.replace(path)
-        found.append(load_file(path))
+        found.append(
+            made_once(
+                folder, made_by.encode() + frames.numpy().tobytes(),
+                lambda draw, frames=frames: _look_at_clips(segmenter, frames, bank.fps, versions, draw),
+            )
+        )  # fmt: skip
         on_progress((number + 1) / len(pieces))
     times = torch.arange(bank.frames.shape[1])
     seen, alone, log_grown = (torch.cat([one[key] for one in found]) for key in ("seen", "alone", "log_grown"))
