@@ -27,6 +27,7 @@ FLOORS = {
     "data": 1,
     "model": 2,
     "measure": 2,
+    "aiming": 3,
     "filling": 3,
     "generation": 3,
     "hearing": 3,
