@@ -209,7 +209,7 @@ class EchoPulse:
             start_s=begin,
             ef_aimed=aimed,
             seed=seed,
-            model={"name": self.name, **self.licences},
+            model={"name": self.name, "licences": self.licences},
             arguments={**arguments, "at_s": at_s, "allow_flat": allow_flat},
             decided=decided,
             strangeness=self.strangeness(heard, begin - cleaned.start_s, frames / fps),
