@@ -22,8 +22,9 @@ def add_generate(verbs) -> None:
         "echopulse generate watch.csv --view a4c --ef 0.55 --seconds 4 --out clip.mp4",
     )  # fmt: skip
     verb.add_argument("ecg", nargs="+", type=Path, help="ECG files (WFDB, Apple Watch, CSV, NPY) or folders of them")
-    verb.add_argument("--image", action="append", default=[], metavar="FILE[@SECONDS]", help="first picture: PNG, "
-                      "JPEG, video or DICOM; again with a time for a later one of the same heart")  # fmt: skip
+    verb.add_argument("--image", action="append", default=[], metavar="FILE[@SECONDS]", help="first picture: any echo "
+                      "file (PNG, JPEG, video, DICOM, NPZ), of a loop its first frame; again with a time for a later "
+                      "one of the same heart")  # fmt: skip
     verb.add_argument("--any-image", action="store_true", help="take pictures that seem to show another view")
     verb.add_argument("--view", help="a4c (default) or a2c")
     verb.add_argument("--ef", type=float, help="ejection fraction to aim at, 0.05 to 0.85")
