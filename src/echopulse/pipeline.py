@@ -224,7 +224,7 @@ class EchoPulse:
             ef_aimed=aimed,
             ef_expected=None if expected is None else (float(expected.mean), float(expected.sd)),
             seed=seed,
-            model={"name": self.name, **self.licences},
+            model={"name": self.name, "licences": self.licences},
             arguments={**arguments, "at_s": at_s, "allow_flat": allow_flat},
             decided=decided,
             strangeness=self.strangeness(heard, begin - cleaned.start_s, frames / fps),
