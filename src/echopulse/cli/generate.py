@@ -27,7 +27,8 @@ def add_generate(verbs) -> None:
                       "one of the same heart")  # fmt: skip
     verb.add_argument("--any-image", action="store_true", help="take pictures that seem to show another view")
     verb.add_argument("--view", help="a4c (default) or a2c")
-    verb.add_argument("--ef", type=float, help="ejection fraction to aim at, 0.05 to 0.85")
+    verb.add_argument("--ef", type=float, help="ejection fraction to aim at, 0.05 to 0.85; by default what --image and "
+                      "the ECG let expect")  # fmt: skip
     verb.add_argument("--age", type=float, help="of the patient, 18 to 92 years")
     verb.add_argument("--sex", help="of the patient, f or m")
     verb.add_argument("--prompt", help='the same in words, as "LVEF: 42, ViewType: 4CH, Age: 63, Sex: F"')
@@ -36,7 +37,8 @@ def add_generate(verbs) -> None:
                       "the weights have not learned this rate")  # fmt: skip
     verb.add_argument("--seed", type=int, default=0, help="same seed, same clip")
     verb.add_argument("--samples", type=int, default=1, help="so many clips of every ECG, NAME_1, NAME_2, ..., of "
-                      "seeds from --seed on, and how far their EFs lie apart")  # fmt: skip
+                      "seeds from --seed on, their EFs aimed over what is likely of a given picture; says how far they "
+                      "lie apart")  # fmt: skip
     verb.add_argument("--start", default="phantom", help="first picture if no --image: phantom (default) or generated")
     verb.add_argument("--steps", type=int, help="passes per window of 1.3 s, 8 by default; the last 3, half of "
                       "fewer than 6, correct")  # fmt: skip
@@ -114,7 +116,8 @@ def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespa
             made = pulse(
                 ecg, **given, view=options.view, ef=options.ef, age=options.age, sex=options.sex, prompt=options.prompt,
                 seconds=options.seconds, fps=options.fps, seed=options.seed + number, start=options.start,
-                at_s=options.at, allow_flat=options.allow_flat, any_image=options.any_image, on_step=on_step,
+                ef_quantile=(number + 0.5) / len(outs), at_s=options.at, allow_flat=options.allow_flat,
+                any_image=options.any_image, on_step=on_step,
             )  # fmt: skip
         made.seconds["read"] = round(read_s, 3)
         report = made.save(out, plain=options.plain, force=options.force)
@@ -125,6 +128,9 @@ def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespa
         rate = "none" if heart["heart_rate_bpm"] is None else f"{heart['heart_rate_bpm']:.0f}/min"
         if number == 0 and (warning := strangeness_in_words(heart["strangeness"])):  # all samples hear the same ECG
             print(f"{path.name}: {warning}", file=sys.stderr)
+        if number == 0 and video["ef_expected"] is not None:
+            mean, sd = (100 * value for value in video["ef_expected"])
+            print(f"{path.name}: the picture lets expect an EF of {mean:.0f} ± {sd:.0f} %, as of a simulated heart.")
         print(f"{out}: {video['frames']} frames, ECG rate {rate} ({heart['rhythm']}), EF per beat {ef}. {NOTICE}")
     if len(fractions) > 1:
         print(f"{path.name}: {spread_of(fractions)}")
