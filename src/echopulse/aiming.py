@@ -25,7 +25,7 @@ from echopulse.model.windows import latent_times
 
 NEAR = 0.03  # of the EF aimed at: what is read so near it needs no second try
 SURE = 0.08  # standard deviation of an EF that can be read at all: a line without beats tells none
-STEP = 0.8  # of what was missed is corrected at a time
+STEP = 0.6  # of what was missed is corrected at a time: what is read errs about as much as what is made
 
 
 @torch.inference_mode()
