@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from echopulse.errors import InputError
 from echopulse.evaluate.bench import Bench
 from echopulse.evaluate.hearts import AT_ONCE, Heart, hearts_of, simulate_held_out
 from echopulse.evaluate.held_out import measured_ef
@@ -72,6 +73,8 @@ def features_of(pulse: EchoPulse, heart: Heart) -> Tensor:
     float32 [d].
     """
     segmenter = pulse.segmenter
+    if not segmenter.config.volumes:
+        raise InputError("ceiling: the regressor looks through a measurer that reads volumes, which this one does not.")
     frames = heart.frames[:1].to(pulse.device).float() / 255
     levels = segmenter.encode(frames)
     ascended = segmenter.ascend(levels)
