@@ -41,6 +41,16 @@ def adapt(model, bank_folder, run, what="tokenizer", **options):
     return adapting.adapt(what, model, run=run, **quick | options)
 
 
+def noise_videos(folder):
+    """Three short clips of noise, as files."""
+    folder.mkdir()
+    draw = np.random.default_rng(0)
+    for number in range(3):
+        frames = draw.integers(0, 255, (16, 48, 48), dtype=np.uint8)
+        write_clip(Clip(frames, np.arange(16) / 25), folder / f"{number}.mp4", plain=True)
+    return folder
+
+
 def test_an_adapter_is_trained_logged_and_written_and_the_model_is_left_alone(tiny_model, bank_folder, tmp_path):
     before = (tiny_model / "tokenizer.safetensors").read_bytes()
     told: list[float] = []
@@ -149,11 +159,7 @@ def test_a_run_goes_on_with_the_same_adapter_and_no_other(tiny_model, bank_folde
 
 
 def test_anybodys_videos_will_do(tiny_model, tmp_path):
-    draw, mine = np.random.default_rng(0), tmp_path / "mine"
-    mine.mkdir()
-    for number in range(3):
-        frames = draw.integers(0, 255, (16, 48, 48), dtype=np.uint8)
-        write_clip(Clip(frames, np.arange(16) / 25), mine / f"{number}.mp4", plain=True)
+    mine = noise_videos(tmp_path / "mine")
     (mine / "broken.mp4").write_bytes(b"no video")
     told = []
     quick = {"steps": 1, "batch": 2, "rank": 1, "on_skip": lambda name, reason: told.append(name)}
@@ -176,7 +182,7 @@ def test_a_tokenizer_of_motion_is_adapted_on_shards_that_say_how_tissue_moves(to
     assert (folder / "adapter_model.safetensors").exists()
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "a.mp4").touch()
-    with pytest.raises(InputError, match="films: videos; a tokenizer with grain or motion learns from shards"):
+    with pytest.raises(InputError, match="films: videos; a tokenizer with the decoder of motion learns from simulated"):
         adapt(model, tmp_path / "films", tmp_path / "other")
 
 
@@ -204,8 +210,25 @@ def test_a_tokenizer_with_grain_is_adapted_without_a_change_of_its_own(toy_bank,
     assert all(torch.equal(value, attached.state_dict()[name]) for name, value in merged.state_dict().items())
 
 
-def test_shards_that_do_not_say_how_tissue_moves_are_refused_before_any_work(bank_folder, tmp_path):
+@pytest.mark.parametrize("kind", ["videos", "bank"])
+def test_clips_that_do_not_say_how_tissue_moves_teach_the_picture_and_leave_grain_alone(bank_folder, tmp_path, kind):
+    model, told = tmp_path / "model", []
     config = replace(CONFIG, grain=True)
+    torch.manual_seed(0)
+    save_weights(Tokenizer(config), model / "tokenizer")
+    save_config(model, tokenizer=config)
+    data = bank_folder if kind == "bank" else noise_videos(tmp_path / "videos")
+    _, folder = adapt(model, data, tmp_path / "run", layers="*", on_notice=told.append)
+    assert len(told) == 1 and "how tissue moves, so the weights that draw grain stay as they are" in told[0]
+    plain, adapted = (load_network(model, "tokenizer") for _ in range(2))
+    attach({"tokenizer": adapted}, [folder])
+    same = {name for name, value in plain.state_dict().items() if torch.equal(value, adapted.state_dict()[name])}
+    assert "decoder_in.weight" not in same
+    assert {name for name in plain.state_dict() if name.startswith("grain_head.")} <= same
+
+
+def test_a_decoder_of_motion_is_not_adapted_on_shards_that_do_not_say_how_tissue_moves(bank_folder, tmp_path):
+    config = replace(CONFIG, decoder="motion")
     save_weights(Tokenizer(config), tmp_path / "model" / "tokenizer")
     save_config(tmp_path / "model", tokenizer=config)
     with pytest.raises(InputError, match="do not say how tissue moves; make some with .*--displacement"):

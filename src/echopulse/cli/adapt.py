@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from echopulse.cli.shared import Progress, add_verb, say_skipped
+from echopulse.cli.shared import Progress, add_verb, say_notice, say_skipped
 
 
 def add_adapt(verbs) -> None:
@@ -62,7 +62,7 @@ def run_adapt(what: str, options: argparse.Namespace) -> int:
             run=options.resume or options.run or Path(f"runs/out/adapt-{what}"), resume=options.resume is not None,
             out=options.out, steps=options.steps, minutes=options.minutes, batch=options.batch,
             learning_rate=options.learning_rate, device=options.device, seed=options.seed, on_progress=on_step,
-            on_skip=say_skipped,
+            on_skip=say_skipped, on_notice=say_notice,
         )  # fmt: skip
     print(f"{folder}: " + ", ".join(f"{name} {value:.4g}" for name, value in scores.items()))
     return 0

@@ -19,7 +19,15 @@ from echopulse.train.arguments import check_numbers
 from echopulse.train.generator import GeneratorTask
 from echopulse.train.loop import Remembers, Run, Settings, Task
 from echopulse.train.settings import BATCH
-from echopulse.train.sources import holds_videos, load_bank, load_own_videos, skipping
+from echopulse.train.sources import (
+    check_clips,
+    check_moving,
+    holds_videos,
+    keeps_grain,
+    load_bank,
+    load_own_videos,
+    skipping,
+)
 from echopulse.train.tokenizer import TokenizerTask
 
 ADAPTER = Settings(steps=400, learning_rate=2e-3, warmup=20, ema=0.99, evaluate_every=100)
@@ -80,14 +88,17 @@ def adapt(
     seed: int = 0,
     on_progress: Callable[[float], None] | None = None,
     on_skip: Callable[[str, str], None] | None = None,
+    on_notice: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, float], Path]:
     """Trains an adapter of a model folder's "tokenizer" or "generator" and writes it; the last scores and its folder.
 
     `data` is a bank's folder, or "phantom", which makes `clips` inside the run first; of a bank an eighth of the clips
-    is held out. For the tokenizer it may also be a folder of videos (see `recipes.train`). `layers` are those of
-    `LAYERS` by default. The scores hold the held-out figure of `JUDGED_BY` before (`..._before`) and after. Raises
-    InputError before any work for a model without that network, a rank below 1, layers that no name matches, an adapter
-    that is there already, and clips of views that the generator does not know.
+    is held out. For the tokenizer it may also be a folder of videos (see `recipes.train`). What draws grain stays as it
+    is where the clips do not say how tissue moves, of which `on_notice` is told. `layers` are those of `LAYERS` by
+    default. The scores hold the held-out figure of `JUDGED_BY` before (`..._before`) and after. Raises InputError
+    before any work for a model without that network, a rank below 1, layers that no name matches, an adapter that is
+    there already, clips of views that the generator does not know, and for the decoder "motion" clips that do not say
+    how tissue moves.
     """
     check_numbers(steps=steps, minutes=minutes, batch=batch, clips=clips, learning_rate=learning_rate)
     if resume and not (run / "checkpoint.safetensors").exists():
@@ -110,16 +121,16 @@ def adapt(
         banks = _banks(data, run, clips, seed, tokenizer.config.size, device, frames)
         task = GeneratorTask(network.config, tokenizer, *banks, **shared, model=network)
     else:
+        config = network.config
         if holds_videos(data):
-            if network.config.needs_motion:
-                raise InputError(
-                    f"{data}: videos; a tokenizer with grain or motion learns from shards made with motion."
-                )
-            banks = load_own_videos(data, network.config, skip)
+            check_moving(config, data)
+            banks = load_own_videos(data, config, skip)
         else:
-            moving = network.config.needs_motion
-            banks = _banks(data, run, clips, seed, network.config.size, device, FRAMES, moving)
-        task = TokenizerTask(network.config, *banks, frames=FRAMES, **shared, model=network)
+            banks = _banks(data, run, clips, seed, config.size, device, FRAMES, config.needs_motion)
+            if config.decoder == "motion":
+                banks[0].check_moving()
+        kept = keeps_grain(config, banks[0], data, on_notice)
+        task = TokenizerTask(config, *banks, frames=FRAMES, **shared, model=network, keep_grain=kept)
     with torch.no_grad(), mixed_precision(device):
         before = task.evaluate(network)[JUDGED_BY[what]]
     training = Run(AdapterTask(task, lora), settings, run, resume=resume)
@@ -132,13 +143,13 @@ def adapt(
 def _banks(
     data: str, run: Path, clips: int, seed: int, size: int, device: str, frames: int, moving: bool = False
 ) -> tuple[Bank, Bank]:
-    """Simulated clips to learn from and held-out ones; InputError where they are shorter or of another size."""
-    bank, held_out = split_bank(load_bank(data, run, clips, seed, size, device, moving))
-    if bank.frames.shape[1] < frames or bank.frames.shape[2] != size:
-        raise InputError(
-            f"{data}: clips of {list(bank.frames.shape[1:])}; at least {frames} frames of {size}×{size} are needed."
-        )
-    return bank, held_out
+    """Simulated clips to learn from and held-out ones; InputError where they are shorter or of another size.
+
+    With `moving` those that are simulated now say how tissue moves.
+    """
+    bank = load_bank(data, run, clips, seed, size, device, moving and data == "phantom")
+    check_clips(bank, data, frames, size)
+    return split_bank(bank)
 
 
 def split_bank(bank: Bank) -> tuple[Bank, Bank]:

@@ -39,6 +39,31 @@ def load_own_videos(data: str, config: TokenizerConfig, on_skip: Callable[[str, 
     return load_videos(Path(data), size=config.size, fps=config.fps, workers=usable_cores(), on_skip=on_skip)
 
 
+def check_moving(config: TokenizerConfig, data: str) -> None:
+    """InputError for a tokenizer that cannot learn from videos, which do not say how tissue moves."""
+    if config.decoder == "motion" and holds_videos(data):
+        raise InputError(
+            f"{data}: videos; a tokenizer with the decoder of motion learns from simulated shards that say how tissue "
+            "moves; make some with `echopulse simulate --bank FOLDER --displacement`."
+        )
+
+
+def keeps_grain(
+    config: TokenizerConfig, clips: Bank | Videos, data: str, on_notice: Callable[[str], None] | None
+) -> bool:
+    """Whether a tokenizer that draws grain has to keep it as it is, because the clips do not say how tissue moves.
+
+    `on_notice` is told so.
+    """
+    kept = config.grain and not (isinstance(clips, Bank) and "motion" in clips.tensors)
+    if kept and on_notice:
+        on_notice(
+            f"{data}: these clips do not say how tissue moves, so the weights that draw grain stay as they are "
+            "(`simulate --bank FOLDER --displacement` makes clips that do)"
+        )
+    return kept
+
+
 def skipping(
     run: Path, on_skip: Callable[[str, str], None] | None
 ) -> tuple[dict[str, str], Callable[[str, str], None]]:
@@ -125,11 +150,18 @@ def load_banks(
 
 def check_clips(bank: Bank, data: str, window: int, size: int) -> None:
     """InputError where the clips of a bank are shorter than `window` frames or of another size."""
-    if bank.frames.shape[1] < window or bank.frames.shape[2] != size:
-        raise InputError(
-            f"{data}: clips of {list(bank.frames.shape[1:])}; at least {window} frames of {size}×{size} "
-            f"are needed (simulate --bank ... --fps {bank.fps:.8g} --seconds {65 / bank.fps:.4g})."
-        )
+    frames, height, width = bank.frames.shape[1:]
+    short, other = frames < window, (height, width) != (size, size)
+    if not short and not other:
+        return
+    found = [f"{frames} frames"] * short + [f"{height}×{width} pixels"] * other
+    needed = [f"at least {window} frames"] * short + [f"{size}×{size} pixels"] * other
+    options = [f" --fps {bank.fps:.8g} --seconds {max(window, 65) / bank.fps:.4g}"] * short
+    options += [f" --size {size}"] * other
+    raise InputError(
+        f"{data}: clips of {' and '.join(found)}; {' and '.join(needed)} are needed, so make others with `echopulse "
+        f"simulate --bank FOLDER{''.join(options)}`."
+    )
 
 
 def load_bank(data: str, run: Path, clips: int, seed: int, size: int, device: str, motion: bool = False) -> Bank:

@@ -42,7 +42,8 @@ class TokenizerTask:
     shares of the gradient at the decoder's output. `judges` are the networks that some losses look through. After
     `adversary_from` of the run there is an adversary, if `adversarial` has a weight. `model` is a tokenizer that has
     learned already, of the same configuration; without it one begins by chance. With `keep_tokens` only the decoder
-    learns, so that a generator of these tokens can go on with it.
+    learns, so that a generator of these tokens can go on with it. With `keep_grain` what draws grain stays as it is,
+    which clips will do for that do not say how tissue moves.
     """
 
     name = "tokenizer"
@@ -63,6 +64,7 @@ class TokenizerTask:
         judges: Judges | None = None,
         adversary_from: float = ADVERSARY_FROM,
         keep_tokens: bool = False,
+        keep_grain: bool = False,
     ):
         torch.manual_seed(seed)
         self.config = config
@@ -80,7 +82,10 @@ class TokenizerTask:
         )  # fmt: skip
         self.balancer = Balancer() if balance else None
         self.progress = 0.0
-        self.keep_tokens = keep_tokens
+        self.keep_tokens, self.keep_grain = keep_tokens, keep_grain
+        self.learns_grain = config.grain and not keep_grain
+        if config.grain and keep_grain:
+            self.model.grain_head.requires_grad_(False)
         if keep_tokens:
             for part in (self.model.encoder_in, self.model.encoder, self.model.encoder_out, self.model.quantizer):
                 part.requires_grad_(False)
@@ -99,7 +104,7 @@ class TokenizerTask:
         And the motion of the tissue in it, float [batch, frames, g, g, 2], where the tokenizer learns grain or motion.
         """
         motion = None
-        if self.config.needs_motion:
+        if self.learns_grain or self.config.decoder == "motion":
             frames, motion = self.bank.draw_moving(self.batch, self.frames, draw)
             motion = motion.to(self.device).float()
         else:
@@ -120,7 +125,7 @@ class TokenizerTask:
         if self.config.decoder == "motion":
             displacement = self.model.decoder_motion.displacement(features, quantized.codes.shape[1])
             others |= motion_losses(displacement, pictures, motion)
-        if self.config.grain:
+        if self.learns_grain:
             grain = self.model.grain_head(features, quantized.codes.shape[1])
             others |= grain_losses(grain, pictures, again, motion, self.beams)
         scalars = {name: float(value.detach()) for name, value in (of_picture | others).items()}
@@ -159,7 +164,8 @@ class TokenizerTask:
             self.balancer.load(under("balance.", tensors))
 
     def _asked(self) -> dict[str, float]:
-        return self.weights | {"balance": float(self.balancer is not None), "keep_tokens": float(self.keep_tokens)}
+        kept = {"keep_tokens": float(self.keep_tokens), "keep_grain": float(self.keep_grain)}
+        return self.weights | {"balance": float(self.balancer is not None)} | kept
 
     def evaluate(self, model: Tokenizer, clips: int = 16) -> dict[str, float]:
         return reconstruction_scores(model, self.held_out.first(clips), self.device).scores
