@@ -8,6 +8,8 @@ from echopulse.errors import InputError
 from echopulse.measure import Segmenter, SegmenterConfig
 from echopulse.pictures import check_view, read_picture
 
+KNOWN = ("a4c", "a2c")
+
 
 def picture(size: int = 32) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (size, size), dtype=np.uint8)
@@ -40,14 +42,20 @@ def test_what_is_no_picture_of_this_size_is_refused(image, words):
 
 
 def test_a_picture_that_is_surely_of_another_view_is_named_with_that_view():
-    with pytest.raises(InputError, match=r"ed\.png: this looks like plax \(100 % sure\), not a4c; say --view plax"):
-        check_view(torch.from_numpy(picture()), "a4c", "ed.png", measurer(3))
+    with pytest.raises(InputError, match=r"ed\.png: this looks like a2c \(100 % sure\), not a4c; say --view a2c"):
+        check_view(torch.from_numpy(picture()), "a4c", "ed.png", measurer(1), KNOWN)
+
+
+def test_no_view_is_advised_that_the_generator_does_not_make():
+    with pytest.raises(InputError, match="looks like plax .* this model makes a4c and a2c alone, so give") as refused:
+        check_view(torch.from_numpy(picture()), "a4c", "ed.png", measurer(3), KNOWN)
+    assert "--view" not in str(refused.value)
 
 
 @pytest.mark.parametrize(("view", "sure"), [(0, 50.0), (3, 2.0), (None, 0.0)])
 def test_the_view_asked_for_doubt_and_measurers_of_one_view_pass(view, sure):
-    check_view(torch.from_numpy(picture()), "a4c", "ed.png", measurer(view, sure))
+    check_view(torch.from_numpy(picture()), "a4c", "ed.png", measurer(view, sure), KNOWN)
 
 
 def test_pictures_of_another_size_than_the_measurers_are_not_judged():
-    check_view(torch.from_numpy(picture(48)), "a4c", "ed.png", measurer(3))
+    check_view(torch.from_numpy(picture(48)), "a4c", "ed.png", measurer(3), KNOWN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,18 +32,23 @@ def read_picture(image: Picture, size: int) -> Tensor:
 
 
 @torch.inference_mode()
-def check_view(picture: Tensor, view: str, name: str, segmenter: Segmenter) -> None:
-    """InputError where a picture uint8 [h, w] surely shows another view than `view`; measurers of one view pass all."""
+def check_view(picture: Tensor, view: str, name: str, segmenter: Segmenter, known: Sequence[str]) -> None:
+    """InputError where a picture uint8 [h, w] surely shows another view than `view`; measurers of one view pass all.
+
+    `known` are the views that the generator makes: no other one is advised.
+    """
     if not segmenter.config.views or picture.shape != (segmenter.config.size,) * 2:
         return
     frames = picture[None].to(segmenter.head.weight.device).float() / 255
     chances = segmenter.guess_view(segmenter.encode(frames))[0].float().softmax(0)
     seen = int(chances.argmax())
     if VIEWS[seen] != view and float(chances[seen]) > SURE:
-        raise InputError(
-            f"{name}: this looks like {VIEWS[seen]} ({100 * float(chances[seen]):.0f} % sure), not {view}; say --view "
-            f"{VIEWS[seen]}, give a picture of that view, or say --any-image if you know better."
-        )
+        found = f"{name}: this looks like {VIEWS[seen]} ({100 * float(chances[seen]):.0f} % sure), not {view}"
+        if VIEWS[seen] in known:
+            advice = f"say --view {VIEWS[seen]}, give a picture of {view}"
+        else:
+            advice = f"this model makes {' and '.join(known)} alone, so give a picture of {view}"
+        raise InputError(f"{found}; {advice}, or say --any-image if you know better.")
 
 
 def first_picture(

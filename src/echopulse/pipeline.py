@@ -316,7 +316,8 @@ class EchoPulse:
         """A file's first picture, or the array itself, as uint8 [h, w]; of another view only if `any_image` will do."""
         picture = read_picture(image, self.tokenizer.config.size)
         if not any_image:
-            check_view(picture, view, "image" if isinstance(image, np.ndarray) else str(image), self.segmenter)
+            name = "image" if isinstance(image, np.ndarray) else str(image)
+            check_view(picture, view, name, self.segmenter, self.generator.config.views)
         return picture
 
 
