@@ -1,10 +1,32 @@
-"""A bank made by hand in a millisecond: small pictures of a bright disc that beats with a spiky ECG."""
+"""A bank made by hand in a millisecond: small pictures of a bright disc that beats with a spiky ECG.
+
+And what several files of tests need: that bank on disk, a tokenizer that has learned nothing, recipes of one step.
+"""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from echopulse.data import Bank
 from echopulse.data.bank import pack_bits
+from echopulse.model.config import PRESETS
+from echopulse.model.tokenizer import Tokenizer
+from echopulse.train import recipes
+from echopulse.train.settings import BATCH, SETTINGS
+from echopulse.train.sources import HELD_OUT_SEED
+
+
+def write_bank(bank: Bank, folder: Path) -> Path:
+    """A bank as one shard, with the held-out clips where a recipe looks for them; its folder."""
+    about = {"fps": str(bank.fps), "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
+    (folder / "held-out").mkdir(parents=True)
+    for name in ("shard-000000-00000", *(f"held-out/shard-{HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
+        save_file(bank.tensors, folder / f"{name}.safetensors", metadata=about)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +60,35 @@ def toy_bank() -> Bank:
         "rhythm": torch.tensor([0, 0, 0, 3]),
     }
     return Bank(tensors, 25.0, rate, -before_s)
+
+
+@pytest.fixture(scope="module")
+def bank_folder(toy_bank, tmp_path_factory) -> Path:
+    """The toy bank on disk."""
+    return write_bank(toy_bank, tmp_path_factory.mktemp("banks") / "bank")
+
+
+@pytest.fixture(scope="module")
+def moving_folder(toy_bank, tmp_path_factory) -> Path:
+    """The toy bank with motion: all of it a little to the right."""
+    motion = torch.zeros(4, 65, 8, 8, 2, dtype=torch.float16)
+    motion[..., 0] = 0.01
+    moving = replace(toy_bank, tensors=toy_bank.tensors | {"motion": motion})
+    return write_bank(moving, tmp_path_factory.mktemp("banks") / "moving")
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    """Of the smallest size, untrained."""
+    torch.manual_seed(0)
+    return Tokenizer(PRESETS["tiny"]["tokenizer"]).eval()
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """One step of what recipes train on the side, batches of two, and few windows to know ECGs by."""
+    for short in ("ecg", "volumes"):
+        monkeypatch.setitem(SETTINGS, short, replace(SETTINGS[short], steps=1))
+    for name in BATCH:
+        monkeypatch.setitem(BATCH, name, 2)
+    monkeypatch.setattr(recipes, "fit_familiarity", partial(recipes.fit_familiarity, windows=64, usual=64))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from echopulse.data import Bank
 from echopulse.echo import Clip, write_clip
@@ -23,17 +23,9 @@ from echopulse.train import transfer
 from echopulse.train.adapt import AdapterTask, merge_adapters, split_bank
 from echopulse.train.loop import Run, Settings, read_log
 from echopulse.train.tokenizer import TokenizerTask
+from tests.train.conftest import write_bank
 
 CONFIG = PRESETS["tiny"]["tokenizer"]
-
-
-@pytest.fixture
-def bank_folder(toy_bank, tmp_path):
-    folder = tmp_path / "bank"
-    folder.mkdir()
-    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
-    save_file(toy_bank.tensors, folder / "shard-000000-00000.safetensors", metadata=about)
-    return folder
 
 
 def adapt(model, bank_folder, run, what="tokenizer", **options):
@@ -91,16 +83,14 @@ def test_a_generators_adapter_is_trained_taken_and_left_out(tiny_model, bank_fol
 
 
 def test_a_generator_is_not_adapted_to_videos_or_to_views_that_it_does_not_know(
-    tiny_model, toy_bank, bank_folder, tmp_path
+    tiny_model, toy_bank, tmp_path
 ):
     (tmp_path / "videos").mkdir()
     with pytest.raises(InputError, match=r"videos: no shard-\*.safetensors here"):
         adapt(tiny_model, tmp_path / "videos", tmp_path / "run", "generator")
-    path = bank_folder / "shard-000000-00000.safetensors"
-    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
-    save_file(toy_bank.tensors | {"view": torch.full_like(toy_bank.view, 3)}, path, metadata=about)
+    others = write_bank(replace(toy_bank, tensors=toy_bank.tensors | {"view": torch.full((4,), 3)}), tmp_path / "plax")
     with pytest.raises(InputError, match="other views than a4c, a2c"):
-        adapt(tiny_model, bank_folder, tmp_path / "run", "generator")
+        adapt(tiny_model, others, tmp_path / "run", "generator")
 
 
 @pytest.mark.parametrize("what", ["tokenizer", "generator"])
@@ -133,16 +123,18 @@ def test_a_merged_folder_gives_what_model_and_adapter_give(tiny_model, bank_fold
 def test_what_could_not_be_trained_is_refused_before_any_work(tiny_model, bank_folder, tmp_path):
     def refused(words, **options):
         with pytest.raises(InputError, match=words):
-            adapt(tiny_model, bank_folder, tmp_path / "run", **options)
+            adapt(tiny_model, bank_folder, **{"run": tmp_path / "run"} | options)
         assert not (tmp_path / "run").exists()
 
     refused("rank 0", rank=0)
     refused("layers 'nowhere'", layers="nowhere")
     refused("no checkpoint.safetensors here to resume from", resume=True)
-    refused("no shard-", data=str(tmp_path / "none"))
+    refused("none: no such folder; give one with videos, or a bank", data=str(tmp_path / "none"))
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "adapter_model.safetensors").touch()
     refused("there holds an adapter already", out=tmp_path / "there")
+    (tmp_path / "there" / "checkpoint.safetensors").touch()
+    refused("there holds a run already; go on with --resume .*there, or .* by --run", run=tmp_path / "there")
     with pytest.raises(InputError, match="no config.json here"):
         adapt(tmp_path, bank_folder, tmp_path / "run")
 
@@ -174,10 +166,8 @@ def test_a_tokenizer_of_motion_is_adapted_on_shards_that_say_how_tissue_moves(to
     torch.manual_seed(0)
     save_weights(Tokenizer(config), model / "tokenizer")
     save_config(model, tokenizer=config)
-    bank.mkdir()
     motion = torch.full((4, 65, 8, 8, 2), 0.01, dtype=torch.float16)
-    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
-    save_file(toy_bank.tensors | {"motion": motion}, bank / "shard-000000-00000.safetensors", metadata=about)
+    write_bank(replace(toy_bank, tensors=toy_bank.tensors | {"motion": motion}), bank)
     _, folder = adapt(model, bank, tmp_path / "run")
     assert (folder / "adapter_model.safetensors").exists()
     (tmp_path / "films").mkdir()
@@ -198,9 +188,7 @@ def test_a_tokenizer_with_grain_is_adapted_without_a_change_of_its_own(toy_bank,
     save_config(model, tokenizer=config)
     spreads = load_network(model, "tokenizer").grain_head.spreads
     assert bool((spreads != 1).any()) == learned
-    bank.mkdir()
-    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
-    save_file(moving.tensors, bank / "shard-000000-00000.safetensors", metadata=about)
+    write_bank(moving, bank)
     _, folder = adapt(model, bank, tmp_path / "run")
     attached = load_network(model, "tokenizer")
     attach({"tokenizer": attached}, [folder])

@@ -5,21 +5,18 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from echopulse.data import Bank
 from echopulse.errors import InputError
 from echopulse.model.checkpoint import save_config, save_weights
 from echopulse.model.config import PRESETS
-from echopulse.model.tokenizer import Tokenizer
 from echopulse.pipeline import EchoPulse
 from echopulse.train import recipes, sources
 from echopulse.train.banks import own_rate_first, pick, rates_of
 from echopulse.train.ecg_encoder import EcgTask, ecg_windows, heart_targets
 from echopulse.train.generator import GeneratorTask, draw_windows
-from echopulse.train.settings import BATCH, SETTINGS
-from echopulse.train.sources import HELD_OUT_SEED
 from echopulse.train.tokens import TokenCache
+from tests.train.conftest import write_bank
 
 TOKENIZER, GENERATOR = PRESETS["tiny"]["tokenizer"], PRESETS["tiny"]["generator"]
 ALL_RATES = replace(GENERATOR, rates=(16.0, 50.0))
@@ -27,12 +24,6 @@ ALL_RATES = replace(GENERATOR, rates=(16.0, 50.0))
 
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    torch.manual_seed(0)
-    return Tokenizer(TOKENIZER).eval()
 
 
 @pytest.fixture(scope="module")
@@ -137,19 +128,11 @@ def test_clips_at_a_rate_that_a_generator_has_not_learned_are_refused(tokenizer,
 
 
 @pytest.fixture
-def folders(toy_bank, fast, tokenizer, tmp_path, monkeypatch):
+def folders(toy_bank, fast, tokenizer, tmp_path, quick):
     """Banks at 25/s and 50/s on disk, each with held-out clips of its rate beside it, and a model folder."""
-    for name, bank in (("usual", toy_bank), ("fast", fast)):
-        about = {"fps": str(bank.fps), "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
-        (tmp_path / name / "held-out").mkdir(parents=True)
-        held_out = [f"held-out/shard-{HELD_OUT_SEED:06d}-0000{number}" for number in range(2)]
-        for shard in ("shard-000000-00000", *held_out):
-            save_file(bank.tensors, tmp_path / name / f"{shard}.safetensors", metadata=about)
+    write_bank(toy_bank, tmp_path / "usual"), write_bank(fast, tmp_path / "fast")
     save_weights(tokenizer, tmp_path / "model" / "tokenizer")
     save_config(tmp_path / "model", name="tiny", tokenizer=TOKENIZER)
-    monkeypatch.setitem(SETTINGS, "ecg", replace(SETTINGS["ecg"], steps=1))
-    for name in BATCH:
-        monkeypatch.setitem(BATCH, name, 2)
     return tmp_path
 
 
@@ -180,6 +163,21 @@ def test_held_out_clips_are_of_the_tokenizers_rate_where_a_bank_is_else_of_the_f
     assert {name: value for name, value in asked[0][1].items() if name in ("fps", "frames")} == options
 
 
+def test_weights_that_go_on_keep_the_rates_that_they_knew_and_say_which_are_not_learned_further(folders):
+    def rates(folder):
+        return json.loads((folder / "config.json").read_text())["generator"]["rates"]
+
+    told = []
+    _, model = trained(folders, "fast", "usual")
+    trained(folders, "usual", steps=2, resume=True, on_notice=told.append)
+    assert rates(model) == [25.0, 50.0] and len(told) == 1 and "go on with 25 to 25 alone" in told[0]
+    _, more = trained(folders, "usual", run=folders / "on", start_from=model, on_notice=told.append)
+    assert rates(more) == [25.0, 50.0] and len(told) == 2
+    _, usual = trained(folders, "usual", run=folders / "usual-run", on_notice=told.append)
+    _, wider = trained(folders, "fast", "usual", run=folders / "wider", start_from=usual, on_notice=told.append)
+    assert rates(usual) == [25.0, 25.0] and rates(wider) == [25.0, 50.0] and len(told) == 2
+
+
 def test_a_model_of_fast_clips_alone_works_at_their_rate(folders, tiny_model):
     config = replace(GENERATOR, rates=(50.0, 50.0))
     pulse = EchoPulse.from_pretrained(tiny_model)
@@ -192,8 +190,17 @@ def test_several_banks_are_a_generators_and_each_has_clips_long_enough(folders, 
         recipes.train("tokenizer", data="phantom", more=[str(folders / "usual")], preset="tiny", run=folders / "run")
     frames = ("frames", "lv_mask", "volume_ml", "mitral_opening")
     short = {name: value[:, :29].clone() if name in frames else value for name, value in toy_bank.tensors.items()}
-    (folders / "short").mkdir()
-    about = {"fps": "16.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
-    save_file(short, folders / "short" / "shard-000000-00000.safetensors", metadata=about)
-    with pytest.raises(InputError, match=r"short: clips of \[29, 32, 32\]; at least 33 frames .*--seconds 4.062"):
+    write_bank(replace(toy_bank, tensors=short, fps=16.0), folders / "short")
+    with pytest.raises(InputError, match=r"short: clips of 29 frames; at least 33 frames .*--fps 16 --seconds 4.062`"):
         trained(folders, "usual", "short")
+
+
+def test_clips_of_another_size_are_told_their_size_and_only_short_ones_their_length(toy_bank):
+    sources.check_clips(toy_bank, "bank", 65, 32)
+    for window, size, words in (
+        (33, 128, "bank: clips of 32×32 pixels; 128×128 pixels are needed, so .*--bank FOLDER --size 128`"),
+        (66, 32, "bank: clips of 65 frames; at least 66 frames are needed, so .*FOLDER --fps 25 --seconds 2.64`"),
+        (66, 64, "65 frames and 32×32 pixels; at least 66 frames and 64×64 .*--seconds 2.64 --size 64`"),
+    ):
+        with pytest.raises(InputError, match=words):
+            sources.check_clips(toy_bank, "bank", window, size)

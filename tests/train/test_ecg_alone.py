@@ -2,12 +2,11 @@
 
 import json
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from echopulse.data.recordings import Recordings
 from echopulse.errors import InputError
@@ -19,8 +18,6 @@ from echopulse.train import Run, Settings, recipes, sources
 from echopulse.train.ecg_alone import EcgEncoderTask
 from echopulse.train.ecg_encoder import EcgTask
 from echopulse.train.masked_ecg import EVERY_S, HIDDEN_S, hide_stretches, mean_where, tell_hidden, window_samples
-from echopulse.train.settings import BATCH, SETTINGS
-from echopulse.train.sources import HELD_OUT_SEED
 
 CONFIG = PRESETS["tiny"]["generator"]
 RATE = CONFIG.ecg.rate_hz
@@ -211,23 +208,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(recordings, toy_bank, tm
 # --- the recipe ---
 
 
-@pytest.fixture(scope="module")
-def bank_folder(toy_bank, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bank")
-    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
-    (folder / "held-out").mkdir()
-    for name in ("shard-000000-00000", *(f"held-out/shard-{HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
-        save_file(toy_bank.tensors, folder / f"{name}.safetensors", metadata=about)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setitem(SETTINGS, "ecg", replace(SETTINGS["ecg"], steps=1))
-    for name in BATCH:
-        monkeypatch.setitem(BATCH, name, 2)
-    monkeypatch.setattr(recipes, "fit_familiarity", partial(recipes.fit_familiarity, windows=64, usual=64))
-
+pytestmark = pytest.mark.usefixtures("quick")
 
 def test_a_bank_and_a_folder_of_ecgs_give_an_encoder_that_a_generator_begins_with(bank_folder, ecg_folder, tmp_path):
     told = []

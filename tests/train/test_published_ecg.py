@@ -281,6 +281,14 @@ def test_its_encoder_is_not_taken_for_one_of_our_own(trained, tiny_model, bank_f
     assert not (tmp_path / "run").exists()
 
 
+def test_an_ecg_encoder_of_our_own_does_not_begin_with_published_weights(trained, bank_folder, tmp_path):
+    kind, model, _ = trained
+    shared = {"data": str(bank_folder), "preset": "tiny", "run": tmp_path / "run"}
+    with pytest.raises(InputError, match=f"hears through {kind}, published weights that stand still; leave --from out"):
+        recipes.train("ecg-encoder", start_from=model, **shared)
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_evaluation_gives_every_lead_its_own_place(trained):
     _, model, _ = trained
     pulse = EchoPulse.from_pretrained(model)

@@ -1,12 +1,11 @@
 """From the words of a command to a model folder: one real iteration of every recipe, and what is refused."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from echopulse.errors import InputError
 from echopulse.measure.segmenter import Segmenter, SegmenterConfig, load_segmenter
@@ -16,29 +15,10 @@ from echopulse.pipeline import EchoPulse
 from echopulse.train import recipes, sources
 from echopulse.train.begin import begin_with
 from echopulse.train.measurer_recipe import MEASURER_SEQUENCE
-from echopulse.train.settings import BATCH, SETTINGS
-from echopulse.train.sources import HELD_OUT_SEED
 from echopulse.train.tokenizer import TokenizerTask
 from echopulse.train.volume_curve import without_curve_head
 
-
-@pytest.fixture(scope="module")
-def bank_folder(toy_bank, tmp_path_factory):
-    """The toy bank on disk, with the held-out bank where a recipe looks for it."""
-    folder = tmp_path_factory.mktemp("bank")
-    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
-    (folder / "held-out").mkdir()
-    for name in ("shard-000000-00000", *(f"held-out/shard-{HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
-        save_file(toy_bank.tensors, folder / f"{name}.safetensors", metadata=about)
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    for short in ("ecg", "volumes"):
-        monkeypatch.setitem(SETTINGS, short, replace(SETTINGS[short], steps=1))
-    for name in BATCH:
-        monkeypatch.setitem(BATCH, name, 2)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def test_the_three_recipes_make_a_folder_that_the_pipeline_loads(bank_folder, tmp_path):
@@ -191,7 +171,7 @@ def test_lengths_and_batches_below_one_are_refused_before_any_work(asked, tmp_pa
 
 
 def test_a_bank_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no shard-.*simulate --bank"):
+    with pytest.raises(InputError, match="none: no such folder; give one with videos, or a bank from"):
         recipes.train("tokenizer", data=str(tmp_path / "none"), preset="tiny", run=tmp_path / "run")
 
 
@@ -275,19 +255,6 @@ def test_losses_are_chosen_by_name_and_those_of_others_networks_need_their_files
 # --- tokens and decoders of other kinds ---
 
 
-@pytest.fixture(scope="module")
-def moving_folder(toy_bank, tmp_path_factory):
-    """The toy bank with motion: all of it a little to the right."""
-    folder = tmp_path_factory.mktemp("moving")
-    about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}
-    motion = torch.zeros(4, 65, 8, 8, 2, dtype=torch.float16)
-    motion[..., 0] = 0.01
-    (folder / "held-out").mkdir()
-    for name in ("shard-000000-00000", *(f"held-out/shard-{HELD_OUT_SEED:06d}-0000{i}" for i in range(2))):
-        save_file(toy_bank.tensors | {"motion": motion}, folder / f"{name}.safetensors", metadata=about)
-    return folder
-
-
 def test_small_patches_and_the_motion_decoder_are_trained_kept_and_read_by_a_generator(moving_folder, tmp_path):
     shared = {"data": str(moving_folder), "preset": "tiny", "steps": 1}
     scores, model = recipes.train(
@@ -316,10 +283,56 @@ def test_a_decoder_of_motion_may_begin_with_a_plain_tokenizer_and_not_the_other_
     third = load_file(grained / "tokenizer.safetensors")
     assert all(torch.equal(second[name], third[name]) for name in second if not name.startswith("quantizer"))
     assert {name.split(".")[0] for name in set(third) - set(second)} == {"grain_head"}
-    with pytest.raises(InputError, match="another architecture"):
-        recipes.train("tokenizer", start_from=moved, run=tmp_path / "back", **shared)
-    with pytest.raises(InputError, match="another architecture"):
-        recipes.train("tokenizer", patch=8, start_from=plain, run=tmp_path / "finer", **shared)
+    for words, choice in (("--decoder plain", {"decoder": "plain"}), ("--patch 8", {"patch": 8})):
+        with pytest.raises(InputError, match=f"{words}: the tokenizer in .*/model is of another arch"):
+            recipes.train("tokenizer", start_from=moved, run=tmp_path / "other", **choice, **shared)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_training_that_begins_with_weights_takes_over_what_they_are_made_of(moving_folder, films, tmp_path):
+    shared = {"steps": 1, "learning_rate": 0.0}
+    first = {"data": str(moving_folder), "preset": "tiny", "grain": True, "quantizer": "lfq:12"}
+    _, model = recipes.train("tokenizer", run=tmp_path / "t", **first, **shared)
+    told, run = [], tmp_path / "on"
+    onward = {"data": str(films), "run": run, "on_notice": told.append}
+    _, again = recipes.train("tokenizer", start_from=model, **onward, **shared)
+    assert load_network(again, "tokenizer").config == load_network(model, "tokenizer").config
+    assert json.loads((again / "config.json").read_text())["name"] == "echopulse-tiny"
+    before, after = (load_file(folder / "tokenizer.safetensors") for folder in (model, again))
+    grain = [name for name in before if name.startswith("grain_head.")]
+    assert grain and all(torch.equal(before[name], after[name]) for name in grain)
+    assert len(told) == 1 and "films: these clips do not say how tissue moves, so the weights that draw grain" in told[0]
+    _, resumed = recipes.train("tokenizer", resume=True, **onward, **shared | {"steps": 2})  # without --from or --preset
+    assert load_network(resumed, "tokenizer").config == load_network(model, "tokenizer").config
+    with pytest.raises(InputError, match="--preset base: the tokenizer in .*/model is of other sizes; leave --preset out"):
+        recipes.train("tokenizer", start_from=model, preset="base", data=str(films), run=tmp_path / "n", **shared)
+    assert not (tmp_path / "n").exists()
+
+
+def test_a_generator_goes_on_at_the_sizes_of_its_weights(moving_folder, tmp_path):
+    shared = {"data": str(moving_folder), "steps": 1, "learning_rate": 0.0}
+    _, model = recipes.train("tokenizer", preset="tiny", run=tmp_path / "t", **shared)
+    recipes.train("generator", preset="tiny", tokenizer_folder=model, out=model, run=tmp_path / "g", **shared)
+    _, again = recipes.train("generator", tokenizer_folder=model, start_from=model, run=tmp_path / "on", **shared)
+    first, second = (load_file(folder / "generator.safetensors") for folder in (model, again))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_that_is_there_is_refused_before_anything_is_simulated(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "fill_bank", None)  # whoever simulates fails
+    (tmp_path / "checkpoint.safetensors").touch()
+    for what in ("tokenizer", "measurer", "ecg-encoder", "generator"):
+        with pytest.raises(InputError, match="holds a run already; go on with --resume .*, or name another .* by --run"):
+            recipes.train(what, run=tmp_path, out=tmp_path / "new", tokenizer_folder=tmp_path)
+
+
+@pytest.mark.parametrize("what", ["tokenizer", "generator", "measurer", "ecg-encoder", "steering"])
+def test_data_that_is_not_there_is_called_missing_whatever_is_trained(what, tiny_model, tmp_path):
+    with pytest.raises(InputError, match="bank: no such folder; give .*a bank from `echopulse simulate --bank FOLDER`"):
+        recipes.train(what, data=str(tmp_path / "bank"), run=tmp_path / "run", start_from=tiny_model)
+    (tmp_path / "bank").touch()
+    with pytest.raises(InputError, match="bank: a file, no folder; give"):
+        recipes.train(what, data=str(tmp_path / "bank"), run=tmp_path / "run", start_from=tiny_model)
 
 
 def test_decoders_and_patches_that_cannot_be_are_refused_in_one_sentence(bank_folder, films, tmp_path):

@@ -12,7 +12,6 @@ from echopulse.measure.segmenter import SegmenterConfig
 from echopulse.measure.volume_curve import CurveHead
 from echopulse.model.config import PRESETS
 from echopulse.model.ecg_encoder import EcgEncoder
-from echopulse.model.tokenizer import Tokenizer
 from echopulse.phantom import simulate
 from echopulse.train import Run, Settings
 from echopulse.train.ecg_encoder import EcgTask, ecg_windows, heart_targets
@@ -36,12 +35,6 @@ MEASURER = SegmenterConfig(size=32, channels=(8, 8, 8), groups=4)
 
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    torch.manual_seed(0)
-    return Tokenizer(TOKENIZER).eval()
 
 
 @pytest.fixture(scope="module")

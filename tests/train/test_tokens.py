@@ -13,12 +13,6 @@ from echopulse.train import tokens
 from echopulse.train.tokens import TokenCache, still_frames, still_places
 
 
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    torch.manual_seed(0)
-    return Tokenizer(PRESETS["tiny"]["tokenizer"]).eval()
-
-
 def shard_of(bank: Bank, rows: slice, number: int) -> None:
     path = bank.folder / f"shard-000001-{number:05d}.safetensors"
     about = {"fps": "25.0", "ecg_rate_hz": "200.0", "ecg_start_s": "-1.6"}

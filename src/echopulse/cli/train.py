@@ -25,7 +25,7 @@ def add_train(verbs) -> None:
                       "made first; tokenizer: also a folder of videos or of .tar shards of them; generator: again for "
                       "clips of another frame rate; ecg-encoder: also a folder of ECGs, or one of each")  # fmt: skip
     verb.add_argument("--clips", type=int, default=1024, help="clips to simulate with --data phantom")
-    verb.add_argument("--preset", default="small", help="tiny, small (default) or base")
+    verb.add_argument("--preset", help="tiny, small or base; small by default, with --from the sizes of its weights")
     verb.add_argument("--quantizer", metavar="KIND:SIZE", help="tokenizer: lfq:14 (bits), fsq:8,8,8,8,4 (levels) or "
                       "vq:16384 (codes); the generator takes 2^n codes")  # fmt: skip
     verb.add_argument("--grain", action="store_true", help="tokenizer: also learn to draw the speckle that tokens "
@@ -45,7 +45,7 @@ def add_train(verbs) -> None:
     verb.add_argument("--run", type=Path, help="folder of the run; runs/out/WHAT by default")
     verb.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     verb.add_argument("--from", type=Path, dest="start_from", metavar="MODEL", help="begin with the weights of this "
-                      "model folder, of the same preset, instead of chance; generator, with --resume: where its "
+                      "model folder, and their architecture, instead of chance; generator, with --resume: where its "
                       "published ECG encoder is")  # fmt: skip
     verb.add_argument("--only-volumes", action="store_true", help="measurer: only learn to read volumes with "
                       "the clip's other frames, and leave all else that --from holds as it is")  # fmt: skip

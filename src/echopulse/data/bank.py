@@ -65,7 +65,8 @@ class Bank:
         shards = sorted(folder.glob("shard-*.safetensors"))
         if not shards:
             remedy = f"make some with `echopulse simulate --bank {folder}`"
-            raise InputError(f"{folder}: no shard-*.safetensors here; {remedy}.")
+            found = "no shard-*.safetensors here" if folder.is_dir() else "no such folder"
+            raise InputError(f"{folder}: {found}; {remedy}.")
         about = _about(shards[0])
         bank = cls({}, float(about["fps"]), float(about["ecg_rate_hz"]), float(about["ecg_start_s"]), (), folder)
         bank.refresh()

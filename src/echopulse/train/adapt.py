@@ -15,7 +15,7 @@ from echopulse.model.checkpoint import load_config, save_config, save_weights
 from echopulse.model.lora import Adapters, Lora
 from echopulse.model.networks import NETWORKS, load_network
 from echopulse.model.precision import mixed_precision
-from echopulse.train.arguments import check_numbers
+from echopulse.train.arguments import check_data, check_numbers, check_resume
 from echopulse.train.generator import GeneratorTask
 from echopulse.train.loop import Remembers, Run, Settings, Task
 from echopulse.train.settings import BATCH
@@ -101,11 +101,11 @@ def adapt(
     how tissue moves.
     """
     check_numbers(steps=steps, minutes=minutes, batch=batch, clips=clips, learning_rate=learning_rate)
-    if resume and not (run / "checkpoint.safetensors").exists():
-        raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
+    check_resume(run, resume)
     folder = out or run / "adapter"
     if not resume and (folder / WEIGHTS).exists():
         raise InputError(f"{folder} holds an adapter already; name another folder.")
+    check_data(what, [data])
     network = load_network(model_folder, what).to(device)
     draw = torch.Generator().manual_seed(seed)
     lora = Lora.fresh(network, generator=draw, rank=rank, alpha=alpha, layers=layers or LAYERS[what])

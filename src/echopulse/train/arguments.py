@@ -19,14 +19,44 @@ def check_numbers(*, learning_rate: float | None, **counts: float | None) -> Non
         raise InputError(f"--learning-rate {learning_rate:g}: a number that is not below 0 is expected.")
 
 
-def check_run(what: str, run: Path, resume: bool, start_from: Path | None, more: Sequence[str]) -> None:
-    """InputError for a run that is not there to go on with, no model to begin with, or more banks than can be used."""
-    if resume and not (run / "checkpoint.safetensors").exists() and not (run / "ecg").exists():
-        raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
-    if more and what not in ("generator", "ecg-encoder"):
-        raise InputError(f"--data {more[0]}: only a generator learns from several banks; give the {what} one.")
+def check_run(what: str, run: Path, resume: bool, start_from: Path | None, data: Sequence[str]) -> None:
+    """InputError for a run that is not there to go on with, or there although a new one is to begin, for no model to
+    begin with, and for clips that are not there or come from more banks than can be used.
+    """
+    check_resume(run, resume, run / "ecg")
+    if data[1:] and what not in ("generator", "ecg-encoder"):
+        raise InputError(f"--data {data[1]}: only a generator learns from several banks; give the {what} one.")
     if start_from:
-        load_config(start_from)  # what is no model folder is refused before anything is simulated
+        held = load_config(start_from)  # what is no model folder is refused before anything is simulated
+        kind = held.get("generator", {}).get("ecg", {}).get("kind", "own")
+        if what == "ecg-encoder" and "ecg_encoder" not in held and kind != "own":
+            raise InputError(
+                f"{start_from}: its generator hears through {kind}, published weights that stand still; leave --from "
+                "out to train an encoder of our own, or give a folder that `train ecg-encoder` wrote."
+            )
+    check_data(what, data)
+
+
+def check_resume(run: Path, resume: bool, *begun: Path) -> None:
+    """InputError for a run without a checkpoint to go on with (or one of `begun`), and for one that is there already
+    although a new one is to begin.
+    """
+    there = (run / "checkpoint.safetensors").exists()
+    if resume and not there and not any(path.exists() for path in begun):
+        raise InputError(f"{run}: no checkpoint.safetensors here to resume from.")
+    if there and not resume:
+        raise InputError(
+            f"{run} holds a run already; go on with --resume {run}, or name another folder for a new one by --run."
+        )
+
+
+def check_data(what: str, data: Sequence[str]) -> None:
+    """InputError for a folder that is not there."""
+    for one in data:
+        if one != "phantom" and not Path(one).is_dir():
+            found = "a file, no folder" if Path(one).exists() else "no such folder"
+            own = {"tokenizer": "one with videos, or ", "ecg-encoder": "one with ECG files, or "}.get(what, "")
+            raise InputError(f"{one}: {found}; give {own}a bank from `echopulse simulate --bank FOLDER`.")
 
 
 def check_of_ecgs(what: str, data: Sequence[str], rate_hz: float | None) -> None:

@@ -126,7 +126,9 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         self.checkpoint = folder / "checkpoint.safetensors"
         if self.checkpoint.exists() and not resume:
-            raise InputError(f"{folder} holds a run already; go on with --resume {folder} or name another folder.")
+            raise InputError(
+                f"{folder} holds a run already; go on with --resume {folder}, or name another folder by --run."
+            )
         self.device = next(task.model.parameters()).device
         self.optimizer = torch.optim.AdamW(
             decay_groups(task.model, settings.weight_decay), lr=settings.learning_rate, betas=settings.betas

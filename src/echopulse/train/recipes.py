@@ -9,12 +9,20 @@ import torch
 from echopulse.data import Bank
 from echopulse.errors import InputError
 from echopulse.model.checkpoint import load_config, save_config, save_weights
-from echopulse.model.config import PRESETS, GeneratorConfig, TokenizerConfig, fit_generator, parse_quantizer
+from echopulse.model.config import PRESETS, GeneratorConfig, TokenizerConfig, fit_generator
 from echopulse.model.ecg_checkpoints import with_network
 from echopulse.model.ecg_config import LICENCES
 from echopulse.model.networks import load_ecg_encoder, load_network
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.pipeline import BUNDLED
+from echopulse.train.architecture import (
+    KINDS,
+    USUAL_PRESET,
+    begun_architecture,
+    choose_tokenizer,
+    keep_architecture,
+    with_held_rates,
+)
 from echopulse.train.arguments import check_numbers, check_of_ecgs, check_of_generator, check_of_tokenizer, check_run
 from echopulse.train.banks import rates_of
 from echopulse.train.begin import begin_with
@@ -29,6 +37,7 @@ from echopulse.train.measurer_recipe import prepare_measurer, train_only_volumes
 from echopulse.train.settings import BATCH, SETTINGS
 from echopulse.train.sources import (
     holds_videos,
+    keeps_grain,
     load_banks,
     load_ecgs,
     load_own_videos,
@@ -46,7 +55,7 @@ def train(
     data: str = "phantom",
     more: Sequence[str] = (),
     clips: int = 1024,
-    preset: str = "small",
+    preset: str | None = None,
     quantizer: str | None = None,
     grain: bool = False,
     patch: int | None = None,
@@ -81,8 +90,9 @@ def train(
 
     `data` is a bank's folder, "phantom", which makes a bank of `clips` inside the run first, or for the tokenizer a
     folder of videos; those that cannot be read are told to `on_skip` by name and reason, and stand in the run's
-    skipped.json. The ECG encoder learns from a bank, a folder of ECG files, or one of each (`more`); `rate_hz` is
-    the sampling rate of files that do not say theirs. `quantizer` (lfq:14, fsq:8,8,8,8,4, vq:16384), `patch` and
+    skipped.json. Sizes are those of `preset`, by default of the weights in `start_from`, else of "small". The ECG
+    encoder learns from a bank, a folder of ECG files, or one of each (`more`); `rate_hz` is the sampling rate of files
+    that do not say theirs. `quantizer` (lfq:14, fsq:8,8,8,8,4, vq:16384), `patch` and
     `decoder` take the place of the preset's; with `grain` the tokenizer also learns to draw speckle. Grain and the
     decoder "motion" are learned from shards that say how tissue moves. `losses`, `balance` and the networks for
     `perceptual` losses are a tokenizer's too (see `losses`); `measurer_folder` is the model folder of the measurer
@@ -100,10 +110,10 @@ def train(
     lacks its network, a run that exists without `resume`, a generator without a tokenizer, or weights of another
     architecture than the preset's.
     """
-    if preset not in PRESETS:
+    if preset not in (None, *PRESETS):
         raise InputError(f"--preset {preset}: expected one of {', '.join(PRESETS)}.")
     check_numbers(steps=steps, minutes=minutes, batch=batch, clips=clips, learning_rate=learning_rate)
-    check_run(what, run, resume, start_from, more)
+    check_run(what, run, resume, start_from, (data, *more))
     check_of_ecgs(what, (data, *more), rate_hz)
     check_of_generator(what, ecg_encoder, guidance, start_from)
     check_of_tokenizer(
@@ -125,14 +135,18 @@ def train(
         )  # fmt: skip
     settings = replace(SETTINGS[what], seed=seed, **{name: value for name, value in given.items() if value is not None})
     shared = {"batch": batch or BATCH[what], "device": device, "seed": seed}
-    sizes, banks = PRESETS[preset], ()
+    sizes, banks = PRESETS[preset or USUAL_PRESET], ()
     skipped, skip = skipping(run, on_skip)
     if what == "tokenizer":
-        config = tokenizer_config(sizes["tokenizer"], data, quantizer, grain, patch, decoder)
+        config, folder = begun_architecture(what, preset, start_from, run, resume)
+        config = choose_tokenizer(
+            config, folder, data, quantizer=quantizer, grain=grain, patch=patch, decoder=decoder
+        )
         window = 1 + 4 * (sizes["generator"].window - 1)
         task = prepare_tokenizer(
             config, data, run, clips, window, losses=losses, balance=balance, perceptual=perceptual,
-            measurer_folder=measurer_folder, keep_tokens=keep_tokens, on_skip=skip, **shared,
+            measurer_folder=measurer_folder, keep_tokens=keep_tokens, learns_grain=grain, on_skip=skip,
+            on_notice=on_notice, **shared,
         )  # fmt: skip
     elif what == "measurer":
         task, *banks = prepare_measurer(data, run, clips, sizes["tokenizer"].size, **shared)
@@ -141,13 +155,16 @@ def train(
         sources = load_ecgs((data, *more), run, clips, seed, config, device, skip, rate_hz)
         task = EcgEncoderTask(config, *sources, **shared)
     else:
+        config, folder = begun_architecture(what, preset, start_from, run, resume)
         task, *banks = prepare_generator(
-            sizes["generator"], (data, *more), run, clips, tokenizer_folder=tokenizer_folder, start_from=start_from,
+            config, (data, *more), run, clips, tokenizer_folder=tokenizer_folder, start_from=start_from, goes_on=folder,
             guidance=guidance, ecg_encoder=ecg_encoder, on_encoded=on_encoded, on_notice=on_notice, **shared,
         )  # fmt: skip
     if start_from and (not resume or what == "generator"):  # checkpoints do not hold a published ECG network
         begin_with(task.model, start_from, what)
     training = Run(task, settings, run, resume=resume)
+    if what in KINDS:
+        keep_architecture(what, task.config, run)
     writer = _tensorboard(run) if tensorboard else None
 
     def on_step(step: int, progress: float, scalars: dict[str, float]) -> None:
@@ -174,25 +191,9 @@ def train(
         kind = model.config.ecg.kind
         about["licences"] = {"ecg_encoder": LICENCES[kind]} if kind in LICENCES else None  # none of a model before
     save_weights(model, model_folder / part)
-    save_config(model_folder, name=f"echopulse-{preset}", **about)
+    name = load_config(start_from).get("name") if start_from and not preset else None
+    save_config(model_folder, name=name or f"echopulse-{preset or USUAL_PRESET}", **about)
     return scores | ({"skipped": len(skipped)} if skipped else {}), model_folder
-
-
-def tokenizer_config(
-    config: TokenizerConfig, data: str, quantizer: str | None, grain: bool, patch: int | None, decoder: str | None
-) -> TokenizerConfig:
-    """The preset's configuration with what was chosen in its place; InputError for what cannot be learned."""
-    if quantizer:
-        config = parse_quantizer(quantizer, config)
-    if grain:
-        config = replace(config, grain=True)
-    if patch is not None:
-        config = replace(config, patch=patch)
-    if decoder is not None:
-        config = replace(config, decoder=decoder)
-        if decoder == "motion" and holds_videos(data):
-            raise InputError("--decoder motion: it is learned from simulated shards, which say how tissue moves.")
-    return config
 
 
 def prepare_tokenizer(
@@ -207,12 +208,17 @@ def prepare_tokenizer(
     perceptual: Mapping[str, Path] | None,
     measurer_folder: Path | None,
     keep_tokens: bool,
+    learns_grain: bool,
     on_skip: Callable[[str, str], None],
+    on_notice: Callable[[str], None] | None,
     batch: int,
     device: str,
     seed: int,
 ) -> TokenizerTask:
-    """The task of a tokenizer: its losses with their networks, then clips of `window` frames at least, or videos."""
+    """The task of a tokenizer: its losses with their networks, then clips of `window` frames at least, or videos.
+
+    Unless `learns_grain` is asked for, one that draws grain already keeps it on clips that do not say how tissue moves.
+    """
     weights = loss_weights(config, losses)
     if measurer_folder and not weights["measurer"]:
         raise InputError("--measurer: no loss looks through it; add --loss measurer=WEIGHT.")
@@ -221,9 +227,10 @@ def prepare_tokenizer(
     if holds_videos(data):
         learn, judge = load_own_videos(data, config, on_skip)
     else:
-        moving = config.needs_motion
+        moving = learns_grain or config.decoder == "motion" or (config.grain and data == "phantom")
         learn, judge, _ = load_simulated("tokenizer", data, run, clips, seed, config.size, window, device, moving)
     aims = {"weights": losses, "balance": balance, "judges": judges, "keep_tokens": keep_tokens}
+    aims["keep_grain"] = keeps_grain(config, learn, data, on_notice)
     return TokenizerTask(config, learn, judge, batch=batch, device=device, seed=seed, **aims)
 
 
@@ -235,6 +242,7 @@ def prepare_generator(
     *,
     tokenizer_folder: Path | None,
     start_from: Path | None,
+    goes_on: Path | None,
     guidance: float | None,
     ecg_encoder: str | Path | None,
     on_encoded: Callable[[float], None],
@@ -243,20 +251,24 @@ def prepare_generator(
     device: str,
     seed: int,
 ) -> tuple[GeneratorTask, Bank, Bank]:
-    """The task of a generator, with an ECG encoder that has learned already; its first bank, and the held-out clips."""
+    """The task of a generator, with an ECG encoder that has learned already; its first bank, and the held-out clips.
+
+    `config` is that of the weights in the folder `goes_on`, or the preset's where that is None.
+    """
     published, learned = given_ecg_encoder(ecg_encoder)
     if published and on_notice:
         on_notice(published.licence)
     ecg_weights = load_ecg_encoder(learned, config.ecg).state_dict() if learned else None
     tokenizer = _load_tokenizer(tokenizer_folder)
     if guidance is None:
-        held = load_config(start_from).get("generator", {}) if start_from else {}
-        guidance = held.get("guidance") if start_from else guidance_of_run(run)
-    config = replace(fit_generator(config, tokenizer.config), guidance=guidance or 1.0)
+        guidance = load_config(start_from).get("generator", {}).get("guidance") if start_from else guidance_of_run(run)
+    held = config if goes_on else None
+    # Weights that know neither age nor sex learn both.
+    config = replace(fit_generator(config, tokenizer.config), guidance=guidance or 1.0, patient=True)
     config = with_ecg_encoder(config, published, start_from)
     window = 1 + 4 * (config.window - 1)
     (bank, *others), held_out = load_banks(data, run, clips, seed, tokenizer.config, window, device)
-    config = replace(config, rates=rates_of((bank, *others)))
+    config = replace(config, rates=with_held_rates(rates_of((bank, *others)), held, on_notice))
     for one in (bank, *others, held_out):
         check_views(one, config.views)
     # An encoder that is given, or comes with the generator or with its checkpoint, has learned already.
