@@ -154,10 +154,10 @@ def test_anybodys_videos_will_do(tiny_model, tmp_path):
     mine = noise_videos(tmp_path / "mine")
     (mine / "broken.mp4").write_bytes(b"no video")
     told = []
-    quick = {"steps": 1, "batch": 2, "rank": 1, "on_skip": lambda name, reason: told.append(name)}
+    quick = {"steps": 1, "batch": 24, "rank": 1, "on_skip": lambda name, reason: told.append(name)}
     scores, folder = adapting.adapt("tokenizer", tiny_model, data=str(mine), run=tmp_path / "run", **quick)
     assert (folder / "adapter_model.safetensors").exists() and "mse_before" in scores
-    assert set(told) <= {"broken.mp4"} and scores.get("skipped", 0) == len(told)
+    assert told == ["broken.mp4"] and scores["skipped"] == 1  # of 24 draws from a few files one at least is of it
 
 
 def test_a_tokenizer_of_motion_is_adapted_on_shards_that_say_how_tissue_moves(toy_bank, tmp_path):

@@ -17,7 +17,7 @@ from echopulse.model.signal_decoder import SignalDecoder
 from echopulse.train import Run, Settings, recipes, sources
 from echopulse.train.ecg_alone import EcgEncoderTask
 from echopulse.train.ecg_encoder import EcgTask
-from echopulse.train.masked_ecg import EVERY_S, HIDDEN_S, hide_stretches, mean_where, tell_hidden, window_samples
+from echopulse.train.masked_ecg import HIDDEN_S, hide_stretches, mean_where, tell_hidden, window_samples
 
 CONFIG = PRESETS["tiny"]["generator"]
 RATE = CONFIG.ecg.rate_hz
@@ -72,7 +72,6 @@ def test_stretches_last_from_three_tenths_of_a_second_to_a_whole_one_and_never_m
     lengths = torch.cat([(edges[i] == -1).nonzero() - (edges[i] == 1).nonzero() for i in range(200)])
     least, most = (round(seconds / token_s) for seconds in HIDDEN_S)
     assert int(lengths.min()) == least and int(lengths.max()) == most
-    assert 0 < EVERY_S < 82 * token_s
 
 
 @pytest.mark.parametrize("tokens", [2, 5, 12])
@@ -210,14 +209,15 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(recordings, toy_bank, tm
 
 pytestmark = pytest.mark.usefixtures("quick")
 
+
 def test_a_bank_and_a_folder_of_ecgs_give_an_encoder_that_a_generator_begins_with(bank_folder, ecg_folder, tmp_path):
     told = []
     scores, model = recipes.train(
         "ecg-encoder", data=str(bank_folder), more=[str(ecg_folder)], preset="tiny", steps=2, run=tmp_path / "e",
-        on_skip=lambda name, reason: told.append(name),
+        batch=24, on_skip=lambda name, reason: told.append(name),
     )  # fmt: skip
     assert {"volume_r_median", "hidden_error", "hidden_error_straight", "utilisation"} <= set(scores)
-    assert told in ([], ["empty.csv"])  # whether its turn came is chance
+    assert told == ["empty.csv"] and scores["skipped"] == 1  # of 48 draws from seven files one at least is of it
     assert sorted(path.name for path in model.iterdir()) == ["config.json", "ecg_encoder.safetensors"]
     assert set(json.loads((model / "config.json").read_text())) == {"name", "ecg_encoder"}
     weights = load_file(model / "ecg_encoder.safetensors")

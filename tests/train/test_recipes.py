@@ -301,10 +301,10 @@ def test_a_training_that_begins_with_weights_takes_over_what_they_are_made_of(mo
     before, after = (load_file(folder / "tokenizer.safetensors") for folder in (model, again))
     grain = [name for name in before if name.startswith("grain_head.")]
     assert grain and all(torch.equal(before[name], after[name]) for name in grain)
-    assert len(told) == 1 and "films: these clips do not say how tissue moves, so the weights that draw grain" in told[0]
-    _, resumed = recipes.train("tokenizer", resume=True, **onward, **shared | {"steps": 2})  # without --from or --preset
+    assert len(told) == 1 and "films: these clips do not say how tissue moves, so the" in told[0]
+    _, resumed = recipes.train("tokenizer", resume=True, **onward, **shared | {"steps": 2})  # no --from
     assert load_network(resumed, "tokenizer").config == load_network(model, "tokenizer").config
-    with pytest.raises(InputError, match="--preset base: the tokenizer in .*/model is of other sizes; leave --preset out"):
+    with pytest.raises(InputError, match="--preset base: the tokenizer in .*/model is of other sizes; leave"):
         recipes.train("tokenizer", start_from=model, preset="base", data=str(films), run=tmp_path / "n", **shared)
     assert not (tmp_path / "n").exists()
 
@@ -322,13 +322,13 @@ def test_a_run_that_is_there_is_refused_before_anything_is_simulated(tmp_path, m
     monkeypatch.setattr(sources, "fill_bank", None)  # whoever simulates fails
     (tmp_path / "checkpoint.safetensors").touch()
     for what in ("tokenizer", "measurer", "ecg-encoder", "generator"):
-        with pytest.raises(InputError, match="holds a run already; go on with --resume .*, or name another .* by --run"):
+        with pytest.raises(InputError, match="holds a run already; go on with --resume .* by --run"):
             recipes.train(what, run=tmp_path, out=tmp_path / "new", tokenizer_folder=tmp_path)
 
 
 @pytest.mark.parametrize("what", ["tokenizer", "generator", "measurer", "ecg-encoder", "steering"])
 def test_data_that_is_not_there_is_called_missing_whatever_is_trained(what, tiny_model, tmp_path):
-    with pytest.raises(InputError, match="bank: no such folder; give .*a bank from `echopulse simulate --bank FOLDER`"):
+    with pytest.raises(InputError, match="bank: no such folder; give .*a bank from `echopulse simulate"):
         recipes.train(what, data=str(tmp_path / "bank"), run=tmp_path / "run", start_from=tiny_model)
     (tmp_path / "bank").touch()
     with pytest.raises(InputError, match="bank: a file, no folder; give"):
