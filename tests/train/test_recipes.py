@@ -1,6 +1,7 @@
 """From the words of a command to a model folder: one real iteration of every recipe, and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from safetensors.torch import load_file
 from echopulse.errors import InputError
 from echopulse.measure.segmenter import Segmenter, SegmenterConfig, load_segmenter
 from echopulse.model.checkpoint import save_config, save_weights
+from echopulse.model.config import PRESETS
 from echopulse.model.networks import load_network
+from echopulse.model.tokenizer import Tokenizer
 from echopulse.pipeline import EchoPulse
 from echopulse.train import recipes, sources
 from echopulse.train.begin import begin_with
@@ -289,10 +292,12 @@ def test_a_decoder_of_motion_may_begin_with_a_plain_tokenizer_and_not_the_other_
     assert not (tmp_path / "other").exists()
 
 
-def test_a_training_that_begins_with_weights_takes_over_what_they_are_made_of(moving_folder, films, tmp_path):
-    shared = {"steps": 1, "learning_rate": 0.0}
-    first = {"data": str(moving_folder), "preset": "tiny", "grain": True, "quantizer": "lfq:12"}
-    _, model = recipes.train("tokenizer", run=tmp_path / "t", **first, **shared)
+def test_a_training_that_begins_with_weights_takes_over_what_they_are_made_of(films, tmp_path):
+    shared, model = {"steps": 1, "learning_rate": 0.0}, tmp_path / "model"
+    config = replace(PRESETS["tiny"]["tokenizer"], grain=True, bits=12, patch=8)
+    torch.manual_seed(0)
+    save_weights(Tokenizer(config), model / "tokenizer")
+    save_config(model, name="echopulse-tiny", tokenizer=config)
     told, run = [], tmp_path / "on"
     onward = {"data": str(films), "run": run, "on_notice": told.append}
     _, again = recipes.train("tokenizer", start_from=model, **onward, **shared)

@@ -58,8 +58,8 @@ def add_train(verbs) -> None:
                       "published weights that stand still, st-mem=FILE or ecgfounder=FILE")  # fmt: skip
     verb.add_argument("--rate", type=float, metavar="HZ", help="ecg-encoder: sampling rate of the ECG files that do "
                       "not say theirs")  # fmt: skip
-    verb.add_argument("--tokenizer", type=Path, metavar="MODEL", help="generator: model folder with the tokenizer whose "
-                      "tokens it learns; give it as --out too, so that both are in one folder")  # fmt: skip
+    verb.add_argument("--tokenizer", type=Path, metavar="MODEL", help="generator: model folder with the tokenizer "
+                      "whose tokens it learns; give it as --out too, so that both are in one folder")  # fmt: skip
     verb.add_argument("--out", type=Path, metavar="MODEL", help="model folder for the averaged weights, RUN/model by "
                       "default; one that is there already gets this part new and keeps its others. `generate --model` "
                       "needs tokenizer, generator and measurer in one")  # fmt: skip

@@ -71,10 +71,14 @@ class TokenizerTask:
         self.model = (model or Tokenizer(config)).to(device)
         self.bank, self.held_out = bank, held_out
         self.batch, self.frames, self.device = batch, frames, device
-        if config.grain:
+        self.keep_tokens, self.keep_grain = keep_tokens, keep_grain
+        self.learns_grain = config.grain and not keep_grain
+        if self.learns_grain:
             self.beams = measure_beams(config.size)
             if model is None:  # one that was given stays as it is, since adapters go by its hash
                 self.model.grain_head.spreads.copy_(self.beams.spreads)
+        elif config.grain:
+            self.model.grain_head.requires_grad_(False)
         self.weights = loss_weights(config, weights)
         self.of_picture = picture_losses(
             self.weights, judges or Judges(), fps=config.fps, size=config.size, frames=frames,
@@ -82,10 +86,6 @@ class TokenizerTask:
         )  # fmt: skip
         self.balancer = Balancer() if balance else None
         self.progress = 0.0
-        self.keep_tokens, self.keep_grain = keep_tokens, keep_grain
-        self.learns_grain = config.grain and not keep_grain
-        if config.grain and keep_grain:
-            self.model.grain_head.requires_grad_(False)
         if keep_tokens:
             for part in (self.model.encoder_in, self.model.encoder, self.model.encoder_out, self.model.quantizer):
                 part.requires_grad_(False)
