@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from echopulse.ecg.quality import check_usable, clipped_share, settling_s
-from echopulse.ecg.readers.apple import looks_like_apple, read_apple
-from echopulse.ecg.readers.plain import looks_like_table, read_npy, read_table
-from echopulse.ecg.readers.text import decode, is_text, lines_of
+from echopulse.ecg.leads import with_derived_leads
+from echopulse.ecg.limits import MOST_BYTES
+from echopulse.ecg.quality import SHORTEST_S, check_usable, clipped_share, settling_s
+from echopulse.ecg.readers import READERS, Source, Wanted
+from echopulse.ecg.readers.apple import looks_like_apple
+from echopulse.ecg.readers.plain import looks_like_table
+from echopulse.ecg.readers.text import is_text
+from echopulse.ecg.readers.units import MILLIVOLTS
 from echopulse.ecg.readers.wfdb import header_of, read_header, read_wfdb
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 
 WHAT_IS_READ = "WFDB records, Apple Watch CSV files, tables of numbers (CSV, TXT) and NumPy arrays (.npy)"
 ENDINGS_OF_TABLES = (".csv", ".npy", ".txt", ".tsv")
-HEAD_BYTES = 4096
 
 # Formats that are recognised, so that the refusal can name them: (offset, bytes, what it is).
 STRANGERS = (
@@ -47,19 +51,35 @@ XML_ROOTS = (
 )
 
 
-def read_ecg(path: str | Path, *, rate_hz: float | None = None, lead: str | None = None) -> ECG:
+def read_ecg(
+    source: str | Path | bytes | BinaryIO,
+    *,
+    rate_hz: float | None = None,
+    unit: str | None = None,
+    lead: str | None = None,
+    invert: bool = False,
+    at_s: float | None = None,
+    seconds: float | None = None,
+    name: str = "the ECG",
+) -> ECG:
     """Read any ECG file that this version knows; samples in millivolts, all leads unless one is asked for.
 
-    path     a WFDB header, signal file or bare record name; an Apple Watch CSV; a CSV, TXT or NPY of numbers
+    source   a file or the name of a WFDB record; or a file's bytes, or an open binary stream, then called `name`
     rate_hz  needed where the file does not say it; where the file does, this wins
-    lead     keep only the lead of this name
+    unit     "nV", "uV", "mV" or "V" of the numbers in the file, where it says none or says it wrongly
+    lead     keep only the lead of this name; III, aVR, aVL and aVF are derived where the file holds I and II
+    invert   turn it upside down
+    at_s     where in the recording the part that is wanted begins, and
+    seconds  how long it is; without them, all of it
     """
-    path = Path(path).expanduser()
     check_rate(rate_hz)
-    ecg = _read_any(path, rate_hz)
-    ecg = replace(ecg, provenance={"path": str(path), **ecg.provenance})
+    wanted = Wanted(rate_hz, _checked_unit(unit), lead, *_checked_part(at_s, seconds))
+    ecg = _read_any(source, name, wanted)
+    ecg = _only_part(ecg, wanted)
     if lead is not None:
         ecg = _only(ecg, lead)
+    if invert:
+        ecg = replace(ecg, samples=-ecg.samples, provenance={**ecg.provenance, "inverted": "as asked for"})
     ecg = _without_dead_leads(ecg)
     check_usable(ecg, allow_flat=True)
     settling = settling_s(ecg)
@@ -72,6 +92,19 @@ def read_ecg(path: str | Path, *, rate_hz: float | None = None, lead: str | None
     if missing > 0:
         ecg.provenance["gaps"] = f"{100 * missing:.2g} % of the samples are missing"
     return ecg
+
+
+def _checked_unit(unit: str | None) -> str | None:
+    if unit is not None and unit.lower().replace("\u00b5", "u").replace("\u03bc", "u") not in MILLIVOLTS:
+        raise InputError(f"--unit {unit}: nV, uV, mV or V is expected.")
+    return None if unit is None else unit.lower().replace("\u00b5", "u").replace("\u03bc", "u")
+
+
+def _checked_part(at_s: float | None, seconds: float | None) -> tuple[float | None, float | None]:
+    for option, value, least in (("--at", at_s, 0.0), ("--seconds", seconds, SHORTEST_S)):
+        if value is not None and not (np.isfinite(value) and value >= least):
+            raise InputError(f"{option} {value:g}: at least {least:g} s are expected.")
+    return at_s, seconds
 
 
 def check_rate(rate_hz: float | None) -> None:
@@ -96,36 +129,46 @@ def list_ecg_files(path: str | Path) -> list[Path]:
     return found
 
 
-def _read_any(path: Path, rate_hz: float | None) -> ECG:
+def _read_any(source: str | Path | bytes | BinaryIO, name: str, wanted: Wanted) -> ECG:
+    if isinstance(source, (str, Path)):
+        path = Path(source).expanduser()
+        ecg = _read_path(path, wanted)
+        return replace(ecg, provenance={"path": str(path), **ecg.provenance})
+    if not isinstance(source, bytes):
+        source = source.read(MOST_BYTES + 1)
+        if not isinstance(source, bytes):
+            raise InputError(f"{name}: an open text file; open it in binary mode ('rb').")
+    if not source:
+        raise InputError(f"{name}: empty (0 bytes); copy or export it again.")
+    ecg = _read_source(Source(name, given=source), wanted)
+    return replace(ecg, provenance={"path": name, **ecg.provenance})
+
+
+def _read_path(path: Path, wanted: Wanted) -> ECG:
     header = header_of(path)
     if header is not None and header.is_file():
         _refuse_empty(header)
         ecg = read_wfdb(header)
-        if rate_hz is None or rate_hz == ecg.rate_hz:
+        if wanted.rate_hz is None or wanted.rate_hz == ecg.rate_hz:
             return ecg
-        return replace(ecg, rate_hz=rate_hz, provenance={**ecg.provenance, "rate": f"{rate_hz:g} Hz, as given"})
+        given = f"{wanted.rate_hz:g} Hz, as given"
+        return replace(ecg, rate_hz=wanted.rate_hz, provenance={**ecg.provenance, "rate": given})
     if path.is_dir():
         raise InputError(f"{path}: a folder, not an ECG file; give one of the files in it.")
     if not path.exists():
         raise InputError(f"{path}: there is no such file (and no WFDB record of this name); check the path.")
     _refuse_empty(path)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: the file cannot be read ({error.strerror}); check its permissions.") from error
-    if data.startswith(b"\x93NUMPY"):
-        return read_npy(path, rate_hz)
-    _refuse_stranger(path, data[:HEAD_BYTES])
-    text, encoding = decode(data)
-    lines = lines_of(text)
-    if looks_like_apple(lines):
-        ecg = read_apple(lines, text, str(path), rate_hz)
-    elif looks_like_table(lines):
-        ecg = read_table(lines, text, str(path), rate_hz)
-    else:
-        raise InputError(f"{path}: text, but no ECG in it; this version reads {WHAT_IS_READ}.")
-    if encoding != "utf-8":
-        ecg.provenance["encoding"] = encoding
+    return _read_source(Source(str(path), path), wanted)
+
+
+def _read_source(source: Source, wanted: Wanted) -> ECG:
+    """By the first reader that knows the file; InputError that names the format where none does."""
+    reader = next((reader for reader in READERS if reader.recognises(source)), None)
+    if reader is None:
+        raise InputError(f"{source.name}: {stranger(source)}; it reads {WHAT_IS_READ}.")
+    ecg = reader.read(source, wanted)
+    if "decoded" in vars(source) and source.decoded[1] != "utf-8":  # only readers of text have decoded it
+        ecg.provenance["encoding"] = source.decoded[1]
     return ecg
 
 
@@ -134,34 +177,49 @@ def _refuse_empty(path: Path) -> None:
         raise InputError(f"{path}: the file is empty (0 bytes); copy or export it again.")
 
 
-def _refuse_stranger(path: Path, head: bytes) -> None:
-    """Name what is not read, as well as the first bytes can tell."""
-    what = None
+def stranger(source: Source) -> str:
+    """What a file is that no reader knows, as well as its first bytes can tell: the middle of a sentence."""
+    head = source.head
     if head.startswith(b"version https://git-lfs"):
-        raise InputError(f"{path}: a git-LFS pointer, the recording itself was not downloaded; run 'git lfs pull'.")
-    for offset, magic, name in STRANGERS:
+        return "a git-LFS pointer, the recording itself was not downloaded: run 'git lfs pull'"
+    for offset, magic, what in STRANGERS:
         if head[offset : offset + len(magic)] == magic:
-            what = name
-            break
+            return f"this looks like {what}, which this version does not read"
     plain = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t")
-    if what is None and b"SCPECG" in head[:40]:
+    if plain.startswith(b"<"):
+        what = next((name for root, name in XML_ROOTS if root in plain), "an XML file of a kind unknown here")
+    elif b"SCPECG" in head[:40]:
         what = "an SCP-ECG file"
-    if what is None and plain.startswith(b"<"):
-        what = next((name for root, name in XML_ROOTS if root in plain), "an XML file")
-    if what is None and plain.startswith((b"{", b"[{")):
-        what = "a JSON file"
-    if what is None and not is_text(head):
-        beside = " (a WFDB signal file needs its .hea header beside it)" if path.suffix in (".dat", ".mat") else ""
-        what = f"a binary file of a kind unknown here{beside}"
-    if what is not None:
-        raise InputError(f"{path}: this looks like {what}, which this version does not read; it reads {WHAT_IS_READ}.")
+    elif plain.startswith((b"{", b"[{")):
+        what = "a JSON file of a kind unknown here"
+    elif not is_text(head):
+        lone = source.path is not None and source.path.suffix in (".dat", ".mat")
+        what = "a binary file of a kind unknown here"
+        what += " (a WFDB signal file needs its .hea header beside it)" if lone else ""
+    else:
+        return "text, but no ECG in it for this version"
+    return f"this looks like {what}, which this version does not read"
 
 
 def _only(ecg: ECG, lead: str) -> ECG:
     wanted = [i for i, name in enumerate(ecg.leads) if name.lower() == lead.strip().lower()]
     if not wanted:
+        ecg = with_derived_leads(ecg)
+        wanted = [i for i, name in enumerate(ecg.leads) if name.lower() == lead.strip().lower()]
+    if not wanted:
         raise InputError(f"{ecg.name}: no lead {lead!r}; it has {', '.join(ecg.leads)}.")
     return replace(ecg, samples=ecg.samples[wanted[:1]], leads=(ecg.leads[wanted[0]],))
+
+
+def _only_part(ecg: ECG, wanted: Wanted) -> ECG:
+    """The part that is wanted, where the reader gave more; InputError where the recording does not reach it."""
+    if wanted.at_s is None and wanted.seconds is None:
+        return ecg
+    begin = ecg.start_s if wanted.at_s is None else wanted.at_s
+    length = ecg.start_s + ecg.duration_s - begin if wanted.seconds is None else wanted.seconds
+    if abs(begin - ecg.start_s) < 0.5 / ecg.rate_hz and abs(length - ecg.duration_s) < 1.5 / ecg.rate_hz:
+        return ecg
+    return ecg.crop(begin, length)
 
 
 def _without_dead_leads(ecg: ECG) -> ECG:
@@ -195,7 +253,5 @@ def _may_be_a_table(file: Path) -> bool:
         return False
     if file.suffix.lower() in (".csv", ".npy"):
         return True
-    with file.open("rb") as stream:
-        head = stream.read(8 * HEAD_BYTES)
-    lines = lines_of(decode(head)[0])
-    return is_text(head) and (looks_like_apple(lines) or looks_like_table(lines))
+    source = Source(file.name, file)
+    return looks_like_apple(source) or looks_like_table(source)

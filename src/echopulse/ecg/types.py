@@ -11,6 +11,14 @@ from echopulse.errors import InputError
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a file says about a moment: its time in seconds from the start of the recording, and the words."""
+
+    time_s: float
+    text: str
+
+
+@dataclass(frozen=True)
 class ECG:
     """An electrocardiogram in physical units.
 
@@ -18,7 +26,8 @@ class ECG:
     rate_hz     samples per second
     leads       one name per row ("I", "aVR", "V1", "MLII", ... or "ECG" where the file names none)
     start_s     time of the first sample, in seconds from the start of the whole recording
-    provenance  how file, rate, unit, leads and polarity were decided, in plain words
+    provenance  how file, rate, unit, leads and polarity were decided, in plain words; "recorded" says when
+    notes       annotations in the file (beats, events, what the device said), in the order of their times
     """
 
     samples: np.ndarray
@@ -26,6 +35,7 @@ class ECG:
     leads: tuple[str, ...]
     start_s: float = 0.0
     provenance: dict[str, str] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         samples = np.asarray(self.samples, dtype=np.float32)

@@ -1,1 +1,12 @@
-"""One reader per family of files; `echopulse.ecg.read` chooses among them by content."""
+"""One reader per family of files; the first of `READERS` that knows a file reads it.
+
+What is told by its first bytes comes first; tables of numbers take what is left, so they come last.
+"""
+
+from echopulse.ecg.readers.apple import APPLE_CSV
+from echopulse.ecg.readers.plain import NUMPY, TABLE
+from echopulse.ecg.readers.source import Reader, Source, Wanted
+
+READERS: tuple[Reader, ...] = (NUMPY, APPLE_CSV, TABLE)
+
+__all__ = ["READERS", "Reader", "Source", "Wanted"]

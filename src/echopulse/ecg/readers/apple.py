@@ -11,6 +11,7 @@ import re
 
 import numpy as np
 
+from echopulse.ecg.readers.source import Reader, Source, Wanted
 from echopulse.ecg.readers.text import drop_cut_last_line, number
 from echopulse.ecg.readers.units import in_millivolts, lead_name, unit_in
 from echopulse.ecg.types import ECG
@@ -23,8 +24,9 @@ USUAL_HZ = 512.0
 HEADER_LINES = 40
 
 
-def looks_like_apple(lines: list[str]) -> bool:
+def looks_like_apple(source: Source) -> bool:
     """Key-and-value lines that name a watch or a rate in hertz, then (if the file goes on) lone numbers."""
+    lines = source.lines if source.is_plain_text else []
     body = _body_start(lines)
     header = [line for line in lines[:body] if line.strip()]
     if len(header) < 4 or any(line.lstrip().startswith("#") for line in header):
@@ -34,16 +36,19 @@ def looks_like_apple(lines: list[str]) -> bool:
     return pairs >= 4 and named
 
 
-def read_apple(lines: list[str], text: str, path: str, rate_hz: float | None) -> ECG:
+def read_apple(source: Source, wanted: Wanted) -> ECG:
     """One lead from the lines of an Apple Health ECG export, millivolts."""
+    lines, rate_hz = source.lines, wanted.rate_hz
     body = _body_start(lines)
     header = [line.strip() for line in lines[:body] if line.strip()]
     if body == len(lines):
-        raise InputError(f"{path}: an Apple Watch header without any sample after it; export the recording again.")
-    values, cut = _values(lines[body:], text)
+        raise InputError(
+            f"{source.name}: an Apple Watch header without any sample after it; export the recording again."
+        )
+    values, cut = _values(lines[body:], source.text)
     rate, how = (rate_hz, "as given") if rate_hz else _rate(header, len(values))
     unit = next((found for line in reversed(header) if (found := unit_in(_value(line)))), None)
-    samples, unit_how = in_millivolts(values[None], unit)
+    samples, unit_how = in_millivolts(values[None], unit, wanted.unit)
     lead = next((name for line in reversed(header) if (name := lead_name(_value(line))) in ("I", "II", "III")), "I")
     provenance = {
         "format": "Apple Watch CSV",
@@ -106,3 +111,6 @@ def _rate(header: list[str], samples: int) -> tuple[float, str]:
     if stated == int(stated) and 0.0001 < abs(counted / stated - 1) < 0.01:  # a rate with decimals was not rounded
         return counted, f"{samples} samples in the watch's 30 s (the header rounds to {stated:g} Hz)"
     return stated, how
+
+
+APPLE_CSV = Reader("an Apple Watch CSV file", looks_like_apple, read_apple)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from pathlib import Path
+from io import BytesIO
 
 import numpy as np
 
+from echopulse.ecg.readers.source import Reader, Source, Wanted
 from echopulse.ecg.readers.text import drop_cut_last_line, number
 from echopulse.ecg.readers.units import in_millivolts, lead_name, unit_in
 from echopulse.ecg.types import ECG
@@ -29,8 +30,9 @@ LEAST_ROWS = 32  # fewer numbers than this are a note, not a recording
 STANDARD_12 = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
-def looks_like_table(lines: list[str]) -> bool:
-    """Whether a text is mostly rows of numbers."""
+def looks_like_table(source: Source) -> bool:
+    """Whether a file is text, mostly rows of numbers."""
+    lines = source.lines if source.is_plain_text else []
     rows = sum(bool(re.fullmatch(r"[\s\d.,;:+\-eEnaNT\"'Z]*\d[\s\d.,;:+\-eEnaNT\"'Z]*", line)) for line in lines)
     if rows >= LEAST_ROWS:
         return rows > 0.5 * sum(bool(line.strip()) for line in lines)
@@ -38,9 +40,10 @@ def looks_like_table(lines: list[str]) -> bool:
     return any(len(re.findall(r"\d+", line)) >= LEAST_ROWS for line in long)
 
 
-def read_table(lines: list[str], text: str, path: str, rate_hz: float | None) -> ECG:
+def read_table(source: Source, wanted: Wanted) -> ECG:
     """The ECG columns of a table of numbers, millivolts."""
-    lines, cut = drop_cut_last_line(lines, text)
+    path, rate_hz = source.name, wanted.rate_hz
+    lines, cut = drop_cut_last_line(source.lines, source.text)
     delimiter, comma_decimal = _separators(lines)
     rows = [_cells(line, delimiter, comma_decimal) for line in lines]
     parsed = [[number(cell) for cell in row] for row in rows]
@@ -61,7 +64,7 @@ def read_table(lines: list[str], text: str, path: str, rate_hz: float | None) ->
     rate, how = _rate(table, names, time, header, rate_hz, path)
     units = {unit_in(names[i]) for i in leads} - {None}
     unit = units.pop() if len(units) == 1 else unit_in(" ".join(re.findall(r"\bunits?\b.*", header, re.I)))
-    samples, unit_how = in_millivolts(table[:, leads].T, unit)
+    samples, unit_how = in_millivolts(table[:, leads].T, unit, wanted.unit)
     titles, leads_how = _titles([names[i] for i in leads])
     provenance = {"format": "table of numbers", "rate": f"{rate:g} Hz, {how}", "unit": unit_how, "leads": leads_how}
     if cut:
@@ -69,24 +72,25 @@ def read_table(lines: list[str], text: str, path: str, rate_hz: float | None) ->
     return ECG(samples, rate, titles, provenance=provenance)
 
 
-def read_npy(path: Path, rate_hz: float | None) -> ECG:
+def read_npy(source: Source, wanted: Wanted) -> ECG:
     """A NumPy array [n], [leads, n] or [n, leads] of numbers; the longer side is time."""
+    path, rate_hz = source.name, wanted.rate_hz
     try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        array = np.load(BytesIO(source.data), allow_pickle=False)
+    except Exception as error:  # a header can be wrong in every way; NumPy raises many kinds
         raise InputError(f"{path}: not a whole NumPy array of numbers ({error}).") from error
     if array.dtype.kind not in "iuf" or array.ndim not in (1, 2) or array.size == 0:
         raise InputError(
             f"{path}: an array of shape {array.shape} and type {array.dtype}; expected numbers as [n] or [leads, n]."
         )
     if rate_hz is None:
-        raise no_rate(str(path))
+        raise no_rate(path)
     samples = np.atleast_2d(array.astype(np.float64))
     if samples.shape[0] > samples.shape[1]:
         samples = samples.T
     if samples.shape[0] > MOST_LEADS:
         raise InputError(f"{path}: an array of shape {array.shape}; expected at most {MOST_LEADS} leads.")
-    samples, unit_how = in_millivolts(samples, None)
+    samples, unit_how = in_millivolts(samples, None, wanted.unit)
     titles, leads_how = _titles([""] * len(samples))
     provenance = {
         "format": "NumPy array", "rate": f"{rate_hz:g} Hz, as given", "unit": unit_how, "leads": leads_how,
@@ -223,3 +227,7 @@ def _titles(names: list[str]) -> tuple[tuple[str, ...], str]:
     if len(names) == 12:
         return STANDARD_12, "twelve unnamed columns, taken in the usual order I, II, III, aVR, aVL, aVF, V1-V6"
     return (tuple(f"ECG{i + 1}" for i in range(len(names))) if len(names) > 1 else ("ECG",)), "unnamed"
+
+
+NUMPY = Reader("a NumPy array", lambda source: source.head.startswith(b"\x93NUMPY"), read_npy)
+TABLE = Reader("a table of numbers", looks_like_table, read_table)
