@@ -73,7 +73,7 @@ def read_ecg(
     seconds  how long it is; without them, all of it
     """
     check_rate(rate_hz)
-    wanted = Wanted(rate_hz, _checked_unit(unit), lead, *_checked_part(at_s, seconds))
+    wanted = Wanted(rate_hz, checked_unit(unit), lead, *_checked_part(at_s, seconds))
     ecg = _read_any(source, name, wanted)
     ecg = _only_part(ecg, wanted)
     if lead is not None:
@@ -94,7 +94,7 @@ def read_ecg(
     return ecg
 
 
-def _checked_unit(unit: str | None) -> str | None:
+def checked_unit(unit: str | None) -> str | None:
     if unit is not None and unit.lower().replace("\u00b5", "u").replace("\u03bc", "u") not in MILLIVOLTS:
         raise InputError(f"--unit {unit}: nV, uV, mV or V is expected.")
     return None if unit is None else unit.lower().replace("\u00b5", "u").replace("\u03bc", "u")
