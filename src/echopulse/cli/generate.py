@@ -42,9 +42,9 @@ def add_generate(verbs) -> None:
                       "learned; 1 is not at all, and as quick as it gets")  # fmt: skip
     verb.add_argument("--order", default="halton", help="in which places are filled: halton (default) or confidence")
     verb.add_argument("--lead", help="which lead to use where there are several")
-    verb.add_argument("--member", help="which ECG of a file that holds several: its name in an archive, else its number "
-                      "or time; the newest by default")  # fmt: skip
-    verb.add_argument("--unit", help="nV, uV, mV or V of the numbers in the ECG file, where it says none or a wrong one")
+    verb.add_argument("--member", help="which ECG of a file that holds several: its name in an archive, or its "
+                      "number or time; the newest by default")  # fmt: skip
+    verb.add_argument("--unit", help="unit of the numbers in the ECG file, where it says none or a wrong one")
     add_ecg_options(verb)
     verb.add_argument("--no-grain", action="store_true", help="leave out the speckle that tokens cannot hold")
     verb.add_argument("--plain", action="store_true", help="the picture alone, without ECG strip and marks")

@@ -109,7 +109,11 @@ def _infos(source: Source, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
             f"{source.name}: an archive of {len(infos)} files; up to {MOST_MEMBERS} are looked through. Unpack it."
         )
     parts = [(info, info.filename.split("/")) for info in infos if not info.is_dir()]
-    return [info for info, names in parts if not any(name.startswith((".", "__MACOSX")) for name in names)]
+    return [info for info, names in parts if not any(_hidden(name) for name in names)]
+
+
+def _hidden(name: str) -> bool:
+    return name == "__MACOSX" or (name.startswith(".") and name not in (".", ".."))
 
 
 def _member(source: Source, archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:

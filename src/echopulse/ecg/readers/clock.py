@@ -42,7 +42,7 @@ def steady(times: np.ndarray, samples: np.ndarray) -> Steady | None:
         return None
     if np.mean(steps == 0) > 0.3:
         told.append("several samples share a time; taken as evenly spread between the first and the last")
-        return Steady(samples, _whole((len(times) - 1) / (times[-1] - times[0])), "; ".join(told))
+        return Steady(samples, _whole((len(times) - 1) / (times[-1] - times[0]), len(times)), "; ".join(told))
     usual = float(np.median(steps[steps > 0]))
     paused = steps > PAUSE * usual
     if paused.any() and steps[paused].sum() > 0.5 * (times[-1] - times[0]):
@@ -56,7 +56,7 @@ def steady(times: np.ndarray, samples: np.ndarray) -> Steady | None:
         if len(times) < 3 or not times[-1] > times[0]:
             return None
     step = float(np.mean(steps[~paused]))
-    rate = _whole(1.0 / step)
+    rate = _whole(1.0 / step, len(times))
     part = np.concatenate([[0], np.cumsum(paused)])
     wander = _wander(times, part, step)
     if wander <= 0.75 * step and not paused.any():
@@ -71,10 +71,12 @@ def steady(times: np.ndarray, samples: np.ndarray) -> Steady | None:
     return Steady(_on_a_grid(times, samples, rate, PAUSE * usual), rate, "; ".join(told))
 
 
-def _whole(rate_hz: float) -> float:
-    """A rate that is a whole number but for the rounding of the times, as that number."""
+def _whole(rate_hz: float, count: int) -> float:
+    """A rate that is a whole number but for the rounding of the times, as that number: over all `count` samples the two
+    lie no more than about half a sample apart."""
     near = round(rate_hz)
-    return float(near) if near and abs(rate_hz / near - 1) < 5e-4 else rate_hz
+    off = abs(rate_hz / near - 1) if near else 1.0
+    return float(near) if off < 5e-4 and off * count < 0.6 else rate_hz
 
 
 def _wander(times: np.ndarray, part: np.ndarray, step: float) -> float:

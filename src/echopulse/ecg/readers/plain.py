@@ -11,7 +11,7 @@ import numpy as np
 from echopulse.ecg.readers.clock import steady
 from echopulse.ecg.readers.moments import seconds_in
 from echopulse.ecg.readers.source import Reader, Source, Wanted
-from echopulse.ecg.readers.text import drop_cut_last_line, number
+from echopulse.ecg.readers.text import THOUSANDS_AND_COMMA, THOUSANDS_AND_POINT, drop_cut_last_line, number
 from echopulse.ecg.readers.units import in_millivolts, lead_name, unit_in
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
@@ -134,8 +134,20 @@ def no_rate(path: str, usual_hz: float = 250.0, of: str = "") -> RateUnknown:
 def _separators(lines: list[str]) -> tuple[str | None, bool]:
     """The character between cells (None: blanks) and whether a comma is the decimal mark."""
     sample = [line for line in lines[len(lines) // 4 :] if any(c.isdigit() for c in line)][:400]
-    share = {mark: np.mean([mark in line.strip() for line in sample] or [0]) for mark in ";\t,"}
+    bare = [line.strip().strip("\"'") for line in sample]
+    for thousands, plain, comma_decimal in (
+        (THOUSANDS_AND_POINT, r"[+-]?\d+(\.\d+)?", False), (THOUSANDS_AND_COMMA, r"[+-]?\d+(,\d+)?", True),
+    ):  # fmt: skip
+        grouped = [bool(thousands.fullmatch(cell)) for cell in bare]
+        if any(grouped) and all(g or re.fullmatch(plain, cell) for g, cell in zip(grouped, bare, strict=True)):
+            return None, comma_decimal  # one column, with thousands set apart
+    outside = [re.sub(r'"[^"]*"', "0", line) for line in sample]  # a comma within quotes parts nothing
+    share = {mark: np.mean([mark in line.strip() for line in outside] or [0]) for mark in ";\t,"}
+    quoted = [re.findall(r'"[+-]?\d+,\d+"', line) for line in sample]
+    if share[","] > 0.8 and np.mean([bool(cells) for cells in quoted] or [0]) > 0.5:
+        return ",", True
     comma_in_number = np.mean([bool(re.search(r"\d,\d", line)) and "." not in line for line in sample] or [0]) > 0.5
+    comma_in_number |= any(THOUSANDS_AND_COMMA.fullmatch(cell.strip()) for line in sample for cell in line.split(";"))
     for mark in ";\t":
         if share[mark] > 0.8:
             return mark, comma_in_number
@@ -159,7 +171,9 @@ def _cells(line: str, delimiter: str | None, comma_decimal: bool) -> list[str]:
     if delimiter == ",":
         while cells and not cells[-1].strip():  # trailing commas of a spreadsheet
             cells.pop()
-    return [cell.replace(",", ".") for cell in cells] if comma_decimal else cells
+    if not comma_decimal:
+        return cells
+    return [cell if THOUSANDS_AND_COMMA.fullmatch(cell.strip()) else cell.replace(",", ".") for cell in cells]
 
 
 def _value(cell: str) -> float | None:

@@ -16,6 +16,7 @@ from echopulse.ecg.types import ECG, Note
 from echopulse.errors import InputError
 
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
+MOST = 1e30  # a number beyond it is damage, and would not fit a sample
 MOST_NAMED = 20  # of the ECGs that were left aside
 
 
@@ -58,7 +59,8 @@ def numbers(values: object) -> np.ndarray | None:
     except (ValueError, TypeError, OverflowError):
         found = np.array([number_or_nan(value) for value in values])
     found = found.ravel() if found.ndim == 1 else np.zeros(0)
-    return np.where(np.isfinite(found), found, np.nan) if np.isfinite(found).any() else None
+    found = np.where(np.abs(found) < MOST, found, np.nan)
+    return found if np.isfinite(found).any() else None
 
 
 def number_or_nan(value: object) -> float:
