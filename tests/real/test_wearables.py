@@ -10,12 +10,13 @@ from echopulse.ecg import find_beats, read_ecg
 
 SAMPLES = Path(os.environ.get("ECHOPULSE_SAMPLES", Path(__file__).resolve().parents[3] / "shared" / "samples"))
 ECGS = SAMPLES / "ecg"
+FITBIT = "wearables/fitbit_takeout_afib_ecg_reading_1759907706000.csv"
 
 
 @pytest.mark.parametrize(
     ("name", "shape", "rate_hz", "lead", "rhythm", "bpm", "unit"),
     [
-        ("wearables/fitbit_takeout_afib_ecg_reading_1759907706000.csv", (1, 7500), 250, "I", "irregular", 72, "assumed"),
+        (FITBIT, (1, 7500), 250, "I", "irregular", 72, "assumed"),
         ("wearables/withings_heart_v2_get.json", (1, 9000), 300, "I", "sinus", 72, "Withings"),
         ("wearables/polar_sensor_logger_H10_ECG.txt", (1, 3900), 130, "ECG", "sinus", 72, "as the file says"),
         ("apple/healthkit_voltage_pairs_volts.json", (1, 2563), 512.617, "I", "sinus", 72, "HealthKit"),

@@ -55,17 +55,6 @@ def read_zip(source: Source, wanted: Wanted) -> ECG:
         raise InputError(f"{source.name}: a ZIP file that is broken or cut ({error}); copy it again.") from error
 
 
-def zip_members(source: Source) -> list[str]:
-    """Names of the members of a ZIP file that may be ECGs, the newest first; they are not read for this."""
-    try:
-        with zipfile.ZipFile(BytesIO(source.data) if source.path is None else source.path) as archive:
-            return [candidate.info.filename for candidate in _candidates(source, archive)]
-    except InputError:
-        raise
-    except ERRORS as error:
-        raise InputError(f"{source.name}: a ZIP file that is broken or cut ({error}); copy it again.") from error
-
-
 def _read(source: Source, archive: zipfile.ZipFile, wanted: Wanted) -> ECG:
     if wanted.member is not None:
         info = _member(source, archive, wanted.member)
@@ -73,12 +62,12 @@ def _read(source: Source, archive: zipfile.ZipFile, wanted: Wanted) -> ECG:
         ecg.provenance["member"] = f"{info.filename}, as asked for"
         return ecg
     candidates = _candidates(source, archive)
-    failures: list[str] = []
+    failures: list[InputError] = []
     for place, candidate in enumerate(candidates[:MOST_TRIED]):
         try:
             ecg = _read_member(source, archive, candidate.info, wanted)
         except InputError as error:
-            failures.append(str(error))
+            failures.append(error)
             continue
         others = [other.info.filename for other in candidates[place + 1 :]]
         ecg.provenance["member"] = candidate.info.filename
@@ -88,7 +77,7 @@ def _read(source: Source, archive: zipfile.ZipFile, wanted: Wanted) -> ECG:
             ecg.provenance["skipped"] = f"newer, but not read: {failures[0]}"
         return ecg
     if failures:
-        raise InputError(failures[0])
+        raise failures[0]
     raise InputError(f"{source.name}: an archive without an ECG that is read; {_what_is_in(archive)}.")
 
 

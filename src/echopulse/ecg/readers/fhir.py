@@ -103,13 +103,12 @@ def _channels(part: dict[str, object], observation: dict[str, object]) -> list[T
 def _points(data: dict[str, object]) -> tuple[np.ndarray, dict[str, str]]:
     """float64 [n] of the data string, and what was made of its words: E is an error, U above and L below the limits."""
     words = data["data"].split()
+    told: dict[str, str] = {}
     try:
-        return np.array(words, dtype=np.float64) if words else np.zeros(0), {}
-    except ValueError:
-        pass
-    found = [number(word) for word in words]
+        return np.array(words, dtype=np.float64) if words else np.zeros(0), told
+    except ValueError:  # letters among the numbers
+        found = [number(word) for word in words]
     points = np.array([np.nan if value is None else value for value in found])
-    told = {}
     for letter, key, extreme in (("U", "upperLimit", np.nanmax), ("L", "lowerLimit", np.nanmin)):
         beyond = np.array([word == letter for word in words])
         if beyond.any() and np.isfinite(points).any():

@@ -55,7 +55,10 @@ def _parsed(source: Source) -> object:
         )
     text = source.text
     if text.count("{") + text.count("[") > MOST_JSON_CONTAINERS:
-        raise InputError(f"{source.name}: JSON of more than {MOST_JSON_CONTAINERS} lists and objects, so no ECG.")
+        raise InputError(
+            f"{source.name}: JSON of more than {MOST_JSON_CONTAINERS} lists and objects; export fewer ECGs at a "
+            "time."
+        )
     try:
         return json.loads(text)
     except RecursionError:
@@ -94,6 +97,8 @@ def _traces(source: Source, document: object) -> Iterator[Trace]:
 
 
 def _in_object(node: dict[str, object]) -> list[Trace]:
+    if "resourceType" not in node and not any(isinstance(value, list) for value in node.values()):
+        return []  # no samples in it, itself
     keys = plain_keys(node)
     for shape in (fhir_traces, fitbit_traces, healthkit_traces, withings_traces, _plain_traces):
         found = shape(node, keys)

@@ -34,6 +34,7 @@ HEART_RATE_FILE = re.compile(r"(?<![A-Za-z0-9])(hr|hrv|rr|ibi|ppi)(?![A-Za-z0-9]
 SECONDS = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 UNIT_CELL = re.compile(r"[\[(]?([nuµμm]?v|m?s|[num]?sec|hh:mm:ss(\.m+)?|seconds|bpm|mmhg|-)[\])]?", re.I)
 MOST_LEADS = 64
+MOST = 1e30  # a number beyond it is damage, and would not fit a sample
 LEAST_ROWS = 32  # fewer numbers than this are a note, not a recording
 STANDARD_12 = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -66,6 +67,7 @@ def read_table(source: Source, wanted: Wanted) -> ECG:
         table, names, header = _body(lines, rows, parsed, columns)
     if len(table) < LEAST_ROWS:
         raise InputError(f"{path}: only {len(table)} rows of numbers, so no ECG; at least 2 s of samples are needed.")
+    table = np.where(np.abs(table) < MOST, table, np.nan)
     time, leads = _roles(table, names)
     if not leads:
         raise InputError(f"{path}: a table with times but no column of samples; give one column per lead.")

@@ -9,14 +9,13 @@ import numpy as np
 
 from echopulse.ecg.limits import check_size
 from echopulse.ecg.readers.moments import moment_in, written
-from echopulse.ecg.readers.plain import no_rate
+from echopulse.ecg.readers.plain import MOST, no_rate
 from echopulse.ecg.readers.source import Source, Wanted
 from echopulse.ecg.readers.units import in_millivolts
 from echopulse.ecg.types import ECG, Note
 from echopulse.errors import InputError
 
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
-MOST = 1e30  # a number beyond it is damage, and would not fit a sample
 MOST_NAMED = 20  # of the ECGs that were left aside
 
 
