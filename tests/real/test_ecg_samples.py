@@ -83,7 +83,6 @@ def test_recordings_without_a_rate_need_one(name, rate_hz):
         ("broken/apple_ecg_git_lfs_pointer.csv", "git-LFS"),
         ("broken/too_short_1s.csv", "1.0 s of ECG"),
         ("apple/apple_health_like.pdf", "PDF"),
-        ("apple/healthkit_voltage_pairs_volts.json", "JSON"),
         ("aecg/fda_subject1_0.xml", "HL7 aECG"),
         ("philips/129DYPRG_v1_03.XML", "Philips"),
         ("philips/3191723_ZZDEMOPTONLY_v1-04.xml", "Philips"),

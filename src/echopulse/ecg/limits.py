@@ -12,6 +12,8 @@ MOST_LEADS = 256
 MOST_SECONDS = 15 * 86400.0  # of a recording
 MOST_DEPTH = 64  # of XML elements and JSON values within each other
 MOST_MEMBERS = 20_000  # of an archive
+MOST_JSON_BYTES = 20 << 20  # a JSON file is held whole, as objects that take many times its size
+MOST_JSON_CONTAINERS = 500_000  # lists and objects in it
 
 
 def check_bytes(name: str, count: int) -> None:

@@ -20,8 +20,12 @@ from echopulse.ecg.readers.wfdb import header_of, read_header, read_wfdb
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 
-WHAT_IS_READ = "WFDB records, Apple Watch CSV files, tables of numbers (CSV, TXT) and NumPy arrays (.npy)"
+WHAT_IS_READ = (
+    "WFDB records, Apple Watch, Fitbit and Polar files, JSON (HealthKit, FHIR, Withings, Fitbit), tables of numbers "
+    "(CSV, TXT) and NumPy arrays (.npy), also in ZIP and gzip files"
+)
 ENDINGS_OF_TABLES = (".csv", ".npy", ".txt", ".tsv")
+ENDINGS_OF_OTHERS = (".json", ".zip", ".gz")  # of ECGs and of much else: what a folder lists must be known by a reader
 
 # Formats that are recognised, so that the refusal can name them: (offset, bytes, what it is).
 STRANGERS = (
@@ -40,8 +44,6 @@ STRANGERS = (
     (4, b"ftyp", "a video (MP4)"),
     (0, b"RIFF", "a video or sound (RIFF)"),
     (0, b"\x1aE\xdf\xa3", "a video (WebM)"),
-    (0, b"PK\x03\x04", "a ZIP archive"),
-    (0, b"\x1f\x8b", "a gzip archive"),
     (0, b"SQLite", "a database"),
 )
 XML_ROOTS = (
@@ -60,6 +62,7 @@ def read_ecg(
     invert: bool = False,
     at_s: float | None = None,
     seconds: float | None = None,
+    member: str | None = None,
     name: str = "the ECG",
 ) -> ECG:
     """Read any ECG file that this version knows; samples in millivolts, all leads unless one is asked for.
@@ -71,9 +74,10 @@ def read_ecg(
     invert   turn it upside down
     at_s     where in the recording the part that is wanted begins, and
     seconds  how long it is; without them, all of it
+    member   which ECG of a file that holds several: its name in an archive, else its number or time; the newest if None
     """
     check_rate(rate_hz)
-    wanted = Wanted(rate_hz, checked_unit(unit), lead, *_checked_part(at_s, seconds))
+    wanted = Wanted(rate_hz, checked_unit(unit), lead, *_checked_part(at_s, seconds), member)
     ecg = _read_any(source, name, wanted)
     ecg = _only_part(ecg, wanted)
     if lead is not None:
@@ -249,9 +253,20 @@ def _signal_files(header: Path) -> list[str]:
 
 def _may_be_a_table(file: Path) -> bool:
     """Whether a file found in a folder is worth reading: a table by its ending and (for text) by its content."""
+    if file.suffix.lower() in ENDINGS_OF_OTHERS:
+        return _holds_an_ecg(Source(file.name, file))
     if file.suffix.lower() not in ENDINGS_OF_TABLES:
         return False
     if file.suffix.lower() in (".csv", ".npy"):
         return True
     source = Source(file.name, file)
     return looks_like_apple(source) or looks_like_table(source)
+
+
+def _holds_an_ecg(source: Source) -> bool:
+    """Whether a JSON file or an archive found in a folder can be read as an ECG (a rate that lacks can be given)."""
+    reader = next((reader for reader in READERS if reader.recognises(source)), None)
+    try:
+        return reader is not None and bool(reader.read(source, Wanted(rate_hz=250.0)))
+    except InputError:
+        return False

@@ -11,6 +11,7 @@ import re
 
 import numpy as np
 
+from echopulse.ecg.readers.moments import ISO, moment_in, written
 from echopulse.ecg.readers.source import Reader, Source, Wanted
 from echopulse.ecg.readers.text import drop_cut_last_line, number
 from echopulse.ecg.readers.units import in_millivolts, lead_name, unit_in
@@ -56,6 +57,15 @@ def read_apple(source: Source, wanted: Wanted) -> ECG:
         "unit": unit_how,
         "leads": f"lead {lead}, from the header" if any(lead_name(_value(x)) == lead for x in header) else "taken as I",
     }
+    recorded = next((found for line in header if ISO.search(line) and (found := moment_in(line))), None)
+    if recorded is not None:
+        provenance["recorded"] = written(recorded)
+    seconds = len(values) / rate
+    if rate_hz is None and abs(seconds / RECORDING_S - 1) > 0.02:
+        provenance["length"] = (
+            f"{len(values)} samples are {seconds:.1f} s at {rate:g} Hz, but the watch records {RECORDING_S:g} s: the "
+            "file is a part, or its rate is wrong (--rate gives another)"
+        )
     if cut:
         provenance["end"] = "the file stops in the middle of a number; that last value is left out"
     return ECG(samples, rate, (lead,), provenance=provenance)

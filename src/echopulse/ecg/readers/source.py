@@ -97,6 +97,7 @@ class Wanted:
     Attributes:
         rate_hz: sampling rate; it wins over what the file says.
         unit: "nv", "uv", "mv" or "v", of the numbers in the file; it wins over what the file says.
+        member: which ECG of a file that holds several: its name in an archive, else its number (from 1) or its time.
         lead: name of the only lead that is wanted; readers need not heed it, what they give is cut down later.
         at_s, seconds: the only part that is wanted; a reader that can reads no more than that and says where its
             samples begin (`ECG.start_s`), others give everything and are cut down later.
@@ -107,6 +108,7 @@ class Wanted:
     lead: str | None = None
     at_s: float | None = None
     seconds: float | None = None
+    member: str | None = None
 
 
 @dataclass(frozen=True)
