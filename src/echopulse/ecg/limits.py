@@ -12,6 +12,9 @@ MOST_LEADS = 256
 MOST_SECONDS = 15 * 86400.0  # of a recording
 MOST_DEPTH = 64  # of XML elements and JSON values within each other
 MOST_MEMBERS = 20_000  # of an archive
+MOST_XML_BYTES = 64 << 20  # of an XML document, whose tree takes several times as much
+MOST_TAG_BYTES = 1 << 16  # of one XML tag with its attributes
+MOST_ELEMENTS = 300_000  # XML elements and their attributes together
 
 
 def check_bytes(name: str, count: int) -> None:

@@ -3,10 +3,14 @@
 What is told by its first bytes comes first; tables of numbers take what is left, so they come last.
 """
 
+from echopulse.ecg.readers.aecg import AECG
 from echopulse.ecg.readers.apple import APPLE_CSV
+from echopulse.ecg.readers.dicom import DICOM
+from echopulse.ecg.readers.muse import MUSE
+from echopulse.ecg.readers.philips import PHILIPS
 from echopulse.ecg.readers.plain import NUMPY, TABLE
 from echopulse.ecg.readers.source import Reader, Source, Wanted
 
-READERS: tuple[Reader, ...] = (NUMPY, APPLE_CSV, TABLE)
+READERS: tuple[Reader, ...] = (NUMPY, DICOM, AECG, MUSE, PHILIPS, APPLE_CSV, TABLE)
 
 __all__ = ["READERS", "Reader", "Source", "Wanted"]
