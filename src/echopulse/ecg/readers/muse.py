@@ -89,9 +89,9 @@ def _channels(name: str, wave: Element) -> tuple[list[Channel], list[str]]:
         if per_count is None or per_count == 0:
             per_count, unit = 1.0, None
         channels.append(Channel(lead, counts * per_count, unit))
-    check_size(name, len(channels), max((len(channel.values) for channel in channels), default=0), 0)
     if not any(len(channel.values) for channel in channels):
         raise InputError(f"{name}: a MUSE document whose rhythm has no samples; export it again with its raw data.")
+    check_size(name, len(channels), max(len(channel.values) for channel in channels), 0)
     return channels, doubts
 
 

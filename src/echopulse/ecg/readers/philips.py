@@ -51,7 +51,8 @@ def read_philips(source: Source, wanted: Wanted) -> ECG:
         raise InputError(f"{source.name}: a Philips ECG document without its waveforms; export it again with them.")
     counts, leads, stated_hz = _counts(source.name, kind, version, signal, waves)
     rate = wanted.rate_hz or stated_hz
-    resolution = number_of(text_of(signal, "signalresolution") or text_of(signal, "resolution") or waves.get("resolution"))
+    stated = text_of(signal, "signalresolution") or text_of(signal, "resolution") or waves.get("resolution")
+    resolution = number_of(stated)  # microvolts a count
     unit = "uv" if resolution else None
     volts = counts * (resolution or 1.0)
     volts, pulse = _without_pulse(volts, rate, 1000.0 if resolution else None)
