@@ -192,3 +192,15 @@ def test_fewer_samples_than_stated_are_read_and_told():
     assert ecg.samples.shape == (1, 1500) and "1500 of the 5000" in ecg.provenance["end"]
     cut = read_ecg(saved(group([channel()], [counts(0)]))[:-100])
     assert cut.samples.shape == (1, 1450) and "1450 of the 1500" in cut.provenance["end"]
+
+
+def test_more_items_or_pieces_than_an_ecg_has_are_refused(monkeypatch):
+    many = [dataset(UnformattedTextValue="beat") for _ in range(60)]
+    made = saved(group([channel()], [counts(0)]), WaveformAnnotationSequence=many)
+    assert len(read_ecg(made).notes) == 60
+    monkeypatch.setattr("echopulse.ecg.readers.dicom.MOST_ITEMS", 50)
+    with pytest.raises(InputError, match="^the ECG: a DICOM sequence of more than 50 items"):
+        read_ecg(made)
+    monkeypatch.setattr("echopulse.ecg.readers.dicom.MOST_READS", 10)
+    with pytest.raises(InputError, match="^the ECG: more than .* 10 pieces of DICOM"):
+        read_ecg(made)

@@ -41,10 +41,11 @@ DEFLATED = b"1.2.840.10008.1.2.1.99"
 NAMES_BY_NUMBER = {str(number): name for name, number in LEAD_NUMBERS.items()}
 CODES = {"SS": "i", "US": "u", "SB": "i", "UB": "u", "SL": "i", "UL": "u", "SV": "i", "UV": "u"}
 NO_RHYTHM = re.compile("MEDIAN|AVERAGE|TEMPLATE|REPRESENTATIVE|BEAT", re.IGNORECASE)
-WAVEFORMS, ANNOTATIONS = 0x54000100, 0x0040B020
+WAVEFORMS, CHANNELS, ANNOTATIONS = 0x54000100, 0x003A0200, 0x0040B020
 ITEM_MARK = b"\xfe\xff\x00\xe0"
-MOST_READS = 400_000  # calls in which the elements before the pictures are read
+MOST_READS = 100_000  # calls in which the elements before the pictures are read
 MOST_ITEMS = 20_000  # of one sequence with all within it
+MOST_WORDS_BYTES = 4 << 20  # of a sequence that holds no samples
 
 
 def looks_like_dicom(source: Source) -> bool:
@@ -176,10 +177,19 @@ def _sequence(name: str, dataset: Any, tag: int) -> Any:
     """A sequence; None where there is none. InputError where it has too many items to be of an ECG."""
     if tag not in dataset:
         return None
+    from pydicom.filereader import read_sequence
+
     raw = dataset.get_item(tag)
-    if isinstance(raw.value, bytes) and raw.value.count(ITEM_MARK) > MOST_ITEMS:
-        raise InputError(f"{name}: a DICOM sequence of more than {MOST_ITEMS} items; this is no ECG that can be read.")
-    return dataset[tag].value
+    if not isinstance(raw.value, bytes):
+        return dataset[tag].value  # of undefined length: it was taken apart, and counted, when the file was read
+    if raw.value.count(ITEM_MARK) > MOST_ITEMS or (tag != WAVEFORMS and len(raw.value) > MOST_WORDS_BYTES):
+        raise InputError(
+            f"{name}: a DICOM sequence of more than {MOST_ITEMS} items or {MOST_WORDS_BYTES >> 20} MB; this is no ECG "
+            "that can be read."
+        )
+    file = _Counted(name, io.BytesIO(raw.value))
+    encoding = dataset.original_character_set or "iso8859"
+    return read_sequence(file, raw.is_implicit_VR, raw.is_little_endian, len(raw.value), encoding)
 
 
 def _what_else(dataset: Any) -> str:
@@ -230,7 +240,7 @@ def _joined(groups: list, read: dict[int, list[Channel]], best: int) -> list[int
 
 def _channels(name: str, group: Any, ends: str, only_surface: bool) -> list[Channel]:
     """The voltages of a group in their stated units, at full length; NaN where a sample is padding."""
-    definitions = list(group.get("ChannelDefinitionSequence") or ())
+    definitions = list(_sequence(name, group, CHANNELS) or ())
     count, stated = int(group.get("NumberOfWaveformChannels", 0)), int(group.get("NumberOfWaveformSamples", 0))
     bits, code = int(group.get("WaveformBitsAllocated", 0)), str(group.get("WaveformSampleInterpretation", ""))
     data = group.get("WaveformData") or b""

@@ -49,6 +49,8 @@ def parse_xml(source: Source) -> Element:
     try:
         parser.feed(data)
         return parser.close()
+    except InputError:  # of the builder; it is a ValueError too
+        raise
     except DefusedXmlException as error:
         raise InputError(
             f"{source.name}: this XML declares entities ({type(error).__name__}), which no ECG needs and which can be "
