@@ -12,18 +12,14 @@ import numpy as np
 
 from echopulse import __version__
 from echopulse.data.records import LARGEST_COUNT, SHORT_NOTICE, counts_per_mv, ecg_notice
+from echopulse.ecg.leads import LEAD_NUMBERS
 from echopulse.phantom import PhantomClips
 
 GENERAL_ECG = "1.2.840.10008.5.1.4.1.1.9.1.2"
 TWELVE_LEAD_ECG = "1.2.840.10008.5.1.4.1.1.9.1.1"
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 FIRST_SAMPLE = "20000101000000"  # the date of every simulated recording
-# ISO/IEEE 11073-10101 codes of the leads (DICOM PS3.16, context group 3001)
-LEAD_CODES = {
-    "I": "2:1", "II": "2:2", "III": "2:61", "aVR": "2:62", "aVL": "2:63", "aVF": "2:64",
-    "V1": "2:3", "V2": "2:4", "V3": "2:5", "V4": "2:6", "V5": "2:7", "V6": "2:8",
-}  # fmt: skip
-UNSPECIFIED_LEAD = "2:0"
+TWELVE_LEADS = frozenset("I II III aVR aVL aVF V1 V2 V3 V4 V5 V6".split())
 
 
 def clock(seconds: float) -> str:
@@ -48,7 +44,7 @@ def write_waveform(
     counts = counts.clip(-LARGEST_COUNT, LARGEST_COUNT).astype("<i2")
     dataset = Dataset()
     describe_patient(dataset, made, i, number)
-    dataset.SOPClassUID = TWELVE_LEAD_ECG if set(ecg.leads) == set(LEAD_CODES) else GENERAL_ECG
+    dataset.SOPClassUID = TWELVE_LEAD_ECG if set(ecg.leads) == TWELVE_LEADS else GENERAL_ECG
     dataset.SOPInstanceUID = generate_uid(entropy_srcs=[hashlib.sha256(counts.tobytes()).hexdigest(), str(made.seed)])
     dataset.Modality = "ECG"
     dataset.SyntheticData = "YES" if made.ecg_source is None else "NO"
@@ -84,7 +80,7 @@ def _channel(lead: str, gain: float) -> Any:
 
     channel = Dataset()
     channel.ChannelLabel = lead
-    channel.ChannelSourceSequence = [_code(LEAD_CODES.get(lead, UNSPECIFIED_LEAD), "MDC", f"Lead {lead}")]
+    channel.ChannelSourceSequence = [_code(f"2:{LEAD_NUMBERS.get(lead, 0)}", "MDC", f"Lead {lead}")]
     channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor = f"{1000 / gain:.10g}", "1"
     channel.ChannelSensitivityUnitsSequence = [_code("uV", "UCUM", "microvolt")]
     channel.ChannelBaseline, channel.ChannelSampleSkew, channel.WaveformBitsStored = "0", "0", 16

@@ -14,6 +14,9 @@ MOST_DEPTH = 64  # of XML elements and JSON values within each other
 MOST_MEMBERS = 20_000  # of an archive
 MOST_JSON_BYTES = 20 << 20  # a JSON file is held whole, as objects that take many times its size
 MOST_JSON_CONTAINERS = 500_000  # lists and objects in it
+MOST_XML_BYTES = 64 << 20  # of an XML document, whose tree takes several times as much
+MOST_TAG_BYTES = 1 << 16  # of one XML tag with its attributes
+MOST_ELEMENTS = 300_000  # XML elements and their attributes together
 
 
 def check_bytes(name: str, count: int) -> None:

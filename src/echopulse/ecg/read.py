@@ -17,19 +17,19 @@ from echopulse.ecg.readers.plain import looks_like_table
 from echopulse.ecg.readers.text import is_text
 from echopulse.ecg.readers.units import MILLIVOLTS
 from echopulse.ecg.readers.wfdb import header_of, read_header, read_wfdb
+from echopulse.ecg.readers.xml import root_name
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 
 WHAT_IS_READ = (
-    "WFDB records, Apple Watch, Fitbit and Polar files, JSON (HealthKit, FHIR, Withings, Fitbit), tables of numbers "
-    "(CSV, TXT) and NumPy arrays (.npy), also in ZIP and gzip files"
+    "WFDB records, DICOM waveforms, HL7 aECG, GE MUSE and Philips XML, Apple Watch, Fitbit and Polar files, JSON "
+    "(HealthKit, FHIR, Withings, Fitbit), tables of numbers (CSV, TXT) and NumPy arrays (.npy), also in ZIP and gzip files"
 )
 ENDINGS_OF_TABLES = (".csv", ".npy", ".txt", ".tsv")
 ENDINGS_OF_OTHERS = (".json", ".zip", ".gz")  # of ECGs and of much else: what a folder lists must be known by a reader
 
 # Formats that are recognised, so that the refusal can name them: (offset, bytes, what it is).
 STRANGERS = (
-    (128, b"DICM", "a DICOM file"),
     (0, b"ISHNE1.0", "an ISHNE Holter file"),
     (0, b"%PDF", "a PDF document"),
     (0, b"ALIVE", "a Kardia ATC file"),
@@ -45,11 +45,6 @@ STRANGERS = (
     (0, b"RIFF", "a video or sound (RIFF)"),
     (0, b"\x1aE\xdf\xa3", "a video (WebM)"),
     (0, b"SQLite", "a database"),
-)
-XML_ROOTS = (
-    (b"AnnotatedECG", "an HL7 aECG file"),
-    (b"RestingECG", "a GE MUSE XML file"),
-    (b"restingecgdata", "a Philips ECG XML file"),
 )
 
 
@@ -191,7 +186,8 @@ def stranger(source: Source) -> str:
             return f"this looks like {what}, which this version does not read"
     plain = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t")
     if plain.startswith(b"<"):
-        what = next((name for root, name in XML_ROOTS if root in plain), "an XML file of a kind unknown here")
+        root = root_name(source)
+        what = "an XML file of a kind unknown here" + (f" (its root is <{root[:40]}>)" if root else "")
     elif b"SCPECG" in head[:40]:
         what = "an SCP-ECG file"
     elif plain.startswith((b"{", b"[{")):
