@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
@@ -22,6 +22,7 @@ from echopulse.errors import InputError
 
 MOST_FILE_BYTES = 64 << 20
 MOST_PAGES = 10
+MOST_ROWS = 60  # on a page
 MOST_TEXT_BYTES = 2 << 20  # of drawing on a page whose words are looked at
 POINTS_PER_MM = 72 / 25.4
 USUAL_SPEED, USUAL_GAIN = 25.0, 10.0  # mm a second, mm a millivolt
@@ -31,11 +32,18 @@ CHEST_LEADS = re.compile(r"\b(aVR|aVL|aVF|V[1-6])\b")
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A strip of the page: its points [n, 2] from left to right, the box it is cut to, and the page it is on."""
+    """A strip of the page.
+
+    points   [n, 2], from left to right
+    clip     the box it is cut to
+    page     the page it is on
+    zero     height of its zero line; None where the page does not show it
+    """
 
     points: np.ndarray
     clip: tuple[float, float, float, float] | None
     page: int
+    zero: float | None = None
 
 
 def looks_like_pdf(source: Source) -> bool:
@@ -112,12 +120,12 @@ def _joined(source, wanted, rows, scale, scale_how, words) -> ECG:
     starts = np.concatenate(([0], np.cumsum(lengths)))
     check_size(source.name, 1, int(starts[-1]), rate_hz)
     samples = np.full(starts[-1], np.nan)
-    centred = all(row.clip is not None for row in rows)
+    centred = all(row.zero is not None for row in rows)
     clipped = 0
     for row, where, start, length in zip(rows, at, starts[:-1], lengths, strict=True):
         y = row.points[:, 1]
-        zero = (row.clip[1] + row.clip[3]) / 2 if centred else np.median(y)
-        if centred:
+        zero = row.zero if centred else np.median(y)
+        if row.clip is not None:
             clipped += int(((y > row.clip[3]) | (y < row.clip[1])).sum())
         inside = where < length
         samples[start + where[inside]] = (y[inside] - zero) / (gain * mm)
@@ -129,7 +137,7 @@ def _joined(source, wanted, rows, scale, scale_how, words) -> ECG:
         "rate": f"{used:g} Hz, " + ("as given" if wanted.rate_hz else f"from the distance of the points; {scale_how}"),
         "unit": f"mV, {gain:g} mm each",
         "leads": f"lead {lead.group(1)}, as the page says" if lead else "taken as I",
-        "zero": "the middle of each row" if centred else "the median of each row; the page marks no zero",
+        "zero": "the middle of each row's grid" if centred else "the median of each row; the page marks no zero",
         "rows": f"{len(rows)} rows, taken as one lead from top to bottom",
     }
     if begin:
@@ -165,12 +173,14 @@ def _rows(lines: list[Line], page: int) -> list[Row]:
     clips = []
     end = None
     for line in lines:
-        if end is not None and np.abs(line.points[0] - end).max() < 0.02 and line.clip == clips[-1]:
+        begin = line.points[0].tolist()
+        joined = end is not None and abs(begin[0] - end[0]) < 0.02 and abs(begin[1] - end[1]) < 0.02
+        if joined and line.clip == clips[-1]:
             chains[-1].append(line.points[1:])
         else:
             chains.append([line.points])
             clips.append(line.clip)
-        end = line.points[-1]
+        end = line.points[-1].tolist()
     rows: list[Row] = []
     for chain, clip in zip(chains, clips, strict=True):
         points = np.concatenate(chain)
@@ -189,7 +199,31 @@ def _rows(lines: list[Line], page: int) -> list[Row]:
             rows[-1] = Row(np.concatenate((last.points, points)), clip, page)  # goes on without a joint
         else:
             rows.append(Row(points, clip, page))
-    return rows
+    if len(rows) > MOST_ROWS:
+        return []  # a drawing of many even lines, but no ECG
+    upright = _upright(lines)
+    return [replace(row, zero=_zero(row, rows, upright)) for row in rows]
+
+
+def _zero(row: Row, rows: list[Row], upright: np.ndarray) -> float | None:
+    """The middle of the upright grid lines (x, bottom, top) behind this row and no other; else of its clip."""
+    level = np.median(row.points[:, 1])
+    x, bottom, top = upright.T
+    behind = (bottom < level) & (level < top) & (x >= row.points[0, 0]) & (x <= row.points[-1, 0])
+    for other in rows:
+        if other is not row:
+            level = np.median(other.points[:, 1])
+            behind &= ~((bottom < level) & (level < top))
+    if behind.sum() >= 8:
+        return float(np.median((bottom + top)[behind]) / 2)
+    return None if row.clip is None else (row.clip[1] + row.clip[3]) / 2
+
+
+def _upright(lines: list[Line]) -> np.ndarray:
+    """[n, 3]: place, bottom and top of each upright line of two points."""
+    pairs = np.array([line.points for line in lines if len(line.points) == 2]).reshape(-1, 2, 2)
+    pairs = pairs[(np.abs(np.diff(pairs[:, :, 0])[:, 0]) < 0.01) & (np.ptp(pairs[:, :, 1], axis=1) > 0.01)]
+    return np.stack((pairs[:, 0, 0], pairs[:, :, 1].min(1), pairs[:, :, 1].max(1)), axis=1)
 
 
 def _step(rows: list[Row]) -> float:
@@ -205,9 +239,7 @@ def _step(rows: list[Row]) -> float:
 
 def _grid_spacing(lines: list[Line]) -> float | None:
     """Distance of the upright lines of the grid, in points of the page; None without a grid."""
-    straight = [line.points for line in lines if len(line.points) == 2]
-    places = [points[0, 0] for points in straight if abs(np.diff(points[:, 0])[0]) < 0.01 < np.ptp(points[:, 1])]
-    places = np.unique(np.round(places, 2))
+    places = np.unique(np.round(_upright(lines)[:, 0], 2))
     distances = np.diff(places)
     distances = distances[distances > 0.3]
     if len(distances) < 8:

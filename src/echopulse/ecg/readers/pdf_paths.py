@@ -16,7 +16,8 @@ from echopulse.ecg.limits import MOST_DEPTH, MOST_UNPACKED_RATIO
 from echopulse.errors import InputError
 
 MOST_DRAWING_BYTES = 16 << 20  # of all page streams together; half a minute of ECG is 0.4 MB
-MOST_POINTS = 2_000_000
+MOST_POINTS = 500_000  # half a minute at 512 Hz has 15,360
+MOST_LINES = 100_000
 MOST_FORM_DEPTH = 8
 SMALL_STREAM = 1 << 20  # what unpacks to no more than this is no bomb, whatever its ratio
 THIN = 1.0  # points: a filled rectangle no wider than this is a line
@@ -181,8 +182,8 @@ def _add(drawing: Drawing, state: State, path: list) -> None:
         if len(points) < 2:
             continue
         drawing.points_left -= len(points)
-        if drawing.points_left < 0:
-            raise drawing.too_much(f"over {MOST_POINTS} points")
+        if drawing.points_left < 0 or len(drawing.lines) >= MOST_LINES:
+            raise drawing.too_much(f"over {MOST_POINTS} points or {MOST_LINES} lines")
         placed = _placed(state.matrix, points)
         if np.isfinite(placed).all() and np.abs(placed).max() < 1e6:
             drawing.lines.append(Line(placed, state.clip))
