@@ -20,21 +20,21 @@ from echopulse.ecg.readers.wfdb import header_of, read_header, read_wfdb
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 
-WHAT_IS_READ = "WFDB records, Apple Watch CSV files, tables of numbers (CSV, TXT) and NumPy arrays (.npy)"
+WHAT_IS_READ = (
+    "WFDB records, Apple Watch CSV files, SCP-ECG files, PDF pages with a trace, pictures of one strip (PNG, JPEG), "
+    "tables of numbers (CSV, TXT) and NumPy arrays (.npy)"
+)
 ENDINGS_OF_TABLES = (".csv", ".npy", ".txt", ".tsv")
 
 # Formats that are recognised, so that the refusal can name them: (offset, bytes, what it is).
 STRANGERS = (
     (128, b"DICM", "a DICOM file"),
     (0, b"ISHNE1.0", "an ISHNE Holter file"),
-    (0, b"%PDF", "a PDF document"),
     (0, b"ALIVE", "a Kardia ATC file"),
     (0, b"0       ", "an EDF file"),
     (0, b"\xffBIOSEMI", "a BDF file"),
     (0, b"MATLAB 5.0", "a MATLAB file without a WFDB header beside it"),
     (0, b"\x89HDF", "an HDF5 file"),
-    (0, b"\x89PNG", "a picture (PNG)"),
-    (0, b"\xff\xd8\xff", "a picture (JPEG)"),
     (0, b"GIF8", "a picture (GIF)"),
     (0, b"BM", "a picture (BMP)"),
     (4, b"ftyp", "a video (MP4)"),
@@ -188,8 +188,6 @@ def stranger(source: Source) -> str:
     plain = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t")
     if plain.startswith(b"<"):
         what = next((name for root, name in XML_ROOTS if root in plain), "an XML file of a kind unknown here")
-    elif b"SCPECG" in head[:40]:
-        what = "an SCP-ECG file"
     elif plain.startswith((b"{", b"[{")):
         what = "a JSON file of a kind unknown here"
     elif not is_text(head):

@@ -4,9 +4,12 @@ What is told by its first bytes comes first; tables of numbers take what is left
 """
 
 from echopulse.ecg.readers.apple import APPLE_CSV
+from echopulse.ecg.readers.pdf import PDF
+from echopulse.ecg.readers.picture import PICTURE
 from echopulse.ecg.readers.plain import NUMPY, TABLE
+from echopulse.ecg.readers.scp import SCP
 from echopulse.ecg.readers.source import Reader, Source, Wanted
 
-READERS: tuple[Reader, ...] = (NUMPY, APPLE_CSV, TABLE)
+READERS: tuple[Reader, ...] = (NUMPY, SCP, PDF, PICTURE, APPLE_CSV, TABLE)
 
 __all__ = ["READERS", "Reader", "Source", "Wanted"]

@@ -15,11 +15,13 @@ import numpy as np
 from echopulse.ecg.limits import MOST_DEPTH, MOST_UNPACKED_RATIO
 from echopulse.errors import InputError
 
-MOST_DRAWING_BYTES = 16 << 20  # of all page streams together; half a minute of ECG is 0.4 MB
-MOST_POINTS = 500_000  # half a minute at 512 Hz has 15,360
-MOST_LINES = 100_000
+MOST_DRAWING_BYTES = 8 << 20  # of all page streams together; half a minute of ECG is 0.4 MB
+MOST_TOKENS = 1_000_000  # numbers and operators; half a minute of ECG has 62,000
+MOST_POINTS = 250_000  # half a minute at 512 Hz has 15,360
+MOST_LINES = 50_000
 MOST_FORM_DEPTH = 8
 SMALL_STREAM = 1 << 20  # what unpacks to no more than this is no bomb, whatever its ratio
+FARTHEST = 1e6  # points from the corner of the page
 THIN = 1.0  # points: a filled rectangle no wider than this is a line
 
 TOKEN = re.compile(
@@ -46,6 +48,7 @@ class Drawing:
     lines: list[Line] = field(default_factory=list)
     bytes_left: int = MOST_DRAWING_BYTES
     points_left: int = MOST_POINTS
+    tokens_left: int = MOST_TOKENS
 
     def too_much(self, what: str) -> InputError:
         return InputError(f"{self.name}: a PDF page with {what}, more than any ECG needs; print it anew as one page.")
@@ -99,6 +102,9 @@ def _run(drawing: Drawing, data: bytes, resources, state: State, depth: int) -> 
     called, clipping, at = b"", False, 0
     while match := TOKEN.search(data, at):
         token, at = match.group(), match.end()
+        drawing.tokens_left -= 1
+        if drawing.tokens_left < 0:
+            raise drawing.too_much(f"over {MOST_TOKENS} numbers and operators")
         kind = token[:1]
         if kind in b"0123456789+-.":
             try:
@@ -170,11 +176,9 @@ def _product(first, then) -> tuple[float, ...]:
     return (a * p + b * r, a * q + b * s, c * p + d * r, c * q + d * s, e * p + f * r + t, e * q + f * s + u)
 
 
-def _placed(matrix: tuple[float, ...], points) -> np.ndarray:
+def _placed(matrix: tuple[float, ...], points: list) -> list[tuple[float, float]]:
     a, b, c, d, e, f = matrix
-    points = np.asarray(points, dtype=np.float64)
-    x, y = points[:, 0], points[:, 1]
-    return np.stack((a * x + c * y + e, b * x + d * y + f), axis=1)
+    return [(a * x + c * y + e, b * x + d * y + f) for x, y in points]
 
 
 def _add(drawing: Drawing, state: State, path: list) -> None:
@@ -185,8 +189,8 @@ def _add(drawing: Drawing, state: State, path: list) -> None:
         if drawing.points_left < 0 or len(drawing.lines) >= MOST_LINES:
             raise drawing.too_much(f"over {MOST_POINTS} points or {MOST_LINES} lines")
         placed = _placed(state.matrix, points)
-        if np.isfinite(placed).all() and np.abs(placed).max() < 1e6:
-            drawing.lines.append(Line(placed, state.clip))
+        if all(abs(x) < FARTHEST and abs(y) < FARTHEST for x, y in placed):  # neither far off nor infinite
+            drawing.lines.append(Line(np.array(placed), state.clip))
 
 
 def _thin(box: tuple[float, float, float, float]) -> list[tuple[float, float]] | None:
@@ -206,7 +210,7 @@ def _clipped(state: State, path: list, boxes: list) -> tuple[float, float, float
         corners += [(x, y), (x + width, y), (x, y + height), (x + width, y + height)]
     if not corners:
         return state.clip
-    placed = _placed(state.matrix, corners)
+    placed = np.array(_placed(state.matrix, corners))
     left, bottom, right, top = *placed.min(0), *placed.max(0)
     if state.clip is not None:
         left, bottom = max(left, state.clip[0]), max(bottom, state.clip[1])

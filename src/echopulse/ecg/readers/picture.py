@@ -167,6 +167,7 @@ def _turned(channel: np.ndarray, degrees: float) -> np.ndarray:
 
 def _agreed(across: Spacing, down: Spacing) -> tuple[Spacing, Spacing]:
     """Both directions with the same idea of a millimetre, where one shows bold lines and the other does not."""
+
     def with_mm(spacing: Spacing, other: Spacing) -> Spacing:
         mm = min((1, 5), key=lambda each: abs(np.log(spacing.pixels / each / other.pixels_per_mm)))
         return replace(spacing, mm=mm)
