@@ -153,6 +153,22 @@ def test_without_a_bold_line_the_millimetre_is_a_guess():
     assert errors(ecg, WAVE)[0] < 6
 
 
+@pytest.mark.parametrize("gain", [0.5, 1.0, 2.0])
+def test_a_calibration_pulse_sets_the_gain_and_is_left_out(gain):
+    pulse = np.repeat([0.0, 1.0, 0.0], [60, 100, 60])
+    ecg = read(saved(strip(np.concatenate((pulse, WAVE)) * gain, height_mm=60)))
+    assert f"{10 * gain:g} mm each: as the calibration pulse shows" in ecg.provenance["unit"]
+    late_ms, millivolts = errors(ecg, np.concatenate((np.zeros(20), WAVE)))
+    assert late_ms < 8 and millivolts < 0.04 and ecg.duration_s == pytest.approx(4.1, abs=0.1)
+
+
+def test_paper_on_a_dark_table_is_found():
+    table = Image.new("RGB", (1200, 700), (60, 40, 30))
+    table.paste(strip(WAVE, 7), (120, 180))
+    late_ms, millivolts = errors(read(saved(table)), WAVE)
+    assert late_ms < 8 and millivolts < 0.04
+
+
 def test_a_given_rate_wins():
     ecg = read(saved(strip(WAVE, 6)), rate_hz=300)
     assert ecg.rate_hz == 300 and "as given" in ecg.provenance["rate"]

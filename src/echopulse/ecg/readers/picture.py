@@ -14,7 +14,7 @@ import numpy as np
 from echopulse.ecg.limits import check_size
 from echopulse.ecg.readers.grid import Spacing, line_spacing, paper_angle
 from echopulse.ecg.readers.source import Reader, Source, Wanted
-from echopulse.ecg.readers.trace import Trace, follow_trace
+from echopulse.ecg.readers.trace import Trace, calibration_pulse, follow_trace
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 
@@ -24,6 +24,7 @@ SHORTEST_SIDE = 60
 SPEED, GAIN = 25.0, 10.0  # mm a second, mm a millivolt
 COARSEST_GRID = 2.5  # pixels to a millimetre: less, and a QRS complex is a smear
 LEAST_CONTRAST = 0.12  # of trace over grid, of the paper's brightness
+LEAST_CONFIDENCE = 0.3  # below this it may be anything: a page of handwriting in a school book reaches 0.2
 
 CROP = "photograph one strip of ECG paper from above, with its grid, or give the recording itself"
 
@@ -84,10 +85,17 @@ def read_image(name: str, image, wanted: Wanted, what: str) -> ECG:
 def _as_ecg(name, wanted, what, trace: Trace, grid: tuple[Spacing, Spacing], found: tuple) -> ECG:
     across, down = grid
     turned, disagreement, contrast = found
-    rate_hz = wanted.rate_hz or SPEED * across.pixels_per_mm
+    drawn_hz = SPEED * across.pixels_per_mm
+    rate_hz = wanted.rate_hz or drawn_hz
     check_size(name, 1, len(trace.heights), rate_hz)
-    heights = trace.heights / (GAIN * down.pixels_per_mm)
-    samples = np.nanmedian(heights) - heights
+    samples = (np.median(trace.heights) - trace.heights) / (GAIN * down.pixels_per_mm)
+    pulse = calibration_pulse(samples, drawn_hz)
+    gain, gain_how = GAIN, "assumed, not read from the page"
+    if pulse is not None:
+        end, height = pulse
+        gain, gain_how = GAIN * height, "as the calibration pulse shows"
+        samples = samples[end:] / height
+        samples = samples - np.median(samples)
     ragged = float(np.median(np.abs(np.diff(trace.heights, 2)))) / down.pixels_per_mm  # mm; drawn cleanly, 0.03
     doubts = {
         "the grid is faint": min(1.0, 0.25 + (across.clarity + down.clarity) / 2),
@@ -102,15 +110,21 @@ def _as_ecg(name, wanted, what, trace: Trace, grid: tuple[Spacing, Spacing], fou
         "few pixels to a millimetre": float(np.clip(0.55 + across.pixels_per_mm / 12, 0, 1)),
     }
     confidence = 0.95 * float(np.prod(list(doubts.values())))
+    if confidence < LEAST_CONFIDENCE:
+        raise InputError(
+            f"{name}: {what} with a grid, but no trace that could be followed with any confidence; {CROP}."
+        )
     worst = [words for words, value in sorted(doubts.items(), key=lambda doubt: doubt[1]) if value < 0.9]
     provenance = {
         "format": f"traced from {what}, confidence {confidence:.2f}" + (f": {'; '.join(worst)}" if worst else ""),
         "rate": f"{rate_hz:.4g} Hz, "
         + ("as given" if wanted.rate_hz else f"a sample a column; {SPEED:g} mm/s assumed, not read from the page"),
-        "unit": f"mV, {GAIN:g} mm each: assumed, not read from the page; zero is the median",
+        "unit": f"mV, {gain:g} mm each: {gain_how}; zero is the median",
         "leads": "one strip, its lead not read from the page",
         "grid": f"{across.pixels_per_mm:.2f} by {down.pixels_per_mm:.2f} pixels a mm, turned by {turned:.1f} degrees",
     }
+    if pulse is not None:
+        provenance["start"] = "behind the calibration pulse"
     return ECG(samples[None], rate_hz, ("ECG",), provenance=provenance)
 
 
@@ -134,7 +148,24 @@ def _ink(image) -> np.ndarray:
         image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     colours = np.asarray(image, np.float32).transpose(2, 0, 1) / 255
     colours = np.concatenate((colours, colours.mean(0, keepdims=True)))
-    return np.stack([_against_paper(channel) for channel in colours])
+    paper = _paper(colours[3])
+    return np.stack([_against_paper(channel) for channel in colours]) * paper
+
+
+def _paper(grey: np.ndarray) -> np.ndarray:
+    """float32 [h, w], 1 on the largest bright area but its rim, 0 on the table around it."""
+    from scipy.ndimage import binary_erosion, binary_fill_holes, label
+
+    block = 16
+    height, width = grey.shape
+    rows, columns = height // block, width // block
+    blocks = grey[: rows * block, : columns * block].reshape(rows, block, columns, block)
+    light = np.percentile(blocks, 75, axis=(1, 3))
+    areas, count = label(light > 0.5 * np.percentile(light, 90))
+    largest = areas == 1 + int(np.argmax(np.bincount(areas.ravel())[1:])) if count else areas == 0
+    largest = binary_erosion(binary_fill_holes(largest), np.ones((3, 3), bool), border_value=1)
+    whole = np.repeat(np.repeat(largest, block, axis=0), block, axis=1)
+    return np.pad(whole, ((0, height - rows * block), (0, width - columns * block)), mode="edge").astype(np.float32)
 
 
 def _against_paper(channel: np.ndarray) -> np.ndarray:
@@ -182,11 +213,13 @@ def _trace_channel(depth: np.ndarray, across: Spacing, down: Spacing) -> tuple[n
     height, width = depth.shape[1:]
     columns = np.unique(np.arange(across.first, width - 0.5, across.pixels).round().astype(int))
     rows = np.unique(np.arange(down.first, height - 0.5, down.pixels).round().astype(int))
+    pen = round(0.3 * 50 * across.pixels_per_mm * down.pixels_per_mm)  # pixels of two seconds of a thin trace
+    pen = max(1, min(pen, height * width // 250))
     best = None
     for channel in depth:
         lines = np.concatenate((channel[:, columns].ravel(), channel[rows].ravel()))
         grid = float(np.percentile(lines, 80))
-        trace = float(np.percentile(channel, 99.6))
+        trace = float(np.partition(channel.ravel(), -pen)[-pen])
         if best is None or trace - grid > best[2]:
             best = (channel, grid + 0.5 * (trace - grid), trace - grid)
     return best

@@ -10,6 +10,7 @@ MOST_RUNS = 8  # dark runs of a column that are looked at, the longest ones
 BRIDGE_MM, BRIDGE_PIXELS = 3.0, 30  # a gap in the trace that is bridged
 MOST_MEAN_RUNS = 5.0  # of a column: more is a pattern and no trace
 APART_MM = 6.0  # two traces closer than this are one that was printed badly
+PULSE_S, PULSE_MILLIVOLTS = (0.1, 0.4), (0.5, 1.0, 2.0)  # a calibration pulse: how long, and as high as at 5, 10, 20 mm
 BLOB_MM = 2.2  # thicker than any trace: a letter, a thumb, the table below the paper
 
 
@@ -52,14 +53,36 @@ def follow_trace(ink: np.ndarray, threshold: float, pixels_per_mm: float) -> Tra
     return Trace(row, covered, strips)
 
 
+def calibration_pulse(samples: np.ndarray, rate_hz: float) -> tuple[int, float] | None:
+    """Where the rectangular pulse that many strips begin with ends, and how high it is (of PULSE_MILLIVOLTS); or None.
+
+    No wave of a heart rises in a few columns, stays level for a tenth of a second and falls back to where it was.
+    """
+    shortest, longest = (int(seconds * rate_hz) for seconds in PULSE_S)
+    rest = max(3, int(0.04 * rate_hz))
+    rises = np.flatnonzero(samples[3 : int(1.2 * rate_hz)] - samples[: int(1.2 * rate_hz) - 3] > 0.35) + 3
+    for begin in rises:
+        before = np.median(samples[max(0, begin - 3 - rest) : begin - 2])
+        level = np.median(samples[begin : begin + shortest])
+        away = np.abs(samples[begin : begin + longest] - level) > 0.08 * max(level - before, 0.1)
+        if not away.any() or int(np.argmax(away)) < shortest:
+            continue
+        end = begin + int(np.argmax(away)) + 4
+        after = np.median(samples[end : end + rest]) if end + rest <= len(samples) else np.inf
+        height = min(PULSE_MILLIVOLTS, key=lambda each: abs(np.log(max(level - after, 1e-3) / each)))
+        if abs(level - after - height) < 0.12 * height and abs(after - before) < 0.15 * height:
+            return end, height
+    return None
+
+
 def _thin_only(dark: np.ndarray, pixels_per_mm: float) -> np.ndarray:
     """Without blobs thicker than a trace, and without specks."""
-    from scipy.ndimage import binary_dilation, binary_opening, find_objects, label
+    from scipy.ndimage import find_objects, label, maximum_filter, minimum_filter
 
     side = max(3, int(BLOB_MM * pixels_per_mm))
-    blobs = binary_opening(dark, np.ones((side, side), bool))
-    if blobs.any():
-        dark = dark & ~binary_dilation(blobs, np.ones((3, 3), bool), iterations=2)
+    cores = minimum_filter(dark.astype(np.uint8), side)
+    if cores.any():
+        dark = dark & (maximum_filter(cores, side + 4) == 0)
     parts, _ = label(dark, np.ones((3, 3), int))
     keep = [False]
     for rows, across in find_objects(parts):
