@@ -91,6 +91,19 @@ def test_a_row_that_begins_late_keeps_its_time():
     np.testing.assert_allclose(ecg.samples[0], WAVE[180:], atol=1e-4)
 
 
+def test_a_grid_behind_the_whole_page_and_a_line_a_sample():
+    wave, step = WAVE[:2000], 25 * MM / 500
+    parts = [grid(40, 20, 400, 560)]
+    for row in range(2):
+        x, y = 40 + np.arange(1000) * step, 450 - 150 * row + wave[row * 1000 : row * 1000 + 1000] * 10 * MM
+        parts += [f"{x[i]:.4f} {y[i]:.4f} m {x[i + 1]:.4f} {y[i + 1]:.4f} l S" for i in range(999)]
+    ecg = read(pdf("\n".join(parts)), unit="uv")
+    assert ecg.rate_hz == 500 and ecg.samples.shape == (1, 2000) and "no zero" in ecg.provenance["zero"]
+    assert "does not apply" in ecg.provenance["unit"]
+    drawn = np.concatenate([part - np.median(part) for part in wave.reshape(2, 1000)])
+    np.testing.assert_allclose(ecg.samples[0], drawn, atol=1e-4)
+
+
 def test_a_scaled_page_is_measured_by_its_grid():
     ecg = read(pdf(rows(mm=1.7)))
     assert ecg.rate_hz == pytest.approx(512, rel=1e-3) and "scaled grid" in ecg.provenance["rate"]

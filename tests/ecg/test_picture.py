@@ -174,6 +174,17 @@ def test_a_given_rate_wins():
     assert ecg.rate_hz == 300 and "as given" in ecg.provenance["rate"]
 
 
+def test_phones_turn_pictures_by_a_tag_and_scanners_have_sixteen_bits():
+    picture = strip(WAVE, 6)
+    tagged = picture.transpose(Image.Transpose.ROTATE_90)
+    exif = tagged.getexif()
+    exif[0x0112] = 6  # to be shown turned by a quarter
+    grey = Image.fromarray(np.asarray(picture.convert("L"), np.uint16) * 257)
+    for data in (saved(tagged, "JPEG", quality=90, exif=exif), saved(grey), saved(picture.quantize(64))):
+        late_ms, millivolts = errors(read(data), WAVE)
+        assert late_ms < 8 and millivolts < 0.04
+
+
 def test_a_scan_in_a_pdf_is_traced():
     ecg = read(saved(strip(WAVE), "PDF"), PDF)
     late_ms, millivolts = errors(ecg, WAVE)

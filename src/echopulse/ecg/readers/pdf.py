@@ -16,6 +16,7 @@ import numpy as np
 
 from echopulse.ecg.limits import check_size
 from echopulse.ecg.readers.pdf_paths import Drawing, Line, draw_page
+from echopulse.ecg.readers.picture import MOST_PIXELS, NO_UNIT, read_image
 from echopulse.ecg.readers.source import Reader, Source, Wanted
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
@@ -140,6 +141,8 @@ def _joined(source, wanted, rows, scale, scale_how, words) -> ECG:
         "zero": "the middle of each row's grid" if centred else "the median of each row; the page marks no zero",
         "rows": f"{len(rows)} rows, taken as one lead from top to bottom",
     }
+    if wanted.unit is not None:
+        provenance["unit"] += f"; {NO_UNIT}"
     if begin:
         provenance["start"] = f"the page begins {begin / used:.2f} s into its first row (behind the calibration pulse)"
     if clipped:
@@ -286,7 +289,6 @@ def _images(page) -> list[str]:
 
 def _from_scan(source: Source, wanted: Wanted, images: list) -> ECG:
     """The ECG of the largest picture of the pages."""
-    from echopulse.ecg.readers.picture import MOST_PIXELS, read_image
 
     def pixels(entry) -> int:
         item = entry[0]["/Resources"]["/XObject"][entry[1]]

@@ -19,13 +19,15 @@ from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 
 MOST_PIXELS = 40_000_000
-LONGEST_SIDE = 2600  # pixels that are looked at: ten to a millimetre of a ten-second strip
+# Larger pictures are made smaller: ten pixels to a millimetre of a ten-second strip are enough.
+LONGEST_SIDE, MOST_LOOKED_AT = 2600, 4_000_000
 SHORTEST_SIDE = 60
 SPEED, GAIN = 25.0, 10.0  # mm a second, mm a millivolt
 COARSEST_GRID = 2.5  # pixels to a millimetre: less, and a QRS complex is a smear
 LEAST_CONTRAST = 0.12  # of trace over grid, of the paper's brightness
 LEAST_CONFIDENCE = 0.3  # below this it may be anything: a page of handwriting in a school book reaches 0.2
 
+NO_UNIT = "the unit that was given does not apply, a drawing has no numbers"
 CROP = "photograph one strip of ECG paper from above, with its grid, or give the recording itself"
 
 
@@ -123,6 +125,8 @@ def _as_ecg(name, wanted, what, trace: Trace, grid: tuple[Spacing, Spacing], fou
         "leads": "one strip, its lead not read from the page",
         "grid": f"{across.pixels_per_mm:.2f} by {down.pixels_per_mm:.2f} pixels a mm, turned by {turned:.1f} degrees",
     }
+    if wanted.unit is not None:
+        provenance["unit"] += f"; {NO_UNIT}"
     if pulse is not None:
         provenance["start"] = "behind the calibration pulse"
     return ECG(samples[None], rate_hz, ("ECG",), provenance=provenance)
@@ -139,14 +143,20 @@ def _ink(image) -> np.ndarray:
     """float32 [4, h, w], 0..1: how much darker than the paper around it each place is; red, green, blue and grey."""
     from PIL import Image, ImageOps
 
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+    if image.mode.startswith("I"):  # 16 bits of grey
+        image = Image.fromarray((np.asarray(image, np.float32) / 257).clip(0, 255).astype(np.uint8))
+    elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB")
-    if max(image.size) > LONGEST_SIDE:
-        image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
-    colours = np.asarray(image, np.float32).transpose(2, 0, 1) / 255
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    elif image.mode not in ("RGB", "L"):
+        image = image.convert("RGB")
+    width, height = image.size
+    scale = min(1.0, LONGEST_SIDE / max(width, height), (MOST_LOOKED_AT / (width * height)) ** 0.5)
+    if scale < 1:
+        small = max(1, round(width * scale)), max(1, round(height * scale))
+        image.thumbnail(small, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    image = ImageOps.exif_transpose(image).convert("RGB")
+    colours = np.ascontiguousarray(np.asarray(image, np.float32).transpose(2, 0, 1)) / 255
     colours = np.concatenate((colours, colours.mean(0, keepdims=True)))
     paper = _paper(colours[3])
     return np.stack([_against_paper(channel) for channel in colours]) * paper
@@ -160,7 +170,7 @@ def _paper(grey: np.ndarray) -> np.ndarray:
     height, width = grey.shape
     rows, columns = height // block, width // block
     blocks = grey[: rows * block, : columns * block].reshape(rows, block, columns, block)
-    light = np.percentile(blocks, 75, axis=(1, 3))
+    light = np.percentile(blocks[:, ::2, :, ::2], 75, axis=(1, 3))
     areas, count = label(light > 0.5 * np.percentile(light, 90))
     largest = areas == 1 + int(np.argmax(np.bincount(areas.ravel())[1:])) if count else areas == 0
     largest = binary_erosion(binary_fill_holes(largest), np.ones((3, 3), bool), border_value=1)
@@ -176,7 +186,7 @@ def _against_paper(channel: np.ndarray) -> np.ndarray:
     block = max(8, min(64, min(height, width) // 4))
     rows, columns = height // block, width // block
     blocks = channel[: rows * block, : columns * block].reshape(rows, block, columns, block)
-    paper = np.percentile(blocks, 90, axis=(1, 3)).astype(np.float32)
+    paper = np.percentile(blocks[:, ::2, :, ::2], 90, axis=(1, 3)).astype(np.float32)  # every other pixel will do
     paper = gaussian_filter(np.maximum(paper, 0.02), 1.0, mode="nearest")
     full = zoom(np.pad(paper, 1, mode="edge"), block, order=1, grid_mode=True, mode="nearest")
     full = full[block : block + height, block : block + width]
