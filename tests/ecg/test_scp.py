@@ -171,9 +171,11 @@ def test_a_wrong_checksum_is_told():
         ({2: DEFAULT, 3: ONE_LEAD}, "without section 6"),
         ({2: DEFAULT, 3: ONE_LEAD, 6: block([huffman(WAVE[:50])])}, "of its 1200 samples"),
         ({2: DEFAULT, 3: leads((1, 2_000_000_000, 1)), 6: block([b"1234"])}, "samples"),
-        ({2: DEFAULT, 3: leads((1, 9_000_000, 1)), 6: block([b"1234"])}, "cannot hold so many"),
+        ({2: DEFAULT, 3: leads((1, 9_000_000, 1)), 6: block([b"1234"])}, "does not hold so many"),
         ({2: DEFAULT, 3: leads((5, 2, 1)), 6: block([b"1234"])}, "damaged"),
         ({2: DEFAULT, 3: ONE_LEAD, 6: block([b"1234"], difference=9)}, "differences of order 9"),
+        ({2: DEFAULT, 3: ONE_LEAD, 6: block([huffman(WAVE)], bimodal=1)}, "lacks the reference beat"),
+        ({2: DEFAULT, 3: ONE_LEAD, 6: block([huffman(WAVE)], microseconds=1)}, "1e.06 Hz"),
         ({2: struct.pack("<HH", 1, 40), 3: ONE_LEAD, 6: block([b"1234"])}, "cut or damaged"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,20 +15,21 @@ DEFAULT_TABLE = 19999  # in place of the number of tables: the one that the stan
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A Huffman table: a pattern that finds the next code in a row of "0" and "1", and what each prefix means.
+    """A Huffman table: what each prefix, a row of "0" and "1", means.
 
-    `meaning` maps a prefix to (value, switch): a code that `switch`es names the number of the next table.
+    meaning  prefix -> (value, bits of a number that follows and is the value instead, whether it switches tables);
+             a code that switches has the number of the next table as its value
+    lengths  of the prefixes, the shortest first: no code is the beginning of another
     """
 
-    pattern: re.Pattern
-    meaning: dict[str, tuple[int, bool]]
+    meaning: dict[str, tuple[int, int, bool]]
+    lengths: tuple[int, ...]
 
 
 def _table(codes: list[tuple[str, int, int, bool]]) -> Table:
-    """From (prefix, bits of a number that follow it, value, switch); the longest prefixes are tried first."""
-    codes = sorted(codes, key=lambda code: -len(code[0]))
-    pattern = "|".join(f"({prefix})([01]{{{extra}}})" if extra else f"({prefix})" for prefix, extra, _, _ in codes)
-    return Table(re.compile(pattern), {prefix: (value, switch) for prefix, _, value, switch in codes})
+    """From (prefix, bits of a number that follows it, value, switch)."""
+    meaning = {prefix: (value, extra, switch) for prefix, extra, value, switch in codes}
+    return Table(meaning, tuple(sorted({len(prefix) for prefix in meaning})))
 
 
 @lru_cache(maxsize=1)
@@ -72,20 +72,24 @@ def decode(name: str, lead: str, packed: bytes, tables: list[Table], count: int)
     bits = (bits + ord("0")).tobytes().decode("ascii")
     table, at, values = tables[0], 0, []
     while len(values) < count:
-        match = table.pattern.match(bits, at)
-        if match is None:
+        for length in table.lengths:
+            meaning = table.meaning.get(bits[at : at + length])
+            if meaning is not None:
+                break
+        else:
             break
-        at = match.end()
-        found = match.group(match.lastindex)
-        if len(found) == at - match.start():  # a code that stands for a value
-            value, switch = table.meaning[found]
-            if switch:
-                if not 1 <= value <= len(tables):
-                    raise InputError(f"{name}: lead {lead} asks for Huffman table {value} of {len(tables)}; damaged.")
-                table = tables[value - 1]
-                continue
+        value, extra, switch = meaning
+        at += length
+        if extra:
+            number = bits[at : at + extra]
+            if len(number) < extra:
+                break
+            value = int(number, 2) - (int(number[0]) << extra)  # two's complement
+            at += extra
+        if not switch:
             values.append(value)
-        else:  # a code before a number in two's complement
-            number = int(found, 2)
-            values.append(number - (1 << len(found)) if found[0] == "1" else number)
+        elif 1 <= value <= len(tables):
+            table = tables[value - 1]
+        else:
+            raise InputError(f"{name}: lead {lead} asks for Huffman table {value} of {len(tables)}; damaged.")
     return np.array(values, dtype=np.int64)

@@ -107,8 +107,10 @@ def _read(source: Source, wanted: Wanted) -> ECG:
     return _joined(source, wanted, rows, (speed, gain, mm), f"{scale_how}, {mm_how}", words)
 
 
-def _joined(source, wanted, rows, scale, scale_how, words) -> ECG:
-    """The rows one after the other."""
+def _joined(
+    source: Source, wanted: Wanted, rows: list[Row], scale: tuple[float, float, float], scale_how: str, words: str
+) -> ECG:
+    """The rows one after the other; `scale` is mm a second, mm a millivolt, and points of the page a mm."""
     speed, gain, mm = scale
     rows = sorted(rows, key=lambda row: (row.page, -row.points[:, 1].mean()))
     step = _step(rows)

@@ -84,7 +84,15 @@ def read_image(name: str, image, wanted: Wanted, what: str) -> ECG:
     return _as_ecg(name, wanted, what, trace, (across, down), (turned, disagreement, contrast))
 
 
-def _as_ecg(name, wanted, what, trace: Trace, grid: tuple[Spacing, Spacing], found: tuple) -> ECG:
+def _as_ecg(
+    name: str,
+    wanted: Wanted,
+    what: str,
+    trace: Trace,
+    grid: tuple[Spacing, Spacing],
+    found: tuple[float, float, float],
+) -> ECG:
+    """The trace as millivolts; `found`: degrees turned, degrees of disagreement, contrast of trace and grid."""
     across, down = grid
     turned, disagreement, contrast = found
     drawn_hz = SPEED * across.pixels_per_mm

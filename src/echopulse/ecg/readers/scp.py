@@ -23,7 +23,7 @@ from echopulse.errors import InputError
 
 SECTION_HEADER = 16  # checksum, number, length, two versions, six bytes in reserve
 MOST_STORED_BYTES = 1 << 20  # of all leads: twelve leads of the most that a lead can hold are 0.8 MB
-MOST_SAMPLES = 8 * MOST_STORED_BYTES  # a code has at least one bit
+MOST_SAMPLES = 4_000_000  # twelve leads of five minutes; a resting ECG has ten seconds
 MOST_FACTOR = 20  # of decimation between two QRS complexes; the standard uses 4
 
 LEADS = {
@@ -110,17 +110,23 @@ def _read(source: Source, wanted: Wanted) -> ECG:
     tables = read_tables(name, sections.get(2, b""))
     reference_ms, reference_fiducial, complexes = _complexes(sections.get(4, b""))
 
+    if (subtracted and complexes or rhythm.bimodal) and reference is None:
+        raise InputError(
+            f"{name}: an SCP-ECG file whose rhythm lacks the reference beat (section 5) it was taken from."
+        )
     factor = _factor(name, rhythm, reference)
     interval = rhythm.microseconds / factor
     if interval <= 0 and wanted.rate_hz is None:
         raise InputError(f"{name}: the SCP-ECG file does not say its sampling rate; give it (--rate).")
     rate_hz = wanted.rate_hz or 1e6 / interval
+    if not 20 <= rate_hz <= 20_000:
+        raise InputError(f"{name}: {rate_hz:g} Hz in section 6; an ECG has 20 to 20000: give the true rate (--rate).")
     begin = min(lead.first for lead in leads)
     length = max(lead.last for lead in leads) + 1 - begin
     check_size(name, len(leads), length, rate_hz)
     if len(leads) * length > MOST_SAMPLES:
         raise InputError(
-            f"{name}: {len(leads)} leads of {length} samples; an SCP-ECG file cannot hold so many: it is damaged."
+            f"{name}: {len(leads)} leads of {length} samples; an SCP-ECG file does not hold so many: it is damaged."
         )
     samples = np.full((len(leads), length), np.nan)
     for row, lead, packed in zip(samples, leads, rhythm.packed, strict=True):
@@ -136,10 +142,21 @@ def _read(source: Source, wanted: Wanted) -> ECG:
         for row, lead, packed in zip(samples, leads, reference.packed, strict=True):
             beat = _unpack(name, lead.name, packed, tables, reference.difference, count) * scale
             beats_added = _add_beats(row, begin, beat, reference_fiducial, complexes)
-    return _as_ecg(source, wanted, sections, leads, samples, rate_hz, begin, (rhythm, reference), damaged, beats_added)
+    return _as_ecg(wanted, sections, leads, samples, rate_hz, begin, (rhythm, reference), damaged, beats_added)
 
 
-def _as_ecg(source, wanted, sections, leads, samples, rate_hz, begin, blocks, damaged, beats_added) -> ECG:
+def _as_ecg(
+    wanted: Wanted,
+    sections: dict[int, bytes],
+    leads: list[Lead],
+    samples: np.ndarray,
+    rate_hz: float,
+    begin: int,
+    blocks: tuple[Block, Block | None],
+    damaged: list[int],
+    beats_added: int,
+) -> ECG:
+    """The samples in steps as millivolts, and what is to be told of them."""
     rhythm, reference = blocks
     nanovolts = rhythm.nanovolts or (reference.nanovolts if reference else 0)
     if nanovolts and wanted.unit is None:
