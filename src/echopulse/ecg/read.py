@@ -22,8 +22,9 @@ from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 
 WHAT_IS_READ = (
-    "WFDB records, DICOM waveforms, HL7 aECG, GE MUSE and Philips XML, Apple Watch, Fitbit and Polar files, JSON "
-    "(HealthKit, FHIR, Withings, Fitbit), tables of numbers (CSV, TXT) and NumPy arrays (.npy), also in ZIP and gzip files"
+    "WFDB records, DICOM waveforms, EDF, ISHNE, SCP-ECG, HL7 aECG, GE MUSE and Philips files, Apple Watch, Kardia, "
+    "Fitbit, Polar and Withings files, FHIR, MATLAB and NumPy files, tables of numbers (CSV, TXT), also in ZIP and gzip "
+    "files, PDF pages with a trace and pictures of one strip (PNG, JPEG)"
 )
 ENDINGS_OF_TABLES = (".csv", ".npy", ".txt", ".tsv")
 ENDINGS_OF_OTHERS = (".json", ".zip", ".gz")  # of ECGs and of much else: what a folder lists must be known by a reader
@@ -31,14 +32,11 @@ ENDINGS_OF_OTHERS = (".json", ".zip", ".gz")  # of ECGs and of much else: what a
 # Formats that are recognised, so that the refusal can name them: (offset, bytes, what it is).
 STRANGERS = (
     (0, b"ISHNE1.0", "an ISHNE Holter file"),
-    (0, b"%PDF", "a PDF document"),
     (0, b"ALIVE", "a Kardia ATC file"),
     (0, b"0       ", "an EDF file"),
     (0, b"\xffBIOSEMI", "a BDF file"),
     (0, b"MATLAB 5.0", "a MATLAB file without a WFDB header beside it"),
     (0, b"\x89HDF", "an HDF5 file"),
-    (0, b"\x89PNG", "a picture (PNG)"),
-    (0, b"\xff\xd8\xff", "a picture (JPEG)"),
     (0, b"GIF8", "a picture (GIF)"),
     (0, b"BM", "a picture (BMP)"),
     (4, b"ftyp", "a video (MP4)"),
@@ -188,8 +186,6 @@ def stranger(source: Source) -> str:
     if plain.startswith(b"<"):
         root = root_name(source)
         what = "an XML file of a kind unknown here" + (f" (its root is <{root[:40]}>)" if root else "")
-    elif b"SCPECG" in head[:40]:
-        what = "an SCP-ECG file"
     elif plain.startswith((b"{", b"[{")):
         what = "a JSON file of a kind unknown here"
     elif not is_text(head):
