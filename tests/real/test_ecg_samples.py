@@ -82,16 +82,6 @@ def test_recordings_without_a_rate_need_one(name, rate_hz):
         ("broken/12726_header_without_dat.hea", "12726.dat"),
         ("broken/apple_ecg_git_lfs_pointer.csv", "git-LFS"),
         ("broken/too_short_1s.csv", "1.0 s of ECG"),
-<<<<<<< HEAD
-        ("apple/apple_health_like.pdf", "PDF"),
-=======
-        ("apple/healthkit_voltage_pairs_volts.json", "JSON"),
-        ("aecg/fda_subject1_0.xml", "HL7 aECG"),
-        ("philips/129DYPRG_v1_03.XML", "Philips"),
-        ("philips/3191723_ZZDEMOPTONLY_v1-04.xml", "Philips"),
-        ("muse/easyRecg_muse_ecg1.xml", "MUSE"),
-        ("dicom/waveform_ecg.dcm", "DICOM"),
->>>>>>> ecg-paper
         ("ishne/ECG_P28.01.ecg", "ISHNE"),
         ("edf/test_generator_2.edf", "EDF"),
         ("mat/ecgfm_code15_2657522.mat", "MATLAB"),

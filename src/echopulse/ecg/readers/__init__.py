@@ -5,9 +5,22 @@ What is told by its first bytes comes first; tables of numbers take what is left
 
 from echopulse.ecg.readers.aecg import AECG
 from echopulse.ecg.readers.apple import APPLE_CSV
+from echopulse.ecg.readers.archive import GZIP, ZIP
+from echopulse.ecg.readers.dicom import DICOM
+from echopulse.ecg.readers.fitbit import FITBIT_CSV
+from echopulse.ecg.readers.json_files import JSON
+from echopulse.ecg.readers.muse import MUSE
+from echopulse.ecg.readers.pdf import PDF
+from echopulse.ecg.readers.philips import PHILIPS
+from echopulse.ecg.readers.picture import PICTURE
+from echopulse.ecg.readers.plain import NUMPY, TABLE
+from echopulse.ecg.readers.polar import POLAR, SAMSUNG_CSV
+from echopulse.ecg.readers.scp import SCP
+from echopulse.ecg.readers.source import Reader, Source, Wanted
 
 READERS: tuple[Reader, ...] = (
-    NUMPY, DICOM, SCP, PDF, PICTURE, ZIP, GZIP, AECG, MUSE, PHILIPS, JSON, SAMSUNG_CSV, POLAR, FITBIT_CSV, APPLE_CSV, TABLE,
+    NUMPY, DICOM, SCP, PDF, PICTURE, ZIP, GZIP, AECG, MUSE, PHILIPS, JSON, SAMSUNG_CSV, POLAR, FITBIT_CSV,
+    APPLE_CSV, TABLE,
 )  # fmt: skip
 
 __all__ = ["READERS", "Reader", "Source", "Wanted"]
