@@ -23,8 +23,8 @@ from echopulse.errors import InputError
 
 WHAT_IS_READ = (
     "WFDB records, DICOM waveforms, EDF, ISHNE, SCP-ECG, HL7 aECG, GE MUSE and Philips files, Apple Watch, Kardia, "
-    "Fitbit, Polar and Withings files, FHIR, MATLAB and NumPy files, tables of numbers (CSV, TXT), ZIP and gzip files of "
-    "these, PDF pages with a trace and pictures of one strip (PNG, JPEG)"
+    "Fitbit, Polar and Withings files, FHIR, MATLAB and NumPy files, tables of numbers (CSV, TXT), ZIP and gzip files "
+    "of these, PDF pages with a trace and pictures of one strip (PNG, JPEG)"
 )
 ENDINGS_OF_TABLES = (".csv", ".npy", ".txt", ".tsv")
 ENDINGS_OF_OTHERS = (".json", ".zip", ".gz")  # of ECGs and of much else: what a folder lists must be known by a reader
