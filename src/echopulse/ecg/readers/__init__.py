@@ -4,9 +4,12 @@ What is told by its first bytes comes first; tables of numbers take what is left
 """
 
 from echopulse.ecg.readers.apple import APPLE_CSV
+from echopulse.ecg.readers.edf import EDF
+from echopulse.ecg.readers.ishne import ISHNE
+from echopulse.ecg.readers.kardia import KARDIA
 from echopulse.ecg.readers.plain import NUMPY, TABLE
 from echopulse.ecg.readers.source import Reader, Source, Wanted
 
-READERS: tuple[Reader, ...] = (NUMPY, APPLE_CSV, TABLE)
+READERS: tuple[Reader, ...] = (EDF, ISHNE, KARDIA, NUMPY, APPLE_CSV, TABLE)
 
 __all__ = ["READERS", "Reader", "Source", "Wanted"]
