@@ -89,10 +89,7 @@ def test_recordings_without_a_rate_need_one(name, rate_hz):
         ("philips/3191723_ZZDEMOPTONLY_v1-04.xml", "Philips"),
         ("muse/easyRecg_muse_ecg1.xml", "MUSE"),
         ("dicom/waveform_ecg.dcm", "DICOM"),
-        ("ishne/ECG_P28.01.ecg", "ISHNE"),
         ("scp/example.scp", "SCP"),
-        ("edf/test_generator_2.edf", "EDF"),
-        ("mat/ecgfm_code15_2657522.mat", "MATLAB"),
     ],
 )
 def test_what_cannot_be_read_is_named(name, words):

@@ -43,7 +43,9 @@ def ecg_of_arrays(name: str, values: dict, wanted: Wanted, kind: str, certain: b
     rate, rate_how = _rate(name, values, wanted)
     check_size(name, *samples.shape, rate)
     said = next((unit_in(text) for key in UNIT_NAMES for text in _texts(lower.get(key)) if unit_in(text)), None)
-    samples = samples.astype(np.float32)
+    with np.errstate(over="ignore"):
+        samples = samples.astype(np.float32)
+    samples[~np.isfinite(samples)] = np.nan
     if certain and wanted.unit is None:
         unit_how = "mV, as the format says"
     elif said is None and wanted.unit is None and _standardised(samples):

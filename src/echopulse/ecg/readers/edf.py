@@ -18,6 +18,7 @@ from echopulse.ecg.limits import check_size
 from echopulse.ecg.readers.edf_header import FIXED, Channel, Header, for_edfio, read_header
 from echopulse.ecg.readers.plain import no_rate
 from echopulse.ecg.readers.source import Reader, Source, Wanted
+from echopulse.ecg.readers.text import is_text
 from echopulse.ecg.readers.units import in_millivolts, lead_name
 from echopulse.ecg.types import ECG, Note
 from echopulse.errors import InputError
@@ -33,13 +34,12 @@ NOTE = re.compile(rb"([+-]\d{1,9}(?:\.\d{0,12})?)(?:\x15(\d{1,9}(?:\.\d{0,12})?)
 
 
 def looks_like_edf(source: Source) -> bool:
-    """A version field and, for EDF, whose version is but a nought, a date or a length where they belong."""
+    """A version field and, for EDF, whose version is but a nought, something else that no table of numbers has."""
     head = source.head[:FIXED]
     if head.startswith(b"\xffBIOSEMI"):
         return True
     dated = re.fullmatch(rb"[\d ]\d[^\w ][\d ]\d[^\w ][\d ]\d", head[168:176])
-    measured = re.fullmatch(rb"\d+[ \0]*", head[184:192])
-    return head[:8].strip(b" \0") == b"0" and head[:1] == b"0" and bool(dated or measured or b"EDF+" in head[192:236])
+    return head.startswith((b"0       ", b"0\0\0\0")) and bool(dated or b"EDF+" in head or not is_text(source.head))
 
 
 def read_edf(source: Source, wanted: Wanted) -> ECG:

@@ -75,7 +75,7 @@ def _blocks(data: bytes) -> tuple[dict[bytes, bytes], dict[str, str]]:
             check = data[at + 8 + size : at + 12 + size]
             total = int(np.frombuffer(data, np.uint8, 8 + size, at).sum(dtype=np.uint64)) & 0xFFFFFFFF
             if int.from_bytes(check, "little") != total:
-                wrong.append(key.decode())
+                wrong.append(key.decode().strip())
         blocks.setdefault(key, body)
         at += 12 + size
     if wrong:

@@ -76,7 +76,8 @@ def _sound_5(name: str, data: bytes) -> tuple[bytes, bool]:
     order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
     if order is None:
         raise InputError(f"{name}: a MATLAB file cut within its header; copy it again.")
-    parts, at, unpacked, damaged = [data[:HEADER_5]], HEADER_5, 0, False
+    beginning = b"MATLAB 5.0 MAT-file".ljust(HEADER_5 - 4) + struct.pack(order + "H", 0x0100) + data[126:128]
+    parts, at, unpacked, damaged = [beginning], HEADER_5, 0, False
     while at + 8 <= len(data) and len(parts) <= MOST_MEMBERS:
         kind, size = struct.unpack_from(order + "II", data, at)
         body = data[at + 8 : at + 8 + size]
