@@ -1,14 +1,13 @@
-"""MATLAB files without a WFDB header: versions 4, 5-7 through SciPy, 7.3 (which is HDF5) where h5py is installed.
+"""MATLAB files without a WFDB header: versions 4 and 5-7, and 7.3 (which is HDF5) where h5py is installed.
 
-SciPy believes the sizes that a file gives, so they are checked first: compressed parts are unpacked within a budget,
-and a variable whose parts do not fit into each other, or are nested deeply, is left out.
+SciPy's reader is not used: it believes the sizes that a file gives, and a damaged one made it end the whole process.
+Here compressed parts are unpacked within a budget, and a variable whose parts do not fit into each other is left out.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -27,7 +26,9 @@ CELL, STRUCT, CHARS = 1, 2, 4
 NUMBERS = range(6, 16)  # double, single, and whole numbers of 8 to 64 bits
 DEEPEST = 3  # a struct of cells of texts; more is no ECG
 HDF5 = b"\x89HDF\r\n\x1a\n"
-SIZES_4 = (8, 4, 4, 2, 2, 1)  # bytes of a number, by its type in version 4
+COMPLEX = 0x800
+TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+TYPES_4 = ("f8", "f4", "i4", "i2", "u2", "u1")  # of version 4, in its order
 
 
 class _Broken(Exception):
@@ -45,8 +46,7 @@ def read_matlab(source: Source, wanted: Wanted) -> ECG:
     if source.head.startswith((b"MATLAB 7.3", HDF5)):
         return ecg_of_arrays(source.name, _hdf5(source), wanted, "HDF5 file")
     data = source.data
-    sound, left = _sound_4(data) if _order_4(data) else _sound_5(source.name, data)
-    values = _load(source.name, sound)
+    values, left = _read_4(data) if _order_4(data[:HEADER_5]) else _read_5(source.name, data)
     if not values and left:
         raise InputError(f"{source.name}: a MATLAB file that is cut or damaged; copy it again.")
     ecg = ecg_of_arrays(source.name, values, wanted, "MATLAB file")
@@ -55,34 +55,16 @@ def read_matlab(source: Source, wanted: Wanted) -> ECG:
     return ecg
 
 
-def _load(name: str, sound: bytes) -> dict:
-    """Variables by name, the fields of structs as if they were variables too."""
-    from scipy.io import loadmat
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            loaded = loadmat(BytesIO(sound), simplify_cells=True)
-    except Exception as error:  # SciPy raises many kinds, by what is wrong
-        raise InputError(f"{name}: a MATLAB file that cannot be read ({error}); save it again.") from error
-    values = {key: value for key, value in loaded.items() if not key.startswith("__")}
-    for value in [value for value in values.values() if isinstance(value, dict)]:
-        values = {**{key: part for key, part in value.items() if not isinstance(part, dict)}, **values}
-    return {key: value for key, value in values.items() if not isinstance(value, dict)}
-
-
-def _sound_5(name: str, data: bytes) -> tuple[bytes, bool]:
-    """The same file with nothing compressed and only what can be an ECG or say something of it; whether it is cut."""
+def _read_5(name: str, data: bytes) -> tuple[dict, bool]:
+    """Variables by name, fields of structs as if they were variables too; whether something is cut or damaged."""
     order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
     if order is None:
         raise InputError(f"{name}: a MATLAB file cut within its header; copy it again.")
-    beginning = b"MATLAB 5.0 MAT-file".ljust(HEADER_5 - 4) + struct.pack(order + "H", 0x0100) + data[126:128]
-    parts, at, unpacked, damaged = [beginning], HEADER_5, 0, False
-    while at + 8 <= len(data) and len(parts) <= MOST_MEMBERS:
+    values, fields, at, unpacked, damaged, budget = {}, {}, HEADER_5, 0, False, [MOST_MEMBERS]
+    while at + 8 <= len(data) and budget[0] > 0:
         kind, size = struct.unpack_from(order + "II", data, at)
         body = data[at + 8 : at + 8 + size]
-        at += 8 + size
-        damaged |= len(body) < size
+        at, budget[0] = at + 8 + size, budget[0] - 1
         try:
             if kind == COMPRESSED:
                 body = _unpacked(name, body, MOST_UNPACKED_BYTES - unpacked)
@@ -91,11 +73,15 @@ def _sound_5(name: str, data: bytes) -> tuple[bytes, bool]:
                 body = body[8 : 8 + size]
             if kind != MATRIX or len(body) < size:
                 raise _Broken
-            if _wanted_matrix(body, order):
-                parts.append(struct.pack(order + "II", MATRIX, len(body)) + body)
-        except _Broken:
+            title, value = _matrix(body, order, budget)
+        except (_Broken, UnicodeDecodeError):
             damaged = True
-    return b"".join(parts), damaged
+            continue
+        if isinstance(value, dict):
+            fields |= {key: part for key, part in value.items() if not isinstance(part, dict)}
+        elif value is not None:
+            values[title] = value
+    return {**fields, **values}, damaged
 
 
 def _unpacked(name: str, body: bytes, most: int) -> bytes:
@@ -130,30 +116,62 @@ def _parts(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         at = after
 
 
-def _wanted_matrix(body: bytes, order: str, depth: int = 0, budget: list[int] | None = None) -> bool:
-    """Whether a matrix is numbers, text, or a struct or cells of such; `_Broken` where its sizes do not fit."""
-    budget = [MOST_MEMBERS] if budget is None else budget
+def _matrix(body: bytes, order: str, budget: list[int], depth: int = 0) -> tuple[str, object]:
+    """Name and value: an array, a text, a list of cells, the fields of a struct, or None for what is of no use here."""
     if not body:
-        return True  # an empty field
+        return "", None  # an empty field
     parts = _parts(body, order)
-    (_, flags), (_, dims) = next(parts, (0, b"")), next(parts, (0, b""))
-    if len(flags) != 8 or len(dims) < 8 or len(dims) > 32 or len(dims) % 4:
+    (_, flags), (_, dims), (_, title) = (next(parts, (0, b"")) for _ in range(3))
+    if len(flags) != 8 or len(dims) not in range(8, 33, 4):
         raise _Broken
     word = struct.unpack(order + "II", flags)[0]
-    kind, count = word & 0xFF, 1
-    for side in struct.unpack(f"{order}{len(dims) // 4}i", dims):
+    shape, count = struct.unpack(f"{order}{len(dims) // 4}i", dims), 1
+    for side in shape:
         count *= side
         if side < 0 or count > min(MOST_VALUES, len(body)):
             raise _Broken
-    if kind in (CELL, STRUCT) and depth < DEEPEST:
-        for part_kind, part in parts:
-            budget[0] -= 1
-            if budget[0] < 0 or part_kind == MATRIX and not _wanted_matrix(part, order, depth + 1, budget):
-                return False
-        return count <= MOST_MEMBERS
-    if kind == CHARS or kind in NUMBERS:
-        return len([None for _ in parts]) <= 3  # name, numbers, and imaginary parts
-    return False
+    kind, name = word & 0xFF, title.decode("latin-1")
+    if kind in NUMBERS and not word & COMPLEX:
+        return name, _numbers(*next(parts, (0, b"")), order, shape, count)
+    if kind == CHARS:
+        return name, _text(*next(parts, (0, b"")), order, shape)
+    if kind not in (CELL, STRUCT) or depth >= DEEPEST:
+        return name, None
+    fields: list[str] = []
+    if kind == STRUCT:
+        (_, length), (_, names) = next(parts, (0, b"")), next(parts, (0, b""))
+        wide = struct.unpack(order + "i", length)[0] if len(length) == 4 else 0
+        if not 0 < wide <= 64 or count != 1:
+            return name, None
+        names = [names[i : i + wide] for i in range(0, len(names), wide)]
+        fields = [field.split(b"\0")[0].decode("latin-1") for field in names]
+    values = []
+    for part_kind, part in parts:
+        budget[0] -= 1
+        if budget[0] < 0:
+            raise _Broken
+        values.append(_matrix(part, order, budget, depth + 1)[1] if part_kind == MATRIX else None)
+    return name, dict(zip(fields, values, strict=False)) if kind == STRUCT else values
+
+
+def _numbers(kind: int, data: bytes, order: str, shape: tuple[int, ...], count: int) -> np.ndarray:
+    """An array as it was, whatever smaller type it was stored in."""
+    if kind not in TYPES:
+        raise _Broken
+    dtype = np.dtype(order + TYPES[kind])
+    if len(data) != count * dtype.itemsize:
+        raise _Broken
+    return np.frombuffer(data, dtype).reshape(shape, order="F")
+
+
+def _text(kind: int, data: bytes, order: str, shape: tuple[int, ...]) -> str | list[str]:
+    """A text, or a list of texts where there are several rows."""
+    wide = {4: "utf-16", 17: "utf-16", 18: "utf-32"}.get(kind)
+    encoding = f"{wide}-{'le' if order == '<' else 'be'}" if wide else ("utf-8" if kind == 16 else "latin-1")
+    text = data.decode(encoding, "replace")
+    if len(shape) == 2 and shape[0] > 1 and shape[0] * shape[1] == len(text):
+        return [text[row :: shape[0]].strip() for row in range(shape[0])]
+    return text
 
 
 def _order_4(head: bytes) -> str | None:
@@ -173,19 +191,26 @@ def _order_4(head: bytes) -> str | None:
     return None
 
 
-def _sound_4(data: bytes) -> tuple[bytes, bool]:
+def _read_4(data: bytes) -> tuple[dict, bool]:
     """The variables of a version 4 file that are whole; whether something follows that is not."""
-    at, members = 0, 0
-    while at < len(data) and members < MOST_MEMBERS:
+    at, values = 0, {}
+    while at < len(data) and len(values) < MOST_MEMBERS:
         order = _order_4(data[at : at + 128])
         if order is None:
             break
         kind, rows, columns, imaginary, name = struct.unpack_from(order + "5i", data, at)
-        after = at + 20 + name + rows * columns * SIZES_4[kind // 10 % 10] * (1 + imaginary)
+        dtype, begin = np.dtype(order + TYPES_4[kind // 10 % 10]), at + 20 + name
+        after = begin + rows * columns * dtype.itemsize * (1 + imaginary)
         if after > len(data) or rows * columns > MOST_VALUES:
             break
-        at, members = after, members + 1
-    return data[:at], at < len(data)
+        array = np.frombuffer(data, dtype, rows * columns, begin).reshape((rows, columns), order="F")
+        title = data[at + 20 : begin - 1].decode("latin-1")
+        if kind % 10 == 1:  # text is stored as numbers
+            values[title] = "".join(chr(int(c)) for c in array[0] if 31 < c < 0x110000) if 0 < array.size < 4096 else ""
+        elif not imaginary:
+            values[title] = array
+        at = after
+    return values, at < len(data)
 
 
 def _hdf5(source: Source) -> dict:
