@@ -76,7 +76,7 @@ def test_other_channels_are_left_out_and_told():
 
 
 def test_nameless_voltages_are_taken_with_a_word():
-    ecg = read_ecg(made([("EXG1", "uV", 200, 900, None), ("Fp1", "uV", 200, 90, None), ("Status", "", 200, 9, None)]))
+    ecg = read_ecg(made([("EXG1", "uV", 200, 900, None), ("A1", "uV", 200, 90, None), ("Status", "", 200, 9, None)]))
     assert ecg.leads == ("EXG1",) and "no channel is called an ECG" in ecg.provenance["leads"]
 
 

@@ -20,7 +20,7 @@ WIDTHS = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)  # of a channel's fields, in their o
 MOST_CHANNELS = 4096
 MOST_RECORD_VALUES = 1 << 24  # samples of all channels in one record; the standard allows 30720
 CARDIAC = re.compile(r"ecg|ekg|elektrok|electroc|kardio|cardio|holter", re.I)
-MODIFIED = re.compile(r"(ML|MC|MV|CM|CS|CC|CR|CB|NEH\w?|D|A)\s?-?([1-9]|I{1,3}|[IAJ])", re.I)  # MLII, CM5, MCL1, ...
+MODIFIED = re.compile(r"(ML|MC|MV|CM|CS|CC|CR|CB)\s?-?([1-9]|L?[1-9]|I{1,3})|DI{1,3}", re.I)  # MLII, CM5, MCL1, DII
 OTHER_ORGANS = re.compile(
     r"eeg|eog|emg|erg|resp|breath|flow|thora|abdo|effort|snore|pleth|ppg|pulse|puls\b|spo2|sao2|o2|abp|\bart|press|\bbp|"
     r"temp|light|posit|mark|trig|stat|event|\bacc|gyro|\bhr\b|rate|chin|\bleg|tib|noise|nasal|mic|batt|imped|annot",
