@@ -318,7 +318,6 @@ def test_text_that_is_no_ecg(tmp_path):
     [
         (b"GIF89a", "picture"),
         (b"\0\0\0\x18ftypmp42", "MP4"),
-        (b"ISHNE1.0", "ISHNE"),
         (b'<?xml version="1.0"?><gpx>' + b" " * 400, "XML file of a kind unknown here (its root is <gpx>)"),
         (b'{"signal": [1, 2]}', "JSON"),
         (bytes(range(256)) * 20, "binary"),

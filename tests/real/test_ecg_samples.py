@@ -82,9 +82,6 @@ def test_recordings_without_a_rate_need_one(name, rate_hz):
         ("broken/12726_header_without_dat.hea", "12726.dat"),
         ("broken/apple_ecg_git_lfs_pointer.csv", "git-LFS"),
         ("broken/too_short_1s.csv", "1.0 s of ECG"),
-        ("ishne/ECG_P28.01.ecg", "ISHNE"),
-        ("edf/test_generator_2.edf", "EDF"),
-        ("mat/ecgfm_code15_2657522.mat", "MATLAB"),
     ],
 )
 def test_what_cannot_be_read_is_named(name, words):
@@ -183,5 +180,4 @@ def test_the_folder_lists_every_record_once():
     assert [file.name for file in files] == sorted(
         f"{name}.hea" for name in "00001_lr 100 100_3chan A00001 A00004 JS20000 JS20003 s0010_re".split()
     )
-    with pytest.raises(InputError, match="without any ECG"):
-        list_ecg_files(needs("scp"))
+    assert [file.name for file in list_ecg_files(needs("scp"))] == ["example.scp", "healforce_62.SCP"]

@@ -27,15 +27,13 @@ WHAT_IS_READ = (
     "of these, PDF pages with a trace and pictures of one strip (PNG, JPEG)"
 )
 ENDINGS_OF_TABLES = (".csv", ".npy", ".txt", ".tsv")
-ENDINGS_OF_OTHERS = (".json", ".zip", ".gz")  # of ECGs and of much else: what a folder lists must be known by a reader
+# Endings of ECGs and of much else: what a folder lists must be known by a reader, by its content.
+ENDINGS_OF_OTHERS = (
+    ".json", ".zip", ".gz", ".edf", ".bdf", ".ecg", ".atc", ".mat", ".npz", ".dcm", ".xml", ".scp", ".pdf",
+)  # fmt: skip
 
 # Formats that are recognised, so that the refusal can name them: (offset, bytes, what it is).
 STRANGERS = (
-    (0, b"ISHNE1.0", "an ISHNE Holter file"),
-    (0, b"ALIVE", "a Kardia ATC file"),
-    (0, b"0       ", "an EDF file"),
-    (0, b"\xffBIOSEMI", "a BDF file"),
-    (0, b"MATLAB 5.0", "a MATLAB file without a WFDB header beside it"),
     (0, b"\x89HDF", "an HDF5 file"),
     (0, b"GIF8", "a picture (GIF)"),
     (0, b"BM", "a picture (BMP)"),

@@ -7,9 +7,14 @@ from echopulse.ecg.readers.aecg import AECG
 from echopulse.ecg.readers.apple import APPLE_CSV
 from echopulse.ecg.readers.archive import GZIP, ZIP
 from echopulse.ecg.readers.dicom import DICOM
+from echopulse.ecg.readers.edf import EDF
 from echopulse.ecg.readers.fitbit import FITBIT_CSV
+from echopulse.ecg.readers.ishne import ISHNE
 from echopulse.ecg.readers.json_files import JSON
+from echopulse.ecg.readers.kardia import KARDIA
+from echopulse.ecg.readers.matlab import MATLAB
 from echopulse.ecg.readers.muse import MUSE
+from echopulse.ecg.readers.npz import NPZ
 from echopulse.ecg.readers.pdf import PDF
 from echopulse.ecg.readers.philips import PHILIPS
 from echopulse.ecg.readers.picture import PICTURE
@@ -19,8 +24,8 @@ from echopulse.ecg.readers.scp import SCP
 from echopulse.ecg.readers.source import Reader, Source, Wanted
 
 READERS: tuple[Reader, ...] = (
-    NUMPY, DICOM, SCP, PDF, PICTURE, ZIP, GZIP, AECG, MUSE, PHILIPS, JSON, SAMSUNG_CSV, POLAR, FITBIT_CSV,
-    APPLE_CSV, TABLE,
+    NUMPY, NPZ, MATLAB, DICOM, EDF, ISHNE, KARDIA, SCP, PDF, PICTURE, ZIP, GZIP, AECG, MUSE, PHILIPS, JSON,
+    SAMSUNG_CSV, POLAR, FITBIT_CSV, APPLE_CSV, TABLE,
 )  # fmt: skip
 
 __all__ = ["READERS", "Reader", "Source", "Wanted"]

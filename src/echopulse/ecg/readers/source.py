@@ -56,6 +56,12 @@ class Source:
         check_bytes(self.name, self.size)
         return self.given if self.path is None else self._read(-1)
 
+    def part(self, first: int, count: int) -> bytes:
+        """`count` of its bytes from byte `first` on, fewer where it ends: long files are never held whole."""
+        if self.path is None:
+            return self.given[first : first + count]
+        return self._read(count, first)
+
     @cached_property
     def decoded(self) -> tuple[str, str]:
         """Its text and the name of the encoding, for readers of text."""
@@ -80,9 +86,10 @@ class Source:
         """Whether it is text, and neither XML nor JSON by how it begins."""
         return is_text(self.head) and not self.head_text.startswith(("<", "{", "[{"))
 
-    def _read(self, count: int) -> bytes:
+    def _read(self, count: int, first: int = 0) -> bytes:
         try:
             with open(self.path, "rb") as file:
+                file.seek(first)
                 return file.read(count)
         except OSError as error:
             raise InputError(
@@ -109,6 +116,18 @@ class Wanted:
     at_s: float | None = None
     seconds: float | None = None
     member: str | None = None
+
+    def part_of(self, name: str, samples: int, rate_hz: float) -> tuple[int, int]:
+        """First sample and number of samples of the part that is wanted, of `samples` from time 0 on."""
+        first = 0 if self.at_s is None else round(min(self.at_s * rate_hz, samples + 1))  # the sum can be infinite
+        count = samples - first if self.seconds is None else round(min(self.seconds * rate_hz, samples + 1))
+        if count < 1 or first + count > samples:
+            asked = "the rest" if self.seconds is None else f"{self.seconds:g} s"
+            raise InputError(
+                f"{name}: {asked} from {self.at_s or 0:g} s on was asked for, but the ECG runs from 0 s to "
+                f"{samples / rate_hz:.1f} s; ask for less."
+            )
+        return first, count
 
 
 @dataclass(frozen=True)
