@@ -36,4 +36,7 @@ $echopulse train measurer --clips 4096 $(resume "$run/measurer") --minutes 90 --
 # Its ECG encoder first (500 steps), then tokens of all clips (kept in the run), then an hour of the whole.
 $echopulse train generator --data "$run/beating" "${others[@]}" $(resume "$run/generator") --minutes 60 --steps 100000 \
     --guidance 3 --tokenizer "$run/model" --out "$run/model"
+# What an EF is to be expected, and what came of it: minutes, once the pictures have been looked at. Usual hearts beside the others.
+$echopulse simulate --bank "$run/beating" --clips 2048 --seed 331 --prior clinical --view a4c,a2c
+$echopulse train steering --data "$run/beating" $(resume "$run/steering") --from "$run/model" --out "$run/model"
 $echopulse evaluate --model "$run/model" --markdown "$run/evaluation.md" --json "$run/evaluation.json" --force

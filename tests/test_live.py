@@ -71,6 +71,17 @@ def test_a_block_comes_as_soon_as_its_ecg_is_there_and_no_later_ecg_changes_it(p
     )
 
 
+def test_age_and_sex_reach_the_generators_conditions_in_every_window(pulse):
+    heard = []
+    watch = pulse.generator.register_forward_pre_hook(lambda _, given: heard.append(given[-1]))
+    try:
+        blocks = list(pulse.stream([an_ecg(6)], sex="f", age=40.0, **QUICK))
+    finally:
+        watch.remove()
+    assert len(blocks) > 1 and len(heard) >= len(blocks)
+    assert all(float(one.female) == 1 and float(one.age_years) == 40 for one in heard)
+
+
 def test_what_consumes_the_blocks_computes_as_it_always_does(pulse):
     for _ in pulse.stream([an_ecg(5)], **QUICK):
         assert not torch.is_inference_mode_enabled() and not torch.is_autocast_enabled("cpu")

@@ -1,6 +1,7 @@
 """The main road on a tiny model with random weights: same seed same frames, and every refusal in one sentence."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -205,6 +206,18 @@ def test_the_ef_in_the_report_is_the_one_that_steered(pulse, monkeypatch):
     assert steered == aimed and aimed[1:] == [pytest.approx(0.4), None] and 0.1 < aimed[0] < 0.8
 
 
+def test_age_and_sex_reach_the_generators_conditions(pulse):
+    heard = []
+    watch = pulse.generator.register_forward_pre_hook(lambda _, given: heard.append(given[-1]))
+    try:
+        for options in ({"age": 63.0}, {"sex": "m"}, {}):
+            pulse(an_ecg(), seconds=1, sampling=Sampling(1, 1.0), **options)
+    finally:
+        watch.remove()
+    assert [float(one.age_years) for one in heard] == pytest.approx([63, math.nan, math.nan], nan_ok=True)
+    assert [float(one.female) for one in heard] == pytest.approx([math.nan, 0, math.nan], nan_ok=True)
+
+
 def test_a_flat_line_is_allowed_when_asked_for(pulse):
     made = pulse(a_flat_line(), seconds=1, allow_flat=True, sampling=QUICK)
     assert len(made.clip.frames) == 25 and made.report()["ecg"]["heart_rate_bpm"] is None
@@ -243,7 +256,8 @@ def test_the_report_has_the_documented_keys(made):
     assert {"fps", "frames", "ed_frames", "es_frames", "ef", "heart_rate_bpm", "rate"} <= set(report["video"])
     assert {"view", "ef", "seconds", "fps", "start", "steps", "guidance", "image"} <= set(report["arguments"])
     assert {"clean", "beats", "first_image", "fill_in", "decode"} <= set(report["seconds"])
-    assert report["model"] == {"name": "tiny"} and report["seed"] == 0 and "Not for diagnosis" in report["notice"]
+    assert report["model"] == {"name": "tiny", "licences": {}} and report["seed"] == 0
+    assert "Not for diagnosis" in report["notice"]
 
 
 def test_the_report_is_plain_json_without_nan(made):

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from echopulse.errors import InputError
-from echopulse.published import Source, check_file, fit, read_state_dict
+from echopulse.published import LONGEST_NAME, Source, check_file, fit, read_state_dict, shown
 
 
 def saved(path, state):
@@ -63,3 +63,11 @@ def test_weights_fit_a_network_or_the_first_difference_is_told():
         fit(made, {name: value for name, value in state.items() if name != "1.bias"}, "f")
     with pytest.raises(InputError, match=r"head.x is \(1,\), expected absent"):
         fit(made, state | {"head.x": torch.ones(1)}, "f")
+
+
+def test_ordinary_names_are_told_as_they_are_and_others_quoted_and_short():
+    assert shown("stage_list.0.conv-1.weight") == "stage_list.0.conv-1.weight"
+    assert shown("a b") == "'a b'" and shown("\x1b[31m") == r"'\x1b[31m'" and shown(("a", 1)) == "('a', 1)"
+    assert len(shown("y" * 99)) == LONGEST_NAME and len(shown("\n" * 99)) == LONGEST_NAME
+    with pytest.raises(InputError, match=r"'\\x07' is \(1,\), expected absent"):
+        fit(nn.Linear(1, 1), nn.Linear(1, 1).state_dict() | {"\a": torch.ones(1)}, "f")

@@ -25,7 +25,8 @@ from echopulse.model.windows import latent_times
 
 NEAR = 0.03  # of the EF aimed at: what is read so near it needs no second try
 SURE = 0.08  # standard deviation of an EF that can be read at all: a line without beats tells none
-STEP = 0.8  # of what was missed is corrected at a time
+STEP = 0.6  # of what was missed is corrected at first: what is read errs about as much as what is made
+LEAST_STEP = 0.1  # later less, as the corrections add up to a mean: a heart does not change from beat to beat
 
 
 @torch.inference_mode()
@@ -69,6 +70,7 @@ class Aim:
     def __init__(self, target: float | None, steering: Steering | None = None):
         self.target = self.told = target
         self.steering = steering if target is not None else None
+        self.reads = 0
 
     def fill(
         self, make: Callable[[float | None], Tensor], read: Callable[[Tensor], float | None], tries: int
@@ -86,11 +88,15 @@ class Aim:
             missed = self.target - seen
             if abs(missed) < nearest:
                 best, nearest = made, abs(missed)
-            if abs(missed) > NEAR:
-                self.told = min(max(self.told + STEP * missed, EF_RANGE[0]), EF_RANGE[1])
+            self._correct(missed)
             if nearest <= NEAR:
                 break
         return best
+
+    def _correct(self, missed: float) -> None:
+        self.reads += 1
+        step = max(STEP / self.reads, LEAST_STEP)
+        self.told = min(max(self.told + step * missed, EF_RANGE[0]), EF_RANGE[1])
 
 
 @torch.inference_mode()

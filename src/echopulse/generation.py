@@ -21,8 +21,9 @@ class Generation:
     `start_s` is where in the ECG the clip begins; `ef_aimed` the ejection fraction that steered it: the one asked for,
     else the simulated heart's that drew the first picture, else one of those that the given pictures and the ECG let
     expect (`ef_expected`, mean and standard deviation). `decided` says how rate, unit, leads and polarity of the
-    ECG were found and by which lead and detectors its beats; `strangeness` above 1 that it is unlike all that the model
-    has heard.
+    ECG were found, by which lead and detectors its beats, and as which leads a published ECG encoder hears it, a guess
+    where they are not named; `strangeness` above 1 that it is less like what the model has heard than 99 in 100
+    simulated ECGs are.
     """
 
     clip: Clip

@@ -15,7 +15,7 @@ from echopulse.model.generator import Generator
 from echopulse.model.networks import device_of
 from echopulse.model.precision import mixed_precision
 from echopulse.model.windows import BEFORE_S, heard_seconds
-from echopulse.phantom.rhythm.leads import NOT_HEARD, lead_places
+from echopulse.phantom.rhythm.leads import LEADS, NOT_HEARD, lead_places, named_places
 
 EcgConfig = EcgEncoderConfig | StMemConfig | EcgFounderConfig
 
@@ -31,6 +31,23 @@ def clearest_leads(ecg: ECG, config: EcgConfig) -> ECG:
         return ecg
     best = np.sort(np.argsort(signal_quality(ecg))[-2:])
     return replace(ecg, samples=ecg.samples[best], leads=tuple(ecg.leads[i] for i in best))
+
+
+def leads_heard(ecg: ECG, config: EcgConfig) -> dict[str, str]:
+    """Under "leads heard", which leads of a recording a published encoder hears, as which, and whether that is a guess.
+
+    Empty for our own, which does not know one lead from another.
+    """
+    if config.kind == "own":
+        return {}
+    places = lead_places(ecg.leads)
+    heard = [(name, LEADS[place]) for name, place in zip(ecg.leads, places, strict=True) if place != NOT_HEARD]
+    words = ", ".join(lead if name == lead else f"{name} as {lead}" for name, lead in heard)
+    if all(place == NOT_HEARD for place in named_places(ecg.leads)):
+        words += ", a guess: none of these names is a lead's"
+    if left := [name for name, place in zip(ecg.leads, places, strict=True) if place == NOT_HEARD]:
+        words += f"; not {', '.join(left)}"
+    return {"leads heard": words}
 
 
 def prepare_ecg(ecg: ECG, config: EcgConfig) -> Tensor:

@@ -214,6 +214,7 @@ class EchoPulse:
         arguments["image"] = str(image) if isinstance(image, (str, Path)) else None
         arguments["images"] = [[str(one) if isinstance(one, (str, Path)) else None, at] for one, at in images]
         decided = {**cleaned.provenance, **{f"beats: {about}": how for about, how in beats.provenance.items()}}
+        decided |= hearing.leads_heard(cleaned, self.generator.config.ecg)
         latent_s = begin + latent_times(torch.arange(len(ids)), fps=rate).double()
         return Generation(
             clip=clip,
@@ -224,7 +225,7 @@ class EchoPulse:
             ef_aimed=aimed,
             ef_expected=None if expected is None else (float(expected.mean), float(expected.sd)),
             seed=seed,
-            model={"name": self.name, **self.licences},
+            model={"name": self.name, "licences": self.licences},
             arguments={**arguments, "at_s": at_s, "allow_flat": allow_flat},
             decided=decided,
             strangeness=self.strangeness(heard, begin - cleaned.start_s, frames / fps),

@@ -6,7 +6,8 @@ This is the one place of the package that opens PyTorch's own files, and only as
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 PIECE = 1 << 20  # bytes read at a time
+LONGEST_NAME = 80  # of what a file calls its tensors, in a sentence
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def check_file(path: str | Path, source: Source, sha256: str | None = None) -> s
 def read_state_dict(path: str | Path, source: Source, sha256: str | None = None) -> dict[str, torch.Tensor]:
     """Tensors by name, from safetensors or from PyTorch's format read as plain tensors; the hash is checked first.
 
-    A training checkpoint's `state_dict` or `model` is taken out of it; plain numbers beside it may be NumPy's.
+    A training checkpoint's `state_dict` or `model` is taken out of it; plain numbers beside it may be NumPy's. What is
+    no plain tensor (of real numbers, dense, with values) is refused, as are two names that differ by `module.` alone.
     """
     import torch
 
@@ -84,7 +87,48 @@ def read_state_dict(path: str | Path, source: Source, sha256: str | None = None)
             state = state[inner]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f"{path}: holds no state dict (tensors by name); give {source.file}.")
-    return {name.removeprefix("module."): value for name, value in state.items()}
+    for name, value in state.items():
+        if not isinstance(name, str):
+            raise InputError(f"{path}: a tensor is called {shown(name)}, which is no text; give {source.file}.")
+        if odd := _oddity(value):
+            raise InputError(f"{path}: {shown(name)} is {odd}, a plain one is expected; give {source.file}.")
+    return renamed(state, lambda name: name.removeprefix("module."), path, source)
+
+
+def renamed(
+    state: Mapping[str, torch.Tensor], new_name: Callable[[str], str], path: str | Path, source: Source
+) -> dict[str, torch.Tensor]:
+    """The same tensors under what `new_name` makes of their names; InputError where two come to one name."""
+    found: dict[str, str] = {}
+    for name in state:
+        other = found.setdefault(new_name(name), name)
+        if other != name:
+            raise InputError(
+                f"{path}: {shown(other)} and {shown(name)} are the same weights, and only one of them can be right; "
+                f"give {source.file}."
+            )
+    return {new: state[name] for new, name in found.items()}
+
+
+def shown(name: object) -> str:
+    """What a file calls a tensor, as a sentence may hold it: an ordinary name as it is, any other quoted, all short."""
+    if isinstance(name, str) and re.fullmatch(rf"[\w.\-]{{1,{LONGEST_NAME}}}", name, re.ASCII):
+        return name
+    text = ascii(name[: LONGEST_NAME + 1] if isinstance(name, str) else name)
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
+
+
+def _oddity(value: torch.Tensor) -> str:
+    """What keeps a tensor from being weights, in words; empty where nothing does."""
+    import torch
+
+    if value.is_meta:
+        return "a tensor without values"
+    if value.layout != torch.strided or value.is_nested:
+        return "a sparse tensor"
+    if value.is_quantized:
+        return "a tensor of quantized numbers"
+    return "a tensor of complex numbers" if value.is_complex() else ""
 
 
 def fit(
@@ -103,7 +147,7 @@ def fit(
         wanted = tuple(expected[name].shape) if name in expected else "absent"
         if found != wanted and not name.endswith("num_batches_tracked"):
             raise InputError(
-                f"{path}: {name} is {found}, expected {wanted}; these are the weights of another network, "
+                f"{path}: {shown(name)} is {found}, expected {wanted}; these are the weights of another network, "
                 f"give those of {type(network).__name__}."
             )
     values = {name: state[name].to(expected[name].dtype) for name in expected if name not in counted}
@@ -125,5 +169,5 @@ def _numbers() -> list:
 
 def _first_line(error: Exception) -> str:
     """The first sentence of what went wrong, without its full stop."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
-    return line.split(". ")[0].rstrip(".")[:120]
+    line = (str(error).splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")[:120]
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)

@@ -27,7 +27,10 @@ def write(tmp_path, monkeypatch):
 def test_two_evaluations_are_compared_and_written_where_asked(write, capsys):
     arguments = ["compare", write("a.json", 0.5), write("b.json", 0.75), "--json", "out.json"]
     assert main(arguments) == 0
-    assert f"| `{KEY}` | 0.5 | 0.75 | +0.25 | +0.25 to +0.25 (paired) | **differs** |" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"| `{KEY}` | 0.5 | 0.75 | +0.25 | +0.25 to +0.25 (paired) | **differs** |" in said
+    first, last = said.splitlines()[0], said.splitlines()[-1]
+    assert first == last and "differ beyond chance (b.json against a.json: 1 higher without a bar)" in first
     assert json.loads(Path("out.json").read_text())["figures"][KEY]["difference"] == 0.25
     assert main(arguments) == 1  # nothing is replaced without --force
     assert main([*arguments, "--force"]) == 0

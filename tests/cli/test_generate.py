@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from echopulse.cli import main
-from echopulse.cli.generate import named_images, spread_of
+from echopulse.cli.generate import named_images, spread_of, strangeness_in_words
 from echopulse.errors import InputError
+from echopulse.model.generator import Generator
 
 
 def test_an_ecg_becomes_a_clip_and_its_report(run, watch):
@@ -67,7 +68,24 @@ def test_several_clips_of_one_ecg_have_seeds_and_names_of_their_own_and_a_spread
 
 def test_the_spread_of_several_clips_is_told_in_words():
     said = spread_of([0.4, 0.5, 0.6])
-    assert said == "EF of 3 clips from 40 to 60 %, median 50 %, standard deviation 10.0 %."
+    assert said.startswith("EF of 3 clips (of each the median over its beats) from 40 to 60 %, median 50 %, standard")
+    assert "deviation 10.0 %: what the ECG and all else that was given leave open" in said
+
+
+@pytest.mark.parametrize(("strangeness", "words"), [(1.01, "slightly"), (1.49, "slightly"), (1.5, "much"), (9, "much")])
+def test_how_strange_an_ecg_is_is_told_by_degrees(strangeness, words):
+    said = strangeness_in_words(strangeness)
+    assert said.startswith(f"an ECG {words} unlike") and f"strangeness {strangeness:.2f}; 99 in 100" in said
+
+
+def test_a_usual_ecg_and_one_of_unknown_strangeness_are_not_warned_of():
+    assert strangeness_in_words(1.0) is None and strangeness_in_words(None) is None
+
+
+def test_a_strange_ecg_is_told_of_once_however_many_clips_are_made_of_it(run, watch, monkeypatch):
+    monkeypatch.setattr("echopulse.pipeline.EchoPulse.strangeness", lambda *_: 1.1)
+    code, _, complaint = run(watch, "--out", "clip.npz", "--samples", 2)
+    assert code == 0 and complaint.count("\n") == 1 and complaint.startswith("watch.csv: an ECG slightly unlike")
 
 
 def test_fast_halves_the_passes_unless_they_are_counted_otherwise(watch, tiny_model, tmp_path, capsys):
@@ -84,6 +102,26 @@ def test_a_prompt_says_view_and_ef(run, watch):
     assert report["video"]["view"] == "a2c" and report["arguments"]["ef"] == pytest.approx(0.42)
     code, _, complaint = run(watch, "--out", "other.npz", "--prompt", "LVEF: 42", "--ef", 0.3)
     assert code == 1 and "the prompt says 0.42" in complaint
+
+
+@pytest.mark.parametrize(
+    "options", [["--age", "63", "--sex", "f"], ["--prompt", "LVEF: 42, ViewType: 2CH, Age: 63, Sex: F"]]
+)
+def test_age_and_sex_reach_the_generator_by_option_and_by_prompt(run, watch, monkeypatch, options):
+    heard = []
+    forward = Generator.forward
+
+    def listens(generator, *arguments):
+        heard.append(arguments[-1])
+        return forward(generator, *arguments)
+
+    monkeypatch.setattr(Generator, "forward", listens)
+    assert run(watch, "--out", "clip.npz", *options)[0] == 0
+    assert heard and all(one.age_years.item() == 63 and one.female.item() == 1 for one in heard)
+    if "--prompt" in options:
+        assert all(one.view.item() == 1 and one.ef.item() == pytest.approx(0.42) for one in heard)
+    arguments = json.loads(Path("clip.json").read_text())["arguments"]
+    assert arguments["age"] == 63 and arguments["sex"] == "f"
 
 
 def test_pictures_at_times_are_told_from_the_first_one(tmp_path):
@@ -115,6 +153,15 @@ def test_an_existing_report_is_not_overwritten_either(run, watch, files_in):
     Path("clip.json").write_text("precious")
     code, _, complaint = run(watch, "--out", "clip.npz")
     assert code == 1 and "clip.json: the file exists already" in complaint and files_in(Path()) == ["clip.json"]
+
+
+def test_clips_of_one_name_and_two_endings_share_a_report_so_the_second_is_refused(run, watch, files_in):
+    assert run(watch, "--out", "clip.png", "--seed", 1)[0] == 0
+    code, _, complaint = run(watch, "--out", "clip.npz", "--seed", 2)
+    assert code == 1 and "clip.json: the file exists already" in complaint
+    assert files_in(Path()) == ["clip.json", "clip.png"] and json.loads(Path("clip.json").read_text())["seed"] == 1
+    assert run(watch, "--out", "clip.npz", "--seed", 2, "--force")[0] == 0
+    assert json.loads(Path("clip.json").read_text())["seed"] == 2
 
 
 # --- several ECGs ---

@@ -30,6 +30,15 @@ def test_simulate_hands_on_what_it_was_told(tmp_path, monkeypatch, capsys):
     assert told["workers"] == 3 and told["fps"] == 40 and told["seconds"] is None and not told["force"]
 
 
+def test_the_help_says_how_many_frames_training_takes_and_lengths_that_are_taken(capsys):
+    with pytest.raises(SystemExit):
+        main(["simulate", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 + 4k frames: at 25/s 1.32 (33 frames" in said
+    for seconds in (1.32, 1.48, 2.6):
+        assert str(seconds) in said and round(seconds * 25) % 4 == 1
+
+
 def test_simulate_writes_a_bank_in_whole_shards(tmp_path, monkeypatch, capsys, files_in):
     import torch
 

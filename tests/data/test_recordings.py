@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from echopulse.data.recordings import LEADS, PACES, Recordings, between, load_recordings
-from echopulse.data.unseen import place_of, unseen_first
+from echopulse.data.unseen import HELD_OUT, place_of, unseen_first
 from echopulse.errors import InputError
 
 
@@ -75,6 +75,48 @@ def test_a_name_stays_held_out_when_others_come():
     more, larger = unseen_first(names + [f"later/{number}.csv" for number in range(300)])
     assert before <= set(more[:larger]) and 15 < count < 50
     assert unseen_first(["b", "a"])[1] == 1 and place_of("a") == place_of("a")
+
+
+def test_in_a_small_folder_the_nearest_stands_in_until_one_is_held_out_for_good():
+    names = sorted((f"{number}.csv" for number in range(300)), key=place_of)
+    below = sum(place_of(name) < HELD_OUT for name in names)
+    nearest, further, low, lower = names[below], names[below + 1], names[1], names[0]
+    assert unseen_first([further, nearest]) == ([nearest, further], 1)
+    assert unseen_first([further, nearest, low]) == ([low, nearest, further], 1)  # which is learned from again
+    assert unseen_first([further, nearest, low, lower]) == ([lower, low, nearest, further], 2)
+    assert unseen_first([low, lower]) == ([lower, low], 1)  # one is left to learn from
+
+
+class Names(list):
+    """Names that may be asked for one at a time only: a folder may hold millions, and every stretch asks."""
+
+    def __getitem__(self, place):
+        assert isinstance(place, int)
+        return super().__getitem__(place)
+
+    def __iter__(self):
+        raise AssertionError("a walk over all names")
+
+
+def test_a_stretch_of_a_huge_folder_costs_no_more_than_one_of_a_small_one(folder):
+    files = {f"{number}.csv": folder / f"{number}.csv" for number in range(3)}
+    recordings = Recordings(files, rate_hz=200.0)
+    expected = recordings.draw(20, 64, rng(1))
+    recordings.names = Names(recordings.names)
+    assert torch.equal(recordings.draw(20, 64, rng(1)).nan_to_num(-9), expected.nan_to_num(-9))
+
+
+def test_what_cannot_be_read_is_opened_once_however_many_are_held_out_in_its_place(tmp_path, monkeypatch):
+    for number in range(9):
+        (tmp_path / f"{number}.csv").write_text("")
+    good = max((f"{number}.csv" for number in range(9)), key=place_of)
+    write(tmp_path / good)
+    opened = []
+    read = Recordings._ecg
+    monkeypatch.setattr(Recordings, "_ecg", lambda self, path: opened.append(path.name) or read(self, path))
+    with pytest.raises(InputError, match="none of 8 ECGs can be read"):
+        load_recordings(tmp_path, rate_hz=200.0)
+    assert len(opened) == len(set(opened)) == 8
 
 
 def test_a_batch_follows_from_its_seed_whatever_was_read_before_or_kept(folder):

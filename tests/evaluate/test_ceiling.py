@@ -1,11 +1,15 @@
 """What picture and ECG tell of the EF: a regression that finds what is there and no more, and the figures from it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from echopulse.errors import InputError
 from echopulse.evaluate import ceiling
-from echopulse.evaluate.ceiling import ceiling_scores, pictures_and_ecgs, regress
+from echopulse.evaluate.ceiling import ceiling_scores, looked_and_heard, pictures_and_ecgs, regress
+from echopulse.measure.segmenter import Segmenter, SegmenterConfig
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -32,6 +36,12 @@ def test_features_that_never_change_are_left_out():
     features = torch.cat([torch.randn(100, 3, generator=rng()), torch.full((100, 2), 7.0)], 1)
     said = regress(features[:80], features[:80, 0], features[80:])
     assert said.isfinite().all() and explained(features[80:, 0].double(), said) > 0.8
+
+
+def test_a_measurer_that_reads_no_volumes_is_refused_in_one_sentence(hearts):
+    pulse = SimpleNamespace(segmenter=Segmenter(SegmenterConfig(size=32, channels=(8, 8))), device="cpu")
+    with pytest.raises(InputError, match="looks through a measurer that reads volumes, which this one does not"):
+        looked_and_heard(pulse, hearts[0])
 
 
 def test_generated_loops_are_held_against_the_regressor(monkeypatch, obedient, hearts):

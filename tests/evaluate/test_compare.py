@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from echopulse.errors import InputError
-from echopulse.evaluate.compare import as_dictionary, compare, to_markdown
+from echopulse.evaluate.compare import as_dictionary, compare, headline, to_markdown
 from echopulse.evaluate.results import Results
 
 KEY, OTHER = "timing.first_image.ed_ms.median_abs", "speed.threads"
@@ -108,3 +108,15 @@ def test_the_table_marks_what_differs_and_the_dictionary_says_the_same():
     row = next(line for line in table.splitlines() if line.startswith(f"| `{KEY}`"))
     assert row.endswith("(paired) | **better** |")
     assert held["beyond_chance"] and held["better"] and held["high"] < 0 and held["difference"] == held["b"] - held["a"]
+
+
+@pytest.mark.parametrize(("a", "b", "told"), [(1.0, 0.5, "1 better"), (0.5, 1.0, "1 worse")])
+def test_the_headline_says_to_which_side_figures_differ(a, b, told):
+    found = headline(compare(run(a * HEARTS), run(b * HEARTS)), ("old", "new"))
+    assert found.startswith(f"1 of 1 figures with an interval differ beyond chance (new against old: {told}); ")
+    assert "\n" not in found
+
+
+def test_the_headline_of_two_that_do_not_differ_names_no_side():
+    found = headline(compare(run(HEARTS), run(HEARTS)))
+    assert found.startswith("0 of 1 figures with an interval differ beyond chance; with so many")

@@ -8,7 +8,7 @@ import pytest
 
 from echopulse.errors import InputError
 from echopulse.evaluate.keys import KEYS, ORDER, Bar, documented, figure_of, figures, verdict
-from echopulse.evaluate.report import FORMAT, read_results, to_json, to_markdown
+from echopulse.evaluate.report import FORMAT, headline, read_results, to_json, to_markdown
 from echopulse.evaluate.results import Results
 
 SCORES = {
@@ -32,7 +32,28 @@ def test_a_missed_bar_is_marked_and_named():
     table = to_markdown(RESULTS)
     assert "| ≤ 0.0016 | met |" in row(table, "tokenizer.mse")
     assert "| ≥ 13 | **missed** |" in row(table, "tokenizer.live_bits")
-    assert table.startswith("2 of 4 bars met. Missed: tokenizer.live_bits, speed.import_s.")
+    assert table.startswith(
+        "2 of 4 bars met; worst: speed.import_s (none s, bar ≤ 2). Also missed: tokenizer.live_bits.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("scores", "worst"),
+    [
+        ({"tokenizer.mse": 2e-3, "tokenizer.live_bits": 12.0}, "tokenizer.mse (0.002, bar ≤ 0.0016)"),  # 25 and 8 %
+        ({"tokenizer.mse": 1.7e-3, "tokenizer.live_bits": 6.5}, "tokenizer.live_bits (6.5, bar ≥ 13)"),  # 6 and 50 %
+        ({"tokenizer.mse": 1.0, "speed.import_s": 1.0, "speed.import_s.n": 1, "speed.import_s.missing": 9},
+         "speed.import_s (1 s, bar ≤ 2)"),  # found in one of ten
+    ],
+)  # fmt: skip
+def test_the_worst_is_what_misses_its_bar_by_the_largest_share_or_was_hardly_found(scores, worst):
+    found = headline(Results(scores))
+    assert found.startswith(f"0 of 2 bars met; worst: {worst}. Also missed: ") and "\n" not in found
+
+
+def test_the_headline_of_what_meets_all_its_bars_or_has_none_names_nothing():
+    assert headline(Results({"tokenizer.mse": 1e-3})) == "1 of 1 bars met."
+    assert headline(Results({"files.100.rhythm": "sinus"})) == "No figure here has a bar."
 
 
 def test_what_is_missing_stands_in_the_table_and_meets_no_bar():

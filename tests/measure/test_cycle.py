@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from echopulse.measure.cycle import ejection_fraction_overall, find_cycles, phase_times, smooth_curve
+from echopulse.measure.cycle import ejection_fraction_overall, find_cycles, is_irregular, phase_times, smooth_curve
 
 
 def beating(times: np.ndarray, onsets, edv: float = 120.0, fractions=0.6, atrial: float = 0.25):
@@ -183,3 +183,12 @@ def test_phase_times_are_nan_where_there_is_nothing_to_see():
     ed, es = phase_times(times, np.full(len(times), 80.0), [(0.45, 1.3)])
     assert np.isnan(ed).all() and np.isnan(es).all()
     assert phase_times(times, volume, [])[0].shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "irregular"),
+    [((0.8, 0.9, 0.72), False), ((0.8, 0.5, 1.0), True), ((0.8, 0.8, 1.6), True), ((), False)],
+)
+def test_beats_are_irregular_where_their_intervals_differ_more_than_by_breathing(intervals, irregular):
+    ed = np.cumsum([0.1, *intervals])
+    assert is_irregular(ed, ed + 0.3) is irregular and is_irregular(ed[:0], ed) is irregular

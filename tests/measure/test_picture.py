@@ -48,3 +48,14 @@ def test_the_page_is_drawn_with_and_without_beats(measured):
     still = measure_masks(found.masks[:8] & False, TIMES[:8], view="psax_mitral")
     empty = plot_page(still, Clip(clip.frames[:8], TIMES[:8]))
     assert empty.shape == page.shape and not np.array_equal(empty, page)
+
+
+def test_the_page_of_irregular_beats_warns_at_its_foot(measured):
+    clip, found = measured
+    amber = []
+    for begins in (24, 32):  # frames after which the third beat begins
+        beats = {"ed_frames": np.array([0, 12, begins]), "es_frames": np.array([6, 18, begins + 6])}
+        page = plot_page(replace(found, **beats, ef_per_beat=np.full(3, 0.5)), clip).astype(int)
+        foot = page[round(0.94 * len(page)) :]
+        amber.append((foot[..., 0] - foot[..., 2] > 100).any())
+    assert amber == [False, True]

@@ -8,7 +8,7 @@ import pytest
 from echopulse.echo.types import Clip
 from echopulse.files import write_json
 from echopulse.measure import Biplane, Measurement, Walls
-from echopulse.measure.report import as_dictionary, biplane_as_dictionary, describe, describe_biplane
+from echopulse.measure.report import SHORT_BEATS, as_dictionary, biplane_as_dictionary, describe, describe_biplane
 
 TIMES = np.arange(50) / 25
 
@@ -87,3 +87,23 @@ def test_a_rate_from_pictures_that_come_again_is_called_rough():
     assert "heart rate 67/min, roughly" in describe(measurement(**one, recurrence_bpm=66.9), clip())
     assert "roughly" not in describe(measurement(), clip())
     assert as_dictionary(measurement(**one, recurrence_bpm=66.9), clip())["heart_rate_is_rough"] is True
+
+
+IRREGULAR = {
+    "ed_frames": np.array([0, 15, 38]), "es_frames": np.array([8, 23, 45]), "ef_per_beat": np.array([0.5, 0.5, 0.6]),
+}  # fmt: skip
+
+
+def test_of_irregular_beats_it_is_told_that_short_ones_may_be_merged():
+    found = measurement(**IRREGULAR)
+    assert describe(found, clip()).count("very short ones may be merged") == 1
+    assert as_dictionary(found, clip())["caveats"] == [SHORT_BEATS]
+    area = np.array([0.4, 0.4, 0.4])
+    across = measurement(**IRREGULAR, view="psax_mitral", volumes=np.full(50, np.nan), area_change_per_beat=area)
+    assert SHORT_BEATS in describe(across, clip())
+
+
+def test_of_regular_beats_and_of_a_single_one_there_is_no_caveat():
+    one = {"ed_frames": np.array([0]), "es_frames": np.array([12]), "ef_per_beat": np.array([0.66])}
+    for found in (measurement(), measurement(**one)):
+        assert "merged" not in describe(found, clip()) and as_dictionary(found, clip())["caveats"] == []

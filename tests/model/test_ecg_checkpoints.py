@@ -134,6 +134,40 @@ def test_damaged_files_and_files_with_code_are_refused_in_one_sentence_and_never
         assert "\n" not in text and ". " not in text.removeprefix(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({7: torch.ones(1)}, "a tensor is called 7, which is no text"),
+        ({b"norm": torch.ones(1)}, "a tensor is called b'norm', which is no text"),
+        ({"norm.weight": torch.ones(16).to_sparse()}, "norm.weight is a sparse tensor"),
+        ({"norm.weight": torch.ones(16, device="meta")}, "norm.weight is a tensor without values"),
+        ({"norm.weight": torch.ones(16, dtype=torch.complex64)}, "norm.weight is a tensor of complex numbers"),
+        ({"norm.weight": torch.full((16,), torch.nan)}, "NaN or infinite numbers in norm.weight; fetch encoder.pth"),
+        ({"norm.weight": torch.full((16,), 1e300, dtype=torch.float64)}, "NaN or infinite numbers in norm.weight"),
+        ({"module.norm.weight": torch.ones(16)}, "norm.weight and module.norm.weight are the same weights"),
+        ({"encoder.norm.weight": torch.ones(16)}, "norm.weight and encoder.norm.weight are the same weights"),
+    ],
+)
+def test_what_is_no_weight_and_what_is_there_twice_is_refused_in_one_sentence(st_mem, tmp_path, change, told):
+    path = written(tmp_path / "odd.pth", {"model": st_mem | change})
+    with pytest.raises(InputError) as refused:
+        load_published_ecg("st-mem", path)
+    text = str(refused.value)
+    assert text.startswith(f"{path}: ") and told in text and "encoder.pth" in text
+    assert "\n" not in text and ". " not in text.removeprefix(str(tmp_path))
+
+
+def test_a_file_may_not_write_to_the_terminal_by_the_names_in_it(st_mem, tmp_path):
+    names = ("\x1b[2J\x1b[31mall is well", "a\nb", "x" * 5000, "norm. Now run rm", "\u202eback", "")
+    for number, name in enumerate(names):
+        for value in (torch.ones(1), torch.ones(1).to_sparse()):
+            with pytest.raises(InputError) as told:
+                load_published_ecg("st-mem", written(tmp_path / f"{number}.pth", st_mem | {name: value}))
+            text = str(told.value).removeprefix(str(tmp_path))
+            assert text.isprintable() and text.isascii() and len(text) < 250
+            assert len(name) > 100 or ascii(name) in text
+
+
 def test_the_command_names_a_kind_and_a_file_that_is_there(tmp_path):
     path = tmp_path / "a=b.pth"
     path.touch()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from echopulse.errors import InputError
-from echopulse.model.checkpoint import load_weights, save_weights
+from echopulse.model.checkpoint import load_weights, save_config, save_weights
 from echopulse.model.config import PRESETS, GeneratorConfig, config_from_dict
 from echopulse.model.ecg_config import PUBLISHED_ECG, EcgFounderConfig, StMemConfig
 from echopulse.model.ecg_encoder import EcgEncoder
@@ -15,6 +15,7 @@ from echopulse.model.ecg_founder import EcgFounder, published_shapes
 from echopulse.model.ecg_input import HEARING
 from echopulse.model.familiarity import summary_of
 from echopulse.model.generator import Generator
+from echopulse.model.networks import load_ecg_encoder, load_network
 from echopulse.model.st_mem import StMem
 from echopulse.phantom.rhythm.leads import LEADS
 
@@ -211,3 +212,47 @@ def test_an_unknown_kind_and_another_width_are_named(tmp_path):
     save_weights(Generator(config), tmp_path / "generator")
     with pytest.raises(InputError, match="another architecture than config.json says"):
         load_weights(Generator(replace(config, ecg=replace(config.ecg, width=16))), tmp_path / "generator")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"width": 30}, "4 heads of 30 channels: .*heads of the same even width"),
+        ({"width": 4}, "heads of the same even width"),  # of which no pair of channels could turn with time
+        ({"stem": []}, r"stem \[\]: a list of whole numbers above 0"),
+        ({"stem": [8]}, r"stem \[8\] and 4 heads of 192 channels: a stem of two widths"),
+        ({"stem": [8, 0]}, r"stem \[8, 0\]: a list"),
+        ({"stem": 8}, "stem 8: a list"),
+        ({"rate_hz": 0}, "rate_hz 0: a positive number of hertz"),
+        ({"rate_hz": float("nan")}, "rate_hz nan: a positive number"),
+        ({"rate_hz": "200"}, "rate_hz '200': a positive number"),
+        ({"depth": 1.5}, "depth 1.5: a whole number above 0"),
+        ({"heads": 0}, "heads 0: a whole number"),
+        ({"kind": "st-mem", "features": 770}, "st-mem.* with 12 heads of 770 features"),
+        ({"kind": "st-mem", "patch": 0}, "patch 0: a whole number"),
+        ({"kind": "st-mem", "rate_hz": -1}, "rate_hz -1: a positive number"),
+        ({"kind": "ecgfounder", "channels": []}, r"channels \[\]: a list"),
+        ({"kind": "ecgfounder", "group_width": 7}, "in groups of 7 .*whole groups"),
+        ({"kind": "ecgfounder", "blocks": [1, 1]}, "as many numbers of blocks as of channels"),
+        ({"kind": "ecgfounder", "heard": []}, "different stages from 0 to 6"),
+        ({"kind": "ecgfounder", "heard": [7]}, "different stages from 0 to 6"),
+        ({"kind": "ecgfounder", "heard": [2, 2]}, "different stages from 0 to 6"),
+        ({"kind": "ecgfounder", "heard": ["a"]}, "different stages from 0 to 6"),
+        ({"kind": ["st-mem"]}, "an ECG encoder of kind"),
+    ],
+)
+def test_an_encoder_that_cannot_be_is_refused_when_its_folder_is_read(values, told, tmp_path):
+    save_config(tmp_path, generator={**asdict(GENERATOR), "ecg": values})
+    with pytest.raises(InputError, match=told) as refused:
+        load_network(tmp_path, "generator")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("ecg", [5, "own", None])
+def test_an_encoder_that_is_no_set_of_sizes_is_refused(ecg, tmp_path):
+    save_config(tmp_path, generator={**asdict(GENERATOR), "ecg": ecg})
+    with pytest.raises(InputError, match="its sizes by name are expected"):
+        load_network(tmp_path, "generator")
+    save_config(tmp_path, generator=None, ecg_encoder=[ecg])
+    with pytest.raises(InputError, match="for EcgEncoderConfig; its sizes by name are expected"):
+        load_ecg_encoder(tmp_path, GENERATOR.ecg)

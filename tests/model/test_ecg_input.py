@@ -122,6 +122,60 @@ def test_clips_of_a_batch_are_heard_one_by_one(hearing):
     assert float(together[0, 6].abs().max()) == 0
 
 
+@every_kind
+@pytest.mark.parametrize("loose_mv", [8.0, 300.0])
+def test_a_loose_electrode_does_not_hush_the_other_leads(hearing, loose_mv):
+    ecg = an_ecg(leads=4)
+    without, _ = for_encoder(ecg[:, :3], LEADS[:3], 200, hearing)
+    ecg[:, 3] = loose_mv * torch.randn(656, generator=torch.Generator().manual_seed(0))
+    signal, present = for_encoder(ecg, LEADS[:4], 200, hearing)
+    assert torch.allclose(signal, without, atol=1e-5)
+    assert present.any(-1)[0].nonzero().flatten().tolist() == [0, 1, 2]
+
+
+@every_kind
+def test_a_clip_with_a_loose_electrode_leaves_the_others_of_its_batch_alone(hearing):
+    ecg = torch.cat([an_ecg(leads=2), an_ecg(leads=2)])
+    ecg[0, 1] *= 100
+    _, present = for_encoder(ecg, ("II", "V5"), 200, hearing)
+    assert present.any(-1)[:, [1, 10]].tolist() == [[True, False], [True, True]]
+
+
+@every_kind
+def test_leads_that_a_heart_can_make_and_whole_ecgs_in_another_unit_are_all_kept(hearing):
+    small = torch.cat([0.06 * an_ecg(), 3 * an_ecg()], 1)  # near its null axis the one, over a large heart the other
+    flat = torch.cat([torch.zeros(1, 1, 656), 40 * an_ecg()], 1)
+    for ecg in (small, 1000 * an_ecg(leads=3), 60 * an_ecg(), flat):
+        _, present = for_encoder(ecg, LEADS[: ecg.shape[1]], 200, hearing)
+        assert int(present.any(-1).sum()) == ecg.shape[1]
+
+
+@every_kind
+def test_memory_grows_with_an_ecgs_length_and_not_with_its_square(hearing):
+    ecg = an_ecg(201.0, seconds=20)  # a rate of its own, so that nothing is kept from before
+    with torch.autograd.profiler.profile(profile_memory=True) as watch:
+        for_encoder(ecg, ("II",), 201.0, hearing)
+    largest = max(event.cpu_memory_usage for event in watch.function_events)
+    assert 0 < largest <= 12 * 16 * 20 * hearing.rate_hz  # bytes: twelve leads of the widest numbers
+
+
+@every_kind
+@pytest.mark.parametrize(("rate_hz", "samples"), [(200, 656), (199.3, 401), (360, 700)])
+def test_the_new_rate_is_what_the_sum_of_all_cosines_gives(hearing, rate_hz, samples):
+    ecg = torch.randn(samples, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = for_encoder(ecg[None, None].float(), ("II",), rate_hz, hearing)[0][0, II].double()
+    mirrored = torch.cat([ecg, ecg[1:-1].flip(0)])
+    hertz = torch.arange(samples, dtype=torch.float64) * rate_hz / len(mirrored)
+    power = 2 * hearing.order
+    gain = 1 / (1 + (hearing.low_hz / hertz.clamp(min=1e-9)) ** power) / (1 + (hertz / hearing.high_hz) ** power)
+    share = torch.fft.rfft(mirrored).real / len(mirrored) * gain * (hertz <= hearing.rate_hz / 2)
+    share[1:-1] *= 2
+    times = torch.arange(len(found), dtype=torch.float64) / hearing.rate_hz
+    expected = share @ torch.cos(2 * torch.pi * hertz[:, None] * times)
+    expected = (expected - expected.mean()) / expected.std(correction=0)
+    assert float((found - expected).abs().max()) < 2e-5
+
+
 def test_names_and_samples_have_to_go_together():
     with pytest.raises(InputError, match="an ECG of 2 leads and 656 samples: a name for every lead"):
         for_encoder(an_ecg(leads=2), ("II",), 200, HEARING["st-mem"])

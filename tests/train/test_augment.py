@@ -5,7 +5,18 @@ import math
 import pytest
 import torch
 
-from echopulse.train.augment import NOISY, SNR_DB, TURNED, add_noise, change_gain, forget_past, turn_over
+from echopulse.train.augment import (
+    FEW_LEADS,
+    NOISY,
+    ONE_LEAD,
+    SNR_DB,
+    TURNED,
+    add_noise,
+    change_gain,
+    forget_past,
+    leave_leads_out,
+    turn_over,
+)
 
 RATE = 200.0
 
@@ -80,3 +91,27 @@ def test_the_same_seed_changes_ecgs_in_the_same_way(ecg):
     for change in (turn_over, change_gain, lambda x, draw: add_noise(x, RATE, draw)):
         first, again = change(ecg, rng(3)), change(ecg, rng(3))
         assert torch.equal(first.nan_to_num(), again.nan_to_num())
+
+
+@pytest.mark.parametrize("leads", [3, 12])
+def test_any_few_leads_are_left_and_often_a_single_one(leads):
+    kept = leave_leads_out(torch.zeros(4000, leads, 2), rng()).isfinite()
+    assert torch.equal(kept[..., 0], kept[..., 1])
+    count = kept[..., 0].sum(1)
+    share = torch.bincount(count, minlength=leads + 1) / len(kept)
+    assert float(share[0]) == 0 and float(share[leads]) == pytest.approx(1 - FEW_LEADS, abs=0.03)
+    assert float(share[1]) == pytest.approx(FEW_LEADS * ONE_LEAD, abs=0.03)
+    several = FEW_LEADS * (1 - ONE_LEAD) / (leads - 2)
+    assert share[2:leads].tolist() == pytest.approx([several] * (leads - 2), abs=0.03)
+    each = kept[count < leads, :, 0].float().mean(0)
+    assert float(each.max() - each.min()) < 0.08  # none is preferred
+    if leads == 12:
+        pairs = {tuple(row.nonzero().flatten().tolist()) for row in kept[count == 2, :, 0]}
+        assert len(pairs) > 30  # not always the same ones together
+
+
+def test_of_two_leads_one_is_left_and_a_single_one_stays():
+    kept = leave_leads_out(torch.zeros(2000, 2, 1), rng()).isfinite()[..., 0]
+    assert float((kept.sum(1) == 1).float().mean()) == pytest.approx(FEW_LEADS, abs=0.03) and bool(kept.any(1).all())
+    assert float(kept[kept.sum(1) == 1, 0].float().mean()) == pytest.approx(0.5, abs=0.04)
+    assert bool((leave_leads_out(torch.zeros(99, 1, 4), rng()) == 0).all())

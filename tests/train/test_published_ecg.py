@@ -11,9 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from echopulse.data import Bank
 from echopulse.errors import InputError
 from echopulse.evaluate.bench import Bench
-from echopulse.evaluate.ceiling import features_of
+from echopulse.evaluate.ceiling import looked_and_heard
 from echopulse.evaluate.controls import given_to
 from echopulse.evaluate.hearts import hearts_of, simulate_held_out
 from echopulse.live import cut
@@ -25,7 +26,7 @@ from echopulse.model.st_mem import StMem
 from echopulse.phantom.rhythm.leads import LEADS
 from echopulse.pipeline import EchoPulse, Sampling
 from echopulse.train import recipes
-from echopulse.train.ecg_encoder import EcgTask, ecg_windows, heard_by
+from echopulse.train.ecg_encoder import EcgTask, ecg_windows
 from echopulse.train.familiarity import fit_familiarity
 from echopulse.train.generator import GeneratorTask
 from echopulse.train.settings import BATCH, SETTINGS
@@ -121,8 +122,9 @@ def test_such_a_folder_makes_clips_and_streams_and_says_its_licence(trained):
     assert isinstance(pulse.generator.ecg_encoder, FrozenEcgEncoder) and pulse.strangeness is not None
     made = pulse(an_ecg(), seconds=1, seed=1, sampling=QUICK)
     report = made.report()
+    assert report["ecg"]["provenance"]["leads heard"] == "L0 as II, a guess: none of these names is a lead's"
     assert made.clip.frames.shape == (25, 32, 32) and report["ecg"]["strangeness"] > 0
-    assert report["model"]["ecg_encoder"] == pulse.licences["ecg_encoder"]
+    assert report["model"]["licences"] == pulse.licences and set(pulse.licences) == {"ecg_encoder"}
     assert np.array_equal(made.clip.frames, pulse(an_ecg(), seconds=1, seed=1, sampling=QUICK).clip.frames)
     assert [len(block.frames) for block in pulse.stream(cut(an_ecg(6.0), 0.5), sampling=QUICK)][:2] == [33, 20]
 
@@ -208,19 +210,38 @@ def test_the_heart_read_out_trains_the_head_alone(named_bank):
 
 def test_windows_of_a_bank_hold_leads_in_their_places_after_all_that_training_does(named_bank, toy_bank):
     rows, starts = torch.arange(4), torch.zeros(4, dtype=torch.long)
-    config = replace(GENERATOR, ecg=TINY["st-mem"])
     plain, placed = (
-        ecg_windows(bank, rows, starts, 33, torch.Generator().manual_seed(3), augment=True)[0]
-        for bank in (named_bank, heard_by(config, named_bank))
+        ecg_windows(named_bank, rows, starts, 33, torch.Generator().manual_seed(3), augment=True, placed=placed)[0]
+        for placed in (False, True)
     )
-    assert plain.shape[1] == 2 and placed.shape[1] == len(LEADS) and heard_by(GENERATOR, named_bank) is named_bank
+    assert plain.shape[1] == 2 and placed.shape[1] == len(LEADS)
     for row, places in enumerate(PLACES.tolist()):
         for lead, place in enumerate(places):
             if place >= 0:
                 assert torch.equal(plain[row, lead].nan_to_num(9), placed[row, place].nan_to_num(9))
     assert bool(placed[2, :11].isnan().all())
-    older = ecg_windows(heard_by(config, toy_bank), rows, starts, 33, torch.Generator(), augment=False)[0]
+    older = ecg_windows(toy_bank, rows, starts, 33, torch.Generator(), augment=False, placed=True)[0]
     assert older.isfinite().all(-1)[0].nonzero().flatten().tolist() == [1, 10]
+
+
+def test_training_takes_shards_in_without_a_second_copy_of_the_bank(named_bank, bank_folder):
+    bank = Bank.load(bank_folder)
+    task = EcgTask(replace(GENERATOR, ecg=replace(TINY["st-mem"], width=32)), bank, named_bank)
+    assert task.banks[0] is bank and task.held_out is named_bank
+    assert task.loss(0)[0].isfinite()
+
+
+def test_a_bank_whose_ecgs_have_another_rate_is_refused_in_one_sentence(named_bank, tiny_model):
+    from echopulse.model.networks import load_network
+
+    other = replace(named_bank, ecg_rate_hz=250.0)
+    tokenizer = load_network(tiny_model, "tokenizer")
+    for ecg in (GENERATOR.ecg, replace(TINY["st-mem"], width=32)):
+        config = replace(GENERATOR, ecg=ecg)
+        for banks in ((other, named_bank), (named_bank, other)):
+            for task in (EcgTask, lambda config, *both: GeneratorTask(config, tokenizer, *both)):
+                with pytest.raises(InputError, match="ECGs at 250 Hz; this ECG encoder hears 200 Hz, so simulate some"):
+                    task(config, *banks)
 
 
 def test_the_generators_task_trains_with_it(named_bank, tiny_model):
@@ -277,8 +298,9 @@ def test_an_evaluation_gives_every_lead_its_own_place(trained):
     assert other.isfinite().all(1).nonzero().flatten().tolist() == [2] and torch.equal(other[2], heart.other_lead[0])
     assert none is None
     pulse.segmenter = SimpleNamespace(
+        config=SimpleNamespace(volumes=True),
         encode=lambda frames: frames, ascend=lambda levels: levels, outline=lambda ascended: ascended,
         look=lambda *_: (torch.zeros(1, 2), torch.zeros(1)),
     )  # fmt: skip
-    seen = [features_of(pulse, replace(heart, leads=leads)) for leads in (heart.leads, ("III", "I"))]
+    seen = [looked_and_heard(pulse, replace(heart, leads=leads)) for leads in (heart.leads, ("III", "I"))]
     assert not torch.allclose(*seen, atol=1e-3)

@@ -20,18 +20,18 @@ def add_compare(verbs) -> None:
 
 
 def run_compare(options: argparse.Namespace) -> int:
-    """Prints both values of every figure, their difference and its interval."""
+    """Prints both values of every figure, their difference and its interval, between two lines that sum them up."""
     from echopulse.echo import check_output
 
     if options.json:
         check_output(options.json, force=options.force, endings=(".json",))
-    from echopulse.evaluate.compare import as_dictionary, compare, to_markdown
+    from echopulse.evaluate.compare import as_dictionary, compare, headline, to_markdown
     from echopulse.evaluate.report import read_results
     from echopulse.files import seven_figures, write_json
 
     names = str(options.a), str(options.b)
     found = compare(read_results(options.a), read_results(options.b), anyway=options.anyway, names=names)
-    print(to_markdown(found, names))
+    print(to_markdown(found, names), headline(found, names), sep="\n\n")  # again at the end, where a terminal stands
     if options.json:
         write_json(as_dictionary(found), options.json, seven_figures)
     return 0

@@ -56,7 +56,7 @@ def add_evaluate(verbs) -> None:
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
-    """Prints the table, and writes it where asked."""
+    """Prints the table between two lines that say the overall result, and writes it where asked."""
     from echopulse.echo import check_output
 
     _refuse_what_would_be_ignored(options)
@@ -67,11 +67,11 @@ def run_evaluate(options: argparse.Namespace) -> int:
         if getattr(options, other):
             return {"export_tasks": _export_tasks, "reproduce": _reproduce}[other](options)
     from echopulse.evaluate.html import to_html
-    from echopulse.evaluate.report import to_json, to_markdown
+    from echopulse.evaluate.report import headline, to_json, to_markdown
     from echopulse.files import write_text
 
     results = _evaluate(options)
-    print(to_markdown(results))
+    print(to_markdown(results), headline(results), sep="\n\n")  # again at the end, where a terminal stands
     for path, form in ((options.markdown, to_markdown), (options.json, to_json), (options.html, to_html)):
         if path:
             write_text(form(results), path)

@@ -12,6 +12,8 @@ from typing import Any
 from echopulse.cli.shared import NOTICE, Progress, add_adapter_option, add_ecg_options, add_verb, fail
 from echopulse.errors import InputError
 
+MUCH_STRANGER = 1.5  # pure sines, which are no ECGs, begin here (docs/log.md)
+
 
 def add_generate(verbs) -> None:
     """The options of `generate`."""
@@ -20,11 +22,13 @@ def add_generate(verbs) -> None:
         "echopulse generate watch.csv --view a4c --ef 0.55 --seconds 4 --out clip.mp4",
     )  # fmt: skip
     verb.add_argument("ecg", nargs="+", type=Path, help="ECG files (WFDB, Apple Watch, CSV, NPY) or folders of them")
-    verb.add_argument("--image", action="append", default=[], metavar="FILE[@SECONDS]", help="first picture: PNG, "
-                      "JPEG, video or DICOM; again with a time for a later one of the same heart")  # fmt: skip
+    verb.add_argument("--image", action="append", default=[], metavar="FILE[@SECONDS]", help="first picture: any echo "
+                      "file (PNG, JPEG, video, DICOM, NPZ), of a loop its first frame; again with a time for a later "
+                      "one of the same heart")  # fmt: skip
     verb.add_argument("--any-image", action="store_true", help="take pictures that seem to show another view")
     verb.add_argument("--view", help="a4c (default) or a2c")
-    verb.add_argument("--ef", type=float, help="ejection fraction to aim at, 0.05 to 0.85")
+    verb.add_argument("--ef", type=float, help="ejection fraction to aim at, 0.05 to 0.85; by default what --image and "
+                      "the ECG let expect")  # fmt: skip
     verb.add_argument("--age", type=float, help="of the patient, 18 to 92 years")
     verb.add_argument("--sex", help="of the patient, f or m")
     verb.add_argument("--prompt", help='the same in words, as "LVEF: 42, ViewType: 4CH, Age: 63, Sex: F"')
@@ -33,7 +37,8 @@ def add_generate(verbs) -> None:
                       "the weights have not learned this rate")  # fmt: skip
     verb.add_argument("--seed", type=int, default=0, help="same seed, same clip")
     verb.add_argument("--samples", type=int, default=1, help="so many clips of every ECG, NAME_1, NAME_2, ..., of "
-                      "seeds from --seed on, and how far their EFs lie apart")  # fmt: skip
+                      "seeds from --seed on, their EFs aimed over what is likely of a given picture; says how far they "
+                      "lie apart")  # fmt: skip
     verb.add_argument("--start", default="phantom", help="first picture if no --image: phantom (default) or generated")
     verb.add_argument("--steps", type=int, help="passes per window of 1.3 s, 8 by default; the last 3, half of "
                       "fewer than 6, correct")  # fmt: skip
@@ -114,7 +119,8 @@ def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespa
             made = pulse(
                 ecg, **given, view=options.view, ef=options.ef, age=options.age, sex=options.sex, prompt=options.prompt,
                 seconds=options.seconds, fps=options.fps, seed=options.seed + number, start=options.start,
-                at_s=options.at, allow_flat=options.allow_flat, any_image=options.any_image, on_step=on_step,
+                ef_quantile=(number + 0.5) / len(outs), at_s=options.at, allow_flat=options.allow_flat,
+                any_image=options.any_image, on_step=on_step,
             )  # fmt: skip
         made.seconds["read"] = round(read_s, 3)
         report = made.save(out, plain=options.plain, force=options.force)
@@ -123,20 +129,36 @@ def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespa
         ef = ", ".join(f"{100 * value:.0f} %" for value in known) or "not measurable"
         fractions += [median(known)] if known else []
         rate = "none" if heart["heart_rate_bpm"] is None else f"{heart['heart_rate_bpm']:.0f}/min"
-        if heart["strangeness"] is not None and heart["strangeness"] > 1:
-            print(f"{path.name}: unlike the ECGs that the model has heard (strangeness {heart['strangeness']:.1f}, "
-                  "usual is up to 1); do not expect the heart to follow it.", file=sys.stderr)  # fmt: skip
+        if number == 0 and (warning := strangeness_in_words(heart["strangeness"])):  # all samples hear the same ECG
+            print(f"{path.name}: {warning}", file=sys.stderr)
+        if number == 0 and video["ef_expected"] is not None:
+            mean, sd = (100 * value for value in video["ef_expected"])
+            print(f"{path.name}: the picture lets expect an EF of {mean:.0f} ± {sd:.0f} %, as of a simulated heart.")
         print(f"{out}: {video['frames']} frames, ECG rate {rate} ({heart['rhythm']}), EF per beat {ef}. {NOTICE}")
     if len(fractions) > 1:
         print(f"{path.name}: {spread_of(fractions)}")
 
 
+def strangeness_in_words(strangeness: float | None) -> str | None:
+    """What a user should know of an ECG's strangeness; None where it is usual or not known."""
+    if strangeness is None or strangeness <= 1:
+        return None
+    found = f"strangeness {strangeness:.2f}; 99 in 100 simulated ECGs stay below 1"
+    if strangeness < MUCH_STRANGER:
+        return f"an ECG slightly unlike those that the model has heard ({found}); see whether the heart follows it."
+    return (
+        f"an ECG much unlike those that the model has heard ({found}); check that it is one and its sampling rate is "
+        "right, and do not count on the heart to follow it."
+    )
+
+
 def spread_of(fractions: Sequence[float]) -> str:
-    """Where the EFs of several clips lie, in words."""
+    """Where the EFs of several clips, each the median over a clip's beats, lie, and what that means."""
     low, middle, high = (100 * value for value in (min(fractions), median(fractions), max(fractions)))
     return (
-        f"EF of {len(fractions)} clips from {low:.0f} to {high:.0f} %, median {middle:.0f} %, standard deviation "
-        f"{100 * stdev(fractions):.1f} %."
+        f"EF of {len(fractions)} clips (of each the median over its beats) from {low:.0f} to {high:.0f} %, median "
+        f"{middle:.0f} %, standard deviation {100 * stdev(fractions):.1f} %: what the ECG and all else that was given "
+        "leave open, and the measurer's own error."
     )
 
 

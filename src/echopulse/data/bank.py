@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,8 @@ class Bank:
     `ecg_rate_hz`, from `ecg_start_s` on; volume_ml and mitral_opening float32 [n, t]; ef (of the beats seen, else
     nominal), edv_ml, spacing_cm, age_years and female (1, a man 0; NaN where a shard does not say) float32 [n]; view
     and rhythm int64 [n], indices into VIEWS and RHYTHMS; lead int64 [n, leads], each one's place among the twelve, -1
-    for none (older shards do not say: II, V5, ...). With `standard_leads` windows of the ECG are drawn with all twelve
-    in their places, for an encoder that knows leads by name. A bank made with `labels` also holds what every pixel
-    shows, two pixels to a byte; one made with `motion`, how far tissue has moved since the frame before, float16
+    for none (older shards do not say: II, V5, ...). A bank made with `labels` also holds what every pixel shows, two
+    pixels to a byte; one made with `motion`, how far tissue has moved since the frame before, float16
     [n, t, h/4, w/4, 2], to the right and downwards in picture heights.
     """
 
@@ -50,7 +49,6 @@ class Bank:
     ecg_start_s: float
     shards: tuple[str, ...] = ()
     folder: Path | None = None
-    standard_leads: bool = False
 
     def __len__(self) -> int:
         return len(self.tensors["frames"])
@@ -108,10 +106,6 @@ class Bank:
         self.tensors = {key: torch.cat([part[key] for part in (*old, *parts)]) for key in (*old, *parts)[0]}
         self.shards = (*self.shards, *(path.name for path in new))
         return len(self) - before
-
-    def with_standard_leads(self) -> "Bank":
-        """The same clips, for an encoder that knows leads by name."""
-        return replace(self, standard_leads=True)
 
     def draw(self, count: int, frames: int, generator: torch.Generator) -> Tensor:
         """uint8 [count, frames, h, w]: stretches of clips, drawn at random."""

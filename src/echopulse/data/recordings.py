@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class Recordings:
         self.names = list(files)
         self.skipped: dict[str, str] = {}
         self.on_skip: Callable[[str, str], None] = lambda name, reason: None
-        self._kept: dict[str, np.ndarray] = {}
+        self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -55,7 +56,7 @@ class Recordings:
 
     def readable(self) -> bool:
         """Whether there is any file that can be read."""
-        return any(self._read(name) is not None for name in self.names)
+        return any(name not in self.skipped and self._read(name) is not None for name in self.names)
 
     def _one(self, dice: list[float], samples: int, vary: bool) -> np.ndarray:
         which, begin, pace, first, second, alone = dice
@@ -72,7 +73,8 @@ class Recordings:
 
     def _found(self, start: int) -> np.ndarray:
         """The recording of this number, or the next one where it cannot be read."""
-        for name in self.names[start:] + self.names[:start]:
+        for step in range(len(self.names)):
+            name = self.names[(start + step) % len(self.names)]
             signal = None if name in self.skipped else self._read(name)
             if signal is not None:
                 return signal
@@ -98,7 +100,7 @@ class Recordings:
         self._kept[name] = signal
         self._bytes += signal.nbytes
         while len(self._kept) > 1 and self._bytes > self.kept_bytes:
-            self._bytes -= self._kept.pop(next(iter(self._kept))).nbytes
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
         return signal
 
     def _ecg(self, path: Path) -> ECG:
@@ -125,8 +127,8 @@ def load_recordings(
 ) -> tuple[Recordings, Recordings]:  # fmt: skip
     """The ECGs in and below a folder and those of them, by file, that training must not see: about a tenth.
 
-    A file is held out by its name, so that it stays so when others come; where none of these can be read, others are
-    held out too. Files that do not say their sampling rate are taken to have `assumed_hz`. InputError where there is no
+    A file is held out by its name, as `unseen_first` says; where none of these can be read, others are held out too.
+    Files that do not say their sampling rate are taken to have `assumed_hz`. InputError where there is no
     such folder, where there are fewer than two ECGs in it, or where none can be read.
     """
     check_rate(assumed_hz)

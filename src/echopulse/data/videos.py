@@ -146,8 +146,8 @@ def load_videos(
 ) -> tuple[Videos, Videos]:
     """The videos in a folder and those of them, by file, that training must not see: about a tenth.
 
-    A file is held out by its name, so that it stays so when others come; where none of these can be read, others are
-    held out too. InputError where there are fewer than two files or none of those held out can be read.
+    A file is held out by its name, as `unseen_first` says; where none of these can be read, others are held out too.
+    InputError where there are fewer than two files or none of those held out can be read.
     """
     files, skipped = list_videos(folder)
     if len(files) < 2:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from echopulse.errors import InputError
 from echopulse.evaluate.bench import Bench
 from echopulse.evaluate.hearts import AT_ONCE, Heart, hearts_of, simulate_held_out
 from echopulse.evaluate.held_out import measured_ef
@@ -73,6 +74,8 @@ def pictures_and_ecgs(count: int, seed: int, *, workers: int = 1, **options) -> 
 @torch.inference_mode()
 def looked_and_heard(pulse: EchoPulse, heart: Heart) -> Tensor:
     """What the measurer sees in the first picture and what the encoder says of the ECG then, float32 [d]."""
+    if not pulse.segmenter.config.volumes:
+        raise InputError("ceiling: the regressor looks through a measurer that reads volumes, which this one does not.")
     seen, log_volume = look_at_pictures(pulse.segmenter, heart.frames[:1].to(pulse.device).float() / 255)
     memory = pulse.hear(_heard(pulse, heart), -heart.ecg_start_s)
     view = torch.tensor([pulse.generator.config.views.index(heart.view)], device=pulse.device)

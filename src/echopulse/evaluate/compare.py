@@ -81,14 +81,29 @@ def compare(a: Results, b: Results, *, anyway: bool = False, names: tuple[str, s
     return Comparison(differences, _only(a, b), _only(b, a), incomparable, _unlike_settings(a.about, b.about))
 
 
-def to_markdown(found: Comparison, names: tuple[str, str] = ("A", "B")) -> str:
-    """What differs beyond chance first, then every figure, then the settings."""
+def headline(found: Comparison, names: tuple[str, str] = ("A", "B")) -> str:
+    """How many figures differ beyond chance and to which side, in one line."""
     beyond = [one for one in found.differences if one.beyond_chance]
     known = [one for one in found.differences if one.span is not None]
     bare = len(found.differences) - len(known)
+    sides = {
+        "better": sum(one.better is True for one in beyond),
+        "worse": sum(one.better is False for one in beyond),
+        "higher without a bar": sum(one.better is None and one.b > one.a for one in beyond),
+        "lower without a bar": sum(one.better is None and one.b < one.a for one in beyond),
+    }
+    told = ", ".join(f"{count} {side}" for side, count in sides.items() if count)
+    return (
+        f"{len(beyond)} of {len(known)} figures with an interval differ beyond chance"
+        f"{f' ({names[1]} against {names[0]}: {told})' if told else ''}; with so many figures about "
+        f"{0.05 * len(known):.0f} would though nothing had changed. Without an interval: {bare}."
+    )
+
+
+def to_markdown(found: Comparison, names: tuple[str, str] = ("A", "B")) -> str:
+    """The headline, what differs beyond chance, then every other figure, then the settings."""
     lines = [
-        f"{len(beyond)} of {len(known)} figures with an interval differ beyond chance; with so many figures about "
-        f"{0.05 * len(known):.0f} would though nothing had changed. Without an interval: {bare}.",
+        headline(found, names),
         "",
         f"| figure | {_cell(names[0])} | {_cell(names[1])} | difference | 95 % interval | |",
         "|---|---|---|---|---|---|",

@@ -32,6 +32,7 @@ class Row:
         beside: signed figures, number of values and how many are missing.
         bar: "≤ 35".
         met: None without a bar.
+        off: by what share of the bar it is missed; infinite where nothing, or too little, was found, 0 if not missed.
         meaning: from the figures' table.
     """
 
@@ -41,6 +42,7 @@ class Row:
     beside: str
     bar: str
     met: bool | None
+    off: float
     meaning: str
 
 
@@ -56,11 +58,21 @@ def tables(results: Results) -> dict[str, list[Row]]:
 
 
 def summary(rows: Iterable[Row]) -> str:
-    """How many bars are met, and which are not."""
+    """How many bars are met, which one is missed by most, and the others that are."""
     barred = [row for row in rows if row.met is not None]
-    missed = [row.key for row in barred if not row.met]
-    named = f" Missed: {', '.join(missed)}." if missed else ""
-    return f"{len(barred) - len(missed)} of {len(barred)} bars met.{named}"
+    missed = [row for row in barred if not row.met]
+    found = f"{len(barred) - len(missed)} of {len(barred)} bars met" if barred else "No figure here has a bar"
+    if not missed:
+        return f"{found}."
+    worst = max(missed, key=lambda row: row.off)
+    others = [row.key for row in missed if row is not worst]
+    named = f" Also missed: {', '.join(others)}." if others else ""
+    return f"{found}; worst: {worst.key} ({worst.value}, bar {worst.bar}).{named}"
+
+
+def headline(results: Results) -> str:
+    """The overall result in one line."""
+    return summary(row for rows in tables(results).values() for row in rows)
 
 
 def to_markdown(results: Results) -> str:
@@ -149,8 +161,18 @@ def _row(key: str, results: Results) -> Row:
         beside.append(f"n {counts[0]}{f', {counts[1]} missing' if counts[1] else ''}")
     return Row(
         key, shown, f"{number(span.low)} to {number(span.high)}" if span else "", "; ".join(beside),
-        str(figure.bar) if figure and figure.bar else "", verdict(key, scores), figure.meaning if figure else "",
+        str(figure.bar) if figure and figure.bar else "", verdict(key, scores), _off(key, scores),
+        figure.meaning if figure else "",
     )  # fmt: skip
+
+
+def _off(key: str, scores: Mapping[str, Any]) -> float:
+    if verdict(key, scores) is not False:
+        return 0.0
+    value, bar = scores[key], figure_of(key).bar
+    if math.isnan(value) or bar.met(value):  # met, but by too few
+        return math.inf
+    return abs(value - bar.value) / (abs(bar.value) or 1.0)
 
 
 def _line(row: Row) -> str:

@@ -19,6 +19,7 @@ SMALLEST_BEAT = 0.2  # of the clip's whole swing; ventricular ectopic beats ejec
 NOISE_FACTOR = 4.0
 END_DIASTOLE_LEVEL = 0.9  # ED is the last time above this part of the fall, see `phase_times`
 PLATEAU_S = 0.25  # before ED, where the end-diastolic volume is read
+IRREGULAR = 0.3  # by so much of the median the longest and shortest interval differ; breathing alone hardly does that
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,12 @@ def heart_rate_from_phases(ed_times_s: np.ndarray, es_times_s: np.ndarray) -> fl
         return float("nan")
     usual = np.median(intervals)
     return float(60.0 / np.mean(intervals[(intervals >= 0.5 * usual) & (intervals <= 1.5 * usual)]))
+
+
+def is_irregular(ed_times_s: np.ndarray, es_times_s: np.ndarray) -> bool:
+    """Whether the intervals from ED to ED and from ES to ES are so unlike that beats between them may be missing."""
+    intervals = np.concatenate([np.diff(ed_times_s), np.diff(es_times_s)])
+    return len(intervals) > 1 and bool(np.ptp(intervals) > IRREGULAR * np.median(intervals))
 
 
 def smooth_curve(times_s: np.ndarray, volume: np.ndarray) -> np.ndarray:

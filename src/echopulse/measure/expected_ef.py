@@ -37,7 +37,7 @@ class EfExpectation(nn.Module):
     def __init__(self, inputs: int, hidden: int, members: int):
         super().__init__()
         self.register_buffer("centre", torch.zeros(inputs))
-        self.register_buffer("scale", torch.ones(inputs))
+        self.register_buffer("gain", torch.ones(inputs))
         sizes = (inputs, hidden, hidden, 2)
         self.weights = nn.ParameterList(
             torch.randn(members, a, b) / a**0.5 for a, b in zip(sizes, sizes[1:], strict=False)
@@ -49,11 +49,11 @@ class EfExpectation(nn.Module):
         """Takes mean and spread of features [n, inputs]; those that hardly differ are not listened to."""
         spread = features.std(0)
         self.centre.copy_(features.mean(0))
-        self.scale.copy_(torch.where(spread > LEAST_SPREAD * spread.max(), spread, torch.inf))
+        self.gain.copy_(torch.where(spread > LEAST_SPREAD * spread.max(), 1 / spread, torch.zeros_like(spread)))
 
     def members(self, features: Tensor, drop: float = 0.0) -> tuple[Tensor, Tensor]:
         """What every network says, mean and standard deviation [members, b]; `drop` of their features are withheld."""
-        level = ((features.float() - self.centre) / self.scale).clamp(-FURTHEST, FURTHEST)
+        level = ((features.float() - self.centre) * self.gain).clamp(-FURTHEST, FURTHEST)
         x = level.expand(len(self.weights[0]), *level.shape[-2:])
         x = nn.functional.dropout(x, drop, self.training)
         for number, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):

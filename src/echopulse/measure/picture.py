@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from echopulse.echo.ventricle import outline, simpson_discs
-from echopulse.measure.report import NOTICE, UNSURE
+from echopulse.measure.report import NOTICE, UNSURE, caveats_of
 from echopulse.measure.types import Measurement
 from echopulse.phantom.types import LABELS
 
@@ -42,6 +42,7 @@ def plot_page(measurement: Measurement, clip: Clip) -> np.ndarray:
     title = "SYNTHETIC   " if clip.synthetic else ""
     figure.text(0.08, 0.972, title + _headline(measurement), color=INK, fontsize=12, weight="bold")
     figure.text(0.08, 0.02, NOTICE, color=MUTED, fontsize=9)
+    figure.text(0.08, 0.043, "  ".join(caveats_of(measurement)), color=DOUBT, fontsize=9)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NOTICE = "Measured by a network that learned from simulated hearts. Not for diagnosis."
 UNSURE = 0.75  # below this expected overlap the outlines are worth a look
+SHORT_BEATS = "The beats are irregular: very short ones may be merged with the one before and missing from rate and EF."
 
 
 def describe(measurement: Measurement, clip: Clip) -> str:
@@ -57,7 +58,13 @@ def describe(measurement: Measurement, clip: Clip) -> str:
         lines[-1] += "; look at them before you trust this"
     if not seen.all():
         lines.append(f"no ventricle in {int((~seen).sum())} of {len(seen)} frames")
+    lines += caveats_of(found)
     return "\n".join([*lines, *_marks(clip)])
+
+
+def caveats_of(measurement: Measurement) -> list[str]:
+    """What has to be known to read the numbers aright, a sentence each."""
+    return [SHORT_BEATS] if measurement.is_irregular else []
 
 
 def _view(found: Measurement, clip: Clip) -> str:
@@ -91,7 +98,8 @@ def _across(found: Measurement) -> list[str]:
             sizes = [_typical(values[frames]) for values in
                      (found.walls.septum, found.walls.cavity, found.walls.posterior)]  # fmt: skip
             lines.append(f"{phase}: septum {sizes[0]}, cavity {sizes[1]}, posterior wall {sizes[2]} {unit}")
-    return [*lines, f"expected overlap of the outlines {float(np.median(found.confidence[seen])):.2f}"]
+    sure = f"expected overlap of the outlines {float(np.median(found.confidence[seen])):.2f}"
+    return [*lines, sure, *caveats_of(found)]
 
 
 def _typical(values: np.ndarray) -> str:
@@ -114,7 +122,7 @@ def as_dictionary(measurement: Measurement, clip: Clip) -> dict[str, Any]:
         "frames": len(found.times_s), "fps": clip.fps, "view": clip.view, "synthetic": clip.synthetic,
         "pixel_spacing_cm": clip.pixel_spacing_cm, "ef": found.ef, "ef_per_beat": found.ef_per_beat,
         "ef_overall": ejection_fraction_overall(found.times_s, found.volumes), "heart_rate_bpm": found.heart_rate_bpm,
-        "heart_rate_is_rough": found.rate_is_rough,
+        "heart_rate_is_rough": found.rate_is_rough, "caveats": caveats_of(found),
         "ed_frames": found.ed_frames, "es_frames": found.es_frames, "volume_unit": found.volume_unit,
         "area_unit": "cm2" if found.volume_unit == "ml" else "relative", "times_s": found.times_s,
         "volumes": found.volumes, "volumes_area_length": found.volumes_area_length, "areas": found.areas_cm2,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from echopulse.measure.cycle import heart_rate_from_phases
+from echopulse.measure.cycle import heart_rate_from_phases, is_irregular
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +106,11 @@ class Measurement:
     def rate_is_rough(self) -> bool:
         """Whether the heart rate is that of the pictures' coming again, for want of a second ED or ES."""
         return bool(np.isfinite(self.recurrence_bpm))
+
+    @property
+    def is_irregular(self) -> bool:
+        """Whether the beats that were found follow each other irregularly; then very short ones may be missing."""
+        return is_irregular(self.times_s[self.ed_frames], self.times_s[self.es_frames])
 
 
 def _median(values: np.ndarray | None) -> float:

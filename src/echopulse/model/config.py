@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from echopulse.errors import InputError
-from echopulse.model.ecg_config import PUBLISHED_ECG, EcgFounderConfig, StMemConfig
+from echopulse.model.ecg_config import PUBLISHED_ECG, EcgFounderConfig, StMemConfig, check_sizes
 
 VIEWS = ("a4c", "a2c")
 QUANTIZERS = ("lfq", "fsq", "vq")
@@ -113,6 +113,15 @@ class EcgEncoderConfig:
     stem: tuple[int, ...] = (48, 96)
     kind: ClassVar[str] = "own"
 
+    def __post_init__(self) -> None:
+        sizes = {"width": self.width, "depth": self.depth, "heads": self.heads}
+        check_sizes(self.kind, self.rate_hz, sizes, {"stem": self.stem})
+        if len(self.stem) != 2 or self.width % (2 * self.heads):
+            raise InputError(
+                f"an ECG encoder ({self.kind}) with stem {list(self.stem)} and {self.heads} heads of {self.width} "
+                "channels: a stem of two widths, and heads of the same even width are expected."
+            )
+
     @property
     def stride(self) -> int:
         """Samples per token."""
@@ -146,6 +155,8 @@ class GeneratorConfig:
     rates: tuple[float, float] = (25.0, 25.0)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.ecg, (EcgEncoderConfig, StMemConfig, EcgFounderConfig)):
+            raise InputError(f"config.json: an ECG encoder of {self.ecg!r}; its sizes by name are expected.")
         if len(self.rates) != 2 or not 0 < self.rates[0] <= self.rates[1] < math.inf:
             raise InputError(
                 f"rates {list(self.rates)}: the lowest and the highest frame rate per second that the generator has "
@@ -239,6 +250,8 @@ def config_from_dict(kind: type, values: dict[str, Any]) -> Any:
     Raises InputError when a key or a kind of ECG encoder is unknown: weights of a newer version would otherwise load
     half-understood.
     """
+    if not isinstance(values, dict):
+        raise InputError(f"config.json: {values!r} for {kind.__name__}; its sizes by name are expected.")
     known = {field.name: field for field in fields(kind)}
     if unknown := sorted(set(values) - set(known)):
         raise InputError(f"config.json: unknown keys {unknown} for {kind.__name__}; expected {sorted(known)}.")
@@ -254,6 +267,6 @@ def _ecg_config_of(values: dict[str, Any]) -> type:
     """Which class the ECG encoder's part of a generator's configuration belongs to; without a kind it is the own."""
     kinds = {"own": EcgEncoderConfig} | {kind: type(config) for kind, config in PUBLISHED_ECG.items()}
     kind = values.get("kind", "own")
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise InputError(f"config.json: an ECG encoder of kind {kind!r}; expected one of {', '.join(kinds)}.")
     return kinds[kind]

@@ -15,7 +15,7 @@ from echopulse.model.ecg_config import LICENCES, PUBLISHED_ECG, EcgFounderConfig
 from echopulse.model.ecg_encoders import FrozenEcgEncoder
 from echopulse.model.ecg_founder import EcgFounder, published_shapes
 from echopulse.model.st_mem import StMem
-from echopulse.published import Source, read_state_dict
+from echopulse.published import Source, read_state_dict, renamed, shown
 
 SOURCES = {
     "st-mem": Source("ST-MEM", "encoder.pth or the weights of ECHOPulse"),
@@ -59,11 +59,11 @@ def parse_ecg_encoder(text: str) -> tuple[str, Path]:
 def load_published_ecg(kind: str, path: Path) -> PublishedEcg:
     """The network `kind` with the weights in a file of PyTorch's or in safetensors, frozen.
 
-    Raises InputError where the file is damaged or holds more than tensors, and names what is missing, unknown or of
-    another shape in it, against all of the published network.
+    Raises InputError where the file is damaged, holds more than plain tensors or numbers that are none, and names what
+    is missing, unknown or of another shape in it, against all of the published network.
     """
     config = PUBLISHED_ECG[kind]
-    state = without_prefix(read_state_dict(path, SOURCES[kind]))
+    state = without_prefix(read_state_dict(path, SOURCES[kind]), path, SOURCES[kind])
     state = {name: value for name, value in state.items() if not name.startswith(CLASSIFIERS)}
     if isinstance(config, StMemConfig):
         network: nn.Module = StMem(config)
@@ -72,29 +72,39 @@ def load_published_ecg(kind: str, path: Path) -> PublishedEcg:
         network, expected = EcgFounder(config), published_shapes(config)
     if wrong := differences(state, expected):
         raise InputError(f"{path}: not the weights of {SOURCES[kind].name}: {wrong}; give {SOURCES[kind].file}.")
-    network.load_state_dict({name: state[name].to(torch.float32) for name in network.state_dict()})
+    weights = {name: state[name].to(torch.float32) for name in network.state_dict()}
+    if broken := [name for name, value in weights.items() if not bool(value.isfinite().all())]:
+        raise InputError(
+            f"{path}: NaN or infinite numbers in {_listed(broken)}; fetch {SOURCES[kind].file} again, as its authors "
+            "publish it."
+        )
+    network.load_state_dict(weights)
     return PublishedEcg(config, network.requires_grad_(False).eval(), LICENCES[kind])
 
 
-def without_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's own names, where a checkpoint holds it among others; all names where it does not."""
+def without_prefix(state: Mapping[str, Tensor], path: Path, source: Source) -> dict[str, Tensor]:
+    """The network's own names, where a checkpoint holds it among others; all names where it does not.
+
+    InputError where that leaves two tensors under one name.
+    """
     for prefix, others in PREFIXES.items():
         if any(name.startswith(prefix) for name in state):
-            return {
-                name.removeprefix(prefix): value
+            own = {
+                name: value
                 for name, value in state.items()
                 if name.startswith(prefix) or not name.startswith(others)
             }
+            return renamed(own, lambda name, prefix=prefix: name.removeprefix(prefix), path, source)
     return dict(state)
 
 
 def differences(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> str:
     """What is missing, unknown or of another shape, by name, in words; empty where nothing is."""
     groups = {
-        "missing": [name for name in expected if name not in state],
-        "unknown": [name for name in state if name not in expected],
+        "missing": [shown(name) for name in expected if name not in state],
+        "unknown": [shown(name) for name in state if name not in expected],
         "of another shape": [
-            f"{name} ({list(state[name].shape)} for {list(shape)})"
+            f"{shown(name)} ({list(state[name].shape)} for {list(shape)})"
             for name, shape in expected.items()
             if name in state and tuple(state[name].shape) != shape
         ],

@@ -5,7 +5,35 @@ in finetune_model.py of github.com/PKUDigitalHealth/ECGFounder (Li et al. 2024),
 shapes in its checkpoint (src/model/checkpoint_inspect.txt of github.com/GhIrani33/ecgfounder-edge-cds).
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from echopulse.errors import InputError
+
+
+def check_sizes(kind: str, rate_hz: Any, sizes: Mapping[str, Any], lists: Mapping[str, Any]) -> None:
+    """InputError for an ECG encoder whose rate is no positive number, or whose sizes are no positive whole numbers.
+
+    `sizes` and `lists` (of one or more sizes) by the names under which `config.json` holds them.
+    """
+    if isinstance(rate_hz, bool) or not isinstance(rate_hz, (int, float)) or not 0 < rate_hz < math.inf:
+        raise InputError(f"an ECG encoder ({kind}) with rate_hz {rate_hz!r}: a positive number of hertz is expected.")
+    for name, value in sizes.items():
+        if not is_size(value):
+            raise InputError(f"an ECG encoder ({kind}) with {name} {value!r}: a whole number above 0 is expected.")
+    for name, values in lists.items():
+        if not isinstance(values, tuple) or not values or not all(is_size(value) for value in values):
+            found = list(values) if isinstance(values, tuple) else values
+            raise InputError(
+                f"an ECG encoder ({kind}) with {name} {found!r}: a list of whole numbers above 0 is expected."
+            )
+
+
+def is_size(value: Any) -> bool:
+    """Whether it is a whole number above 0."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 @dataclass(frozen=True)
@@ -25,6 +53,15 @@ class StMemConfig:
     depth: int = 12
     heads: int = 12
     mlp: int = 3072
+
+    def __post_init__(self) -> None:
+        names = ("width", "patch", "patches", "features", "depth", "heads", "mlp")
+        check_sizes(self.kind, self.rate_hz, {name: getattr(self, name) for name in names}, {})
+        if self.features % self.heads:
+            raise InputError(
+                f"an ECG encoder ({self.kind}) with {self.heads} heads of {self.features} features: a number of heads "
+                "that divides the features is expected."
+            )
 
     @property
     def stride(self) -> int:
@@ -49,6 +86,23 @@ class EcgFounderConfig:
     kernel: int = 16
     group_width: int = 16
     heard: tuple[int, ...] = (2, 3, 4)
+
+    def __post_init__(self) -> None:
+        sizes = {name: getattr(self, name) for name in ("width", "first", "kernel", "group_width")}
+        check_sizes(self.kind, self.rate_hz, sizes, {"channels": self.channels, "blocks": self.blocks})
+        stages = len(self.channels)
+        if len(self.blocks) != stages or any(one % self.group_width or one < 2 for one in self.channels):
+            raise InputError(
+                f"an ECG encoder ({self.kind}) with channels {list(self.channels)} in groups of {self.group_width} and "
+                f"blocks {list(self.blocks)}: whole groups, and as many numbers of blocks as of channels are expected."
+            )
+        heard = self.heard if isinstance(self.heard, tuple) else ()
+        whole = all(is_size(one) or (one == 0 and isinstance(one, int)) for one in heard)
+        if not heard or not whole or len(set(heard)) != len(heard) or max(heard) >= stages:
+            raise InputError(
+                f"an ECG encoder ({self.kind}) with heard {self.heard!r}: different stages from 0 to {stages - 1} are "
+                "expected."
+            )
 
     @property
     def stride(self) -> int:

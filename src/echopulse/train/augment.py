@@ -15,6 +15,8 @@ WANDER_HZ = (0.08, 0.6)
 WANDERS = 3  # waves that make up a wander
 MUSCLE_WIDTH_S = 0.03  # what is slower than this is no muscle
 FORGETFUL = 0.3  # share of ECGs whose past begins late
+FEW_LEADS = 0.7  # share of ECGs that lose leads
+ONE_LEAD = 0.5  # share of those that keep a single one, where there are more than two
 
 
 def turn_over(ecg: Tensor, draw: torch.Generator) -> Tensor:
@@ -33,6 +35,26 @@ def forget_past(ecg: Tensor, rate_hz: float, most_s: float, draw: torch.Generato
     forget = torch.rand(len(ecg), 1, 1, generator=draw) < FORGETFUL
     first = torch.rand(len(ecg), 1, 1, generator=draw) * most_s * rate_hz
     return ecg.masked_fill(forget & (torch.arange(ecg.shape[-1]) < first), torch.nan)
+
+
+def leave_leads_out(ecg: Tensor, draw: torch.Generator) -> Tensor:
+    """Most with a part of their leads alone: watches and monitors record one, others any few; of two leads one is left.
+
+    Which ones is drawn evenly, and so is how many of three or more, once it is not a single one.
+    """
+    b, leads, _ = ecg.shape
+    if leads == 1:
+        return ecg
+    first = torch.randint(leads, (b, 1), generator=draw)
+    few = torch.rand(b, 1, generator=draw) < FEW_LEADS
+    places = torch.arange(leads).expand(b, -1)
+    silent = places != first
+    if leads > 2:
+        count = torch.randint(2, leads, (b, 1), generator=draw)
+        count = torch.where(torch.rand(b, 1, generator=draw) < ONE_LEAD, 1, count)
+        turn = torch.rand(b, leads, generator=draw).scatter(1, first, -1.0).argsort(1).argsort(1)
+        silent = turn >= count
+    return ecg.masked_fill((silent & few)[..., None], torch.nan)
 
 
 def add_noise(ecg: Tensor, rate_hz: float, draw: torch.Generator) -> Tensor:

@@ -30,6 +30,15 @@ def rates_of(banks: Sequence[Bank]) -> tuple[float, float]:
     return min(rates), max(rates)
 
 
+def check_ecg_rate(bank: Bank, config: GeneratorConfig) -> None:
+    """InputError for clips whose ECG has another rate than the one that the ECG encoder hears."""
+    if bank.ecg_rate_hz != config.ecg.rate_hz:
+        raise InputError(
+            f"{bank.folder or 'these clips'}: ECGs at {bank.ecg_rate_hz:g} Hz; this ECG encoder hears "
+            f"{config.ecg.rate_hz:g} Hz, so simulate some at that rate (`ecg_rate_hz` in Python; not those of --ecg)."
+        )
+
+
 def check_rate(bank: Bank, config: GeneratorConfig) -> None:
     """InputError for clips at a frame rate that a generator does not learn."""
     if config.nearest_rate(bank.fps) != bank.fps:

@@ -13,8 +13,8 @@ from echopulse.model.ecg_encoders import build_ecg_encoder
 from echopulse.model.ecg_input import in_places
 from echopulse.model.windows import AFTER_S, BEFORE_S
 from echopulse.phantom.rhythm.leads import lead_places
-from echopulse.train.augment import add_noise, turn_over
-from echopulse.train.banks import pick
+from echopulse.train.augment import add_noise, leave_leads_out, turn_over
+from echopulse.train.banks import check_ecg_rate, pick
 
 
 def heart_targets(bank: Bank, rows: Tensor, frames: Tensor) -> Tensor:
@@ -47,7 +47,8 @@ class EcgTask:
         torch.manual_seed(seed)
         self.noisy = noisy
         self.model = build_ecg_encoder(config.ecg).to(device)
-        bank, held_out, *more = (heard_by(config, one) for one in (bank, held_out, *more))
+        for one in (bank, held_out, *more):
+            check_ecg_rate(one, config)
         self.config, self.banks, self.held_out, self.batch, self.device = config, (bank, *more), held_out, batch, device
 
     def on_progress(self, progress: float, step: int) -> None:
@@ -58,7 +59,8 @@ class EcgTask:
         frames, bank = 1 + 4 * (self.config.window - 1), self.banks[pick(self.banks, draw)]
         rows = torch.randint(len(bank), (self.batch,), generator=draw)
         starts = torch.randint(bank.frames.shape[1] - frames + 1, (self.batch,), generator=draw)
-        ecg, ecg_start, times, index = ecg_windows(bank, rows, starts, frames, draw, augment=True)
+        placed = by_name(self.config)
+        ecg, ecg_start, times, index = ecg_windows(bank, rows, starts, frames, draw, augment=True, placed=placed)
         if self.noisy:
             ecg = add_noise(turn_over(ecg, draw), bank.ecg_rate_hz, draw)
         said = self.model.read_out(self.model(ecg.to(self.device), ecg_start.to(self.device)), times.to(self.device))
@@ -68,8 +70,10 @@ class EcgTask:
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         rows = torch.arange(min(64, len(self.held_out)))
         frames = self.held_out.frames.shape[1]
-        draw = torch.Generator().manual_seed(0)
-        ecg, start, times, index = ecg_windows(self.held_out, rows, torch.zeros_like(rows), frames, draw, augment=False)
+        draw, starts, placed = torch.Generator().manual_seed(0), torch.zeros_like(rows), by_name(self.config)
+        ecg, start, times, index = ecg_windows(
+            self.held_out, rows, starts, frames, draw, augment=False, placed=placed
+        )
         said = model.read_out(model(ecg.to(self.device), start.to(self.device)), times.to(self.device))[..., 0].cpu()
         truth = heart_targets(self.held_out, rows, index)[..., 0]
         moving = truth.std(1) > 0.02
@@ -82,18 +86,19 @@ class EcgTask:
         """There is nothing to see."""
 
 
-def heard_by(config: GeneratorConfig, bank: Bank) -> Bank:
-    """The bank as the generator's ECG encoder hears it: published ones know their leads by name."""
-    return bank if config.ecg.kind == "own" else bank.with_standard_leads()
+def by_name(config: GeneratorConfig) -> bool:
+    """Whether the generator's ECG encoder knows its leads by name, as published ones do."""
+    return config.ecg.kind != "own"
 
 
 def ecg_windows(
-    bank: Bank, rows: Tensor, starts: Tensor, frames: int, draw: torch.Generator, *, augment: bool
+    bank: Bank, rows: Tensor, starts: Tensor, frames: int, draw: torch.Generator, *, augment: bool, placed: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The ECG around `frames` pictures from `starts`: ecg [b, l, n], its start [b], times [b, f], frame index [b, f].
 
-    Times count from the first picture. `augment` shifts the grid by a few samples, silences one lead, forgets part of
-    the past or of the future, and changes the gain, as recordings and live streams do.
+    Times count from the first picture. `augment` shifts the grid by a few samples, leaves leads out, forgets part of
+    the past or of the future, and changes the gain, as recordings and live streams do. With `placed` there are all
+    twelve leads in their places at last, NaN where absent, for an encoder that knows them by name.
     """
     rate = bank.ecg_rate_hz
     count = len(rows)
@@ -113,13 +118,9 @@ def ecg_windows(
         live = torch.rand(count, 1, generator=draw) < 0.2
         ahead = 0.1 + torch.rand(count, 1, generator=draw) * (AFTER_S - 0.1)
         ecg[((time > end + ahead) & live)[:, None].expand_as(ecg)] = torch.nan
-        if ecg.shape[1] > 1:
-            alone = torch.randint(ecg.shape[1], (count,), generator=draw)
-            only = torch.rand(count, generator=draw) < 0.7
-            silent = only[:, None] & (torch.arange(ecg.shape[1])[None] != alone[:, None])
-            ecg[silent] = torch.nan
+        ecg = leave_leads_out(ecg, draw)
         ecg = ecg * (0.7 + 0.8 * torch.rand(count, 1, 1, generator=draw))
-    if bank.standard_leads:
+    if placed:
         nameless = lead_places([""] * ecg.shape[1])
         ecg = in_places(ecg, bank.lead[rows] if "lead" in bank.tensors else nameless)
     index = starts[:, None] + torch.arange(frames)

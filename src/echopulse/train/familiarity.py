@@ -7,7 +7,7 @@ from echopulse.data import Bank
 from echopulse.model.familiarity import Familiarity, summary_of
 from echopulse.model.generator import Generator
 from echopulse.model.precision import mixed_precision
-from echopulse.train.ecg_encoder import ecg_windows, heard_by
+from echopulse.train.ecg_encoder import by_name, ecg_windows
 
 WINDOWS, HELD_OUT, AT_ONCE = 1024, 1024, 64
 
@@ -17,12 +17,12 @@ def hear_bank(generator: Generator, bank: Bank, count: int, *, augment: bool, se
     """Summaries [count, inputs] of windows drawn at random, with what training does to them if `augment`."""
     frames = 1 + 4 * (generator.config.window - 1)
     draw, device = torch.Generator().manual_seed(seed), generator.null_memory.device
-    bank, found = heard_by(generator.config, bank), []
+    placed, found = by_name(generator.config), []
     for first in range(0, count, AT_ONCE):
         some = min(AT_ONCE, count - first)
         rows = torch.randint(len(bank), (some,), generator=draw)
         starts = torch.randint(bank.frames.shape[1] - frames + 1, (some,), generator=draw)
-        ecg, start, _, _ = ecg_windows(bank, rows, starts, frames, draw, augment=augment)
+        ecg, start, _, _ = ecg_windows(bank, rows, starts, frames, draw, augment=augment, placed=placed)
         with mixed_precision(device):
             found.append(summary_of(generator.encode_ecg(ecg.to(device), start.to(device))).cpu())
     return torch.cat(found)

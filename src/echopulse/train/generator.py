@@ -19,8 +19,8 @@ from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import split_ids
 from echopulse.model.windows import latent_times, reference_at_most
 from echopulse.phantom.types import RHYTHMS
-from echopulse.train.banks import check_rate, pick
-from echopulse.train.ecg_encoder import ecg_windows, heard_by, heart_targets
+from echopulse.train.banks import check_ecg_rate, check_rate, pick
+from echopulse.train.ecg_encoder import by_name, ecg_windows, heart_targets
 from echopulse.train.tokenizer import strips
 from echopulse.train.tokens import STILLS, TokenCache, still_frames
 
@@ -77,13 +77,15 @@ def check_views(bank: Bank, views: Sequence[str]) -> None:
 
 
 def draw_windows(
-    bank: Bank, cache: TokenCache, window: int, batch: int, draw: torch.Generator, *, augment: bool = True, rows=None
-) -> Windows:
+    bank: Bank, cache: TokenCache, window: int, batch: int, draw: torch.Generator, *, augment: bool = True, rows=None,
+    placed: bool = False,
+) -> Windows:  # fmt: skip
     """A batch of windows.
 
     Two thirds begin at the clip's start; the others (`far`) continue: slot 0 is the clip's first latent frame, far
     back, and the next few slots are known. Some also know later pictures, of end-diastole, end-systole or both, and a
     few stand still under a flat line. Held-out batches (augment=False) begin at the start and know the first frame.
+    `placed` as in `ecg_windows`.
     """
     count = batch if rows is None else len(rows)
     rows = torch.randint(len(bank), (count,), generator=draw) if rows is None else rows
@@ -107,7 +109,7 @@ def draw_windows(
     starts = torch.where(far, (offset * 4 - 3).clamp(min=0), torch.zeros_like(offset))
     frames = 1 + 4 * (window - 1)
     starts = starts.clamp(max=bank.frames.shape[1] - frames)
-    ecg, ecg_start, frame_times, index = ecg_windows(bank, rows, starts, frames, draw, augment=augment)
+    ecg, ecg_start, frame_times, index = ecg_windows(bank, rows, starts, frames, draw, augment=augment, placed=placed)
     if augment:
         add_pictures(bank, cache, rows, latent, ids, known, draw)
     heart = heart_targets(bank, rows, index)
@@ -224,10 +226,10 @@ class GeneratorTask:
         on_encoded: Callable[[float], None] = lambda _: None,
     ):
         torch.manual_seed(seed)
-        bank, held_out, *more = (heard_by(config, one) for one in (bank, held_out, *more))
         for one in (bank, *more, held_out):
             check_views(one, config.views)
             check_rate(one, config)
+            check_ecg_rate(one, config)
         self.config, self.banks, self.held_out = config, (bank, *more), held_out
         self.model = (model or Generator(config)).to(device)
         if ecg_weights is not None:
@@ -255,7 +257,9 @@ class GeneratorTask:
     def loss(self, seed: int) -> tuple[Tensor, dict[str, float]]:
         draw = torch.Generator().manual_seed(seed)
         one = pick(self.banks, draw)
-        windows = draw_windows(self.banks[one], self.caches[one], self.config.window, self.batch, draw)
+        windows = draw_windows(
+            self.banks[one], self.caches[one], self.config.window, self.batch, draw, placed=by_name(self.config)
+        )
         windows = _to(windows, self.device)
         masked = mask_tokens(windows.ids, self.config.groups, draw_mask_ratio(self.batch, draw), windows.known, draw)
         dice = torch.rand(self.batch, 5, generator=draw).to(self.device)
@@ -299,8 +303,9 @@ class GeneratorTask:
         rows = torch.arange(min(64, len(self.held_out)))
         draw = torch.Generator().manual_seed(0)
         windows = draw_windows(
-            self.held_out, self.held_out_cache, self.config.window, len(rows), draw, augment=False, rows=rows
-        )
+            self.held_out, self.held_out_cache, self.config.window, len(rows), draw, augment=False, rows=rows,
+            placed=by_name(self.config),
+        )  # fmt: skip
         windows = _to(windows, self.device)
         memory = model.encode_ecg(windows.ecg, windows.ecg_start_s)
         other = model.encode_ecg(windows.ecg.roll(1, 0), windows.ecg_start_s)
@@ -343,8 +348,9 @@ class GeneratorTask:
         rows = torch.arange(min(3, len(self.held_out)))
         draw = torch.Generator().manual_seed(0)
         windows = draw_windows(
-            self.held_out, self.held_out_cache, self.config.window, len(rows), draw, augment=False, rows=rows
-        )
+            self.held_out, self.held_out_cache, self.config.window, len(rows), draw, augment=False, rows=rows,
+            placed=by_name(self.config),
+        )  # fmt: skip
         windows = _to(windows, self.device)
         memory = model.encode_ecg(windows.ecg, windows.ecg_start_s)
         given = torch.ones(len(rows), dtype=torch.bool, device=self.device)

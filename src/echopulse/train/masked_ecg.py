@@ -3,7 +3,7 @@
 After He et al. 2022 (masked autoencoders, arXiv 2111.06377) and, for ECGs, Na et al. 2024 (ST-MEM, arXiv 2402.09450).
 As in Xie et al. 2022 (SimMIM, arXiv 2111.09886) the encoder keeps a token where something is hidden, and what turns
 tokens into signal is small: so it is the encoder that has to know where in the beat every moment lies. Hidden samples
-are absent to it, as those of a gap in a recording.
+are absent to it, as is what lies before a recording begins.
 """
 
 import torch

@@ -27,8 +27,8 @@ from echopulse.model.precision import mixed_precision
 from echopulse.model.tokenizer import Tokenizer
 from echopulse.model.types import ids_to_bits
 from echopulse.model.windows import latent_times
-from echopulse.train.banks import check_rate
-from echopulse.train.ecg_encoder import ecg_windows, heard_by
+from echopulse.train.banks import check_ecg_rate, check_rate
+from echopulse.train.ecg_encoder import by_name, ecg_windows
 from echopulse.train.generator import STANDING, check_views
 from echopulse.train.kept import made_once
 from echopulse.train.loop import Run
@@ -78,7 +78,6 @@ class SteeringTask:
         if not segmenter.config.volumes:
             raise InputError("train steering: a measurer that reads volumes is needed; train one on labelled clips.")
         self.generator, self.segmenter = generator.to(device).eval(), segmenter.to(device).eval()
-        bank, held_out = heard_by(generator.config, bank), heard_by(generator.config, held_out)
         self.bank, self.held_out, self.batch, self.device = bank, held_out, batch, device
         looking = {"generator": self.generator, "segmenter": self.segmenter, "seed": seed}
         self.seen = look_at_moments(
@@ -222,7 +221,8 @@ def _hear(
     parts = []
     for moment in range(looks["at"].shape[1]):
         augment = changed and moment > 0
-        heard, start, _, _ = ecg_windows(bank, rows, looks["at"][:, moment], frames, draw, augment=augment)
+        heard, start, _, _ = ecg_windows(bank, rows, looks["at"][:, moment], frames, draw, augment=augment,
+                                         placed=by_name(generator.config))  # fmt: skip
         seen, log_volume = looks["seen"][:, moment].float(), looks["log_volume"][:, moment]
         with mixed_precision(device):
             memory = generator.encode_ecg(heard.to(device), start.to(device))
@@ -236,7 +236,9 @@ def _hear(
 def fullness(generator: Generator, bank: Bank, rows: Tensor, frames: Tensor) -> Tensor:
     """How full the ventricle of clips `rows` is at `frames` [b, n], by their ECG: 1 filled, 0 emptied as usual."""
     draw, device = torch.Generator().manual_seed(0), next(generator.parameters()).device
-    heard, start, _, _ = ecg_windows(bank, rows, torch.zeros_like(rows), bank.frames.shape[1], draw, augment=False)
+    heard, start, _, _ = ecg_windows(
+        bank, rows, torch.zeros_like(rows), bank.frames.shape[1], draw, augment=False, placed=by_name(generator.config)
+    )
     with mixed_precision(device):
         memory = generator.encode_ecg(heard.to(device), start.to(device))
         return generator.ecg_encoder.read_out(memory, (frames / bank.fps).to(device))[..., 0].float().cpu()
@@ -279,6 +281,7 @@ def train_steering(
     bank, held_out, _ = load_simulated("steering", data, run, clips, seed, tokenizer.config.size, window, device)
     check_views(bank, generator.config.views)
     check_rate(bank, generator.config)
+    check_ecg_rate(bank, generator.config)
     task = SteeringTask(
         generator, segmenter, tokenizer, bank, held_out, kept=run, batch=batch or BATCH["steering"], device=device,
         seed=seed, workers=workers(device), on_encoded=on_encoded,

@@ -48,15 +48,21 @@ def lead_index(names: Sequence[str]) -> Tensor:
 def lead_places(names: Sequence[str]) -> tuple[int, ...]:
     """Where each lead of a recording stands among `LEADS`; -1 where it is none of them.
 
-    Of two leads of one name the first counts. Where no name is known, as in recordings of one nameless lead, they take
-    the places in the order in which few leads are usually recorded: II, V5, I, ...
+    Where no name is known, as in recordings of one nameless lead, they take the places in the order in which few leads
+    are usually recorded: II, V5, I, ... `named_places` does not guess.
     """
+    found = named_places(names)
+    if all(place == NOT_HEARD for place in found):
+        usual = [LEADS.index(name) for name in EASY_ORDER]
+        return tuple(usual[i] if i < len(usual) else NOT_HEARD for i in range(len(found)))
+    return found
+
+
+def named_places(names: Sequence[str]) -> tuple[int, ...]:
+    """Where each lead stands among `LEADS` by its name alone, -1 for any other; of two of one name the first counts."""
     known = {name.upper(): place for place, name in enumerate(LEADS)}
     spelled = [str(name).strip().upper() for name in names]
     found = [known.get(OTHER_NAMES.get(name, name).upper(), NOT_HEARD) for name in spelled]
-    if all(place == NOT_HEARD for place in found):
-        usual = [known[name.upper()] for name in EASY_ORDER]
-        return tuple(usual[i] if i < len(usual) else NOT_HEARD for i in range(len(found)))
     return tuple(NOT_HEARD if place in found[:i] else place for i, place in enumerate(found))
 
 
