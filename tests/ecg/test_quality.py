@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from echopulse.ecg.quality import check_usable, clipped_share, is_flat, settling_s, signal_quality
+from echopulse.ecg.faults import settling_s
+from echopulse.ecg.quality import check_usable, clipped_share, is_flat, signal_quality
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 

@@ -18,7 +18,8 @@ import warnings
 import numpy as np
 
 from echopulse.ecg.clean import clean_ecg
-from echopulse.ecg.quality import check_usable, is_flat, settling_s, signal_quality
+from echopulse.ecg.faults import settling_s
+from echopulse.ecg.quality import check_usable, is_flat, signal_quality
 from echopulse.ecg.types import ECG, Beats
 from echopulse.ecg.waves import RATE_HZ, Waves, delineate, windows
 from echopulse.errors import InputError
