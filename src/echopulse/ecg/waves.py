@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from echopulse.ecg.clean import filter_of
+
 RATE_HZ = 250.0  # everything in this module runs at this rate
 
 # Windows in seconds around the R peak; wide enough for PR intervals to 0.26 s and QT intervals to 0.55 s.
@@ -55,9 +57,9 @@ def delineate(row: np.ndarray, peaks: np.ndarray, ectopic: np.ndarray) -> Waves:
 
 
 def _lowpass(row: np.ndarray, hertz: float) -> np.ndarray:
-    from scipy.signal import butter, sosfiltfilt
+    from scipy.signal import sosfiltfilt
 
-    return sosfiltfilt(butter(2, hertz, fs=RATE_HZ, output="sos"), row)
+    return sosfiltfilt(filter_of(2, hertz, "lowpass", RATE_HZ), row)
 
 
 def windows(row: np.ndarray, peaks: np.ndarray, first_s: float, last_s: float) -> tuple[np.ndarray, np.ndarray]:
