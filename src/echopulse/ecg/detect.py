@@ -14,6 +14,9 @@ SAME_BEAT_S = 0.12
 REFRACTORY_S = 0.22  # no ventricle is excited twice within this time
 T_WAVE_S = 0.36
 BORDER_S = 0.6
+# Over a usual QRS in the envelope, from where on a deflection is one. Of simulated leads together, 20 dB: all but 1 % of
+# the beats reach 0.55, and 0.5 % of the tops of other waves.
+OVERLOOKED, OVERLOOKED_ALONE = 0.55, 0.7
 
 
 def detect(rows: np.ndarray, energies: np.ndarray, rate_hz: float) -> tuple[np.ndarray, np.ndarray, float, str]:
@@ -31,7 +34,8 @@ def detect(rows: np.ndarray, energies: np.ndarray, rate_hz: float) -> tuple[np.n
     usual = np.median(energy[both]) if len(both) else np.median(energy[alone]) if len(alone) else 0.0
     both = both[energy[both] > 0.15 * usual]
     taken = [p for p in alone if energy[p] > 0.35 * usual]
-    taken += _overlooked(energy, np.concatenate((both, taken)), 0.7 * usual, rate_hz)
+    height = OVERLOOKED if len(rows) > 1 else OVERLOOKED_ALONE
+    taken += _overlooked(energy, np.concatenate((both, taken)), height * usual, rate_hz)
     peaks = _apart(np.sort(np.concatenate((both, np.array(taken, dtype=int)))), energy, rate_hz)
     peaks = _without_t_waves(peaks, rows, rate_hz)
     border = BORDER_S * rate_hz  # near the ends the detectors' filters have not settled: one of them is enough there
