@@ -78,7 +78,7 @@ def _find(ecg: ECG) -> Beats:
     times = [r_peaks + wave for wave in (waves.p_onset, waves.q_onset, waves.t_peak, waves.t_end)]
     for wave in times:
         wave[((wave[:, None] >= gaps_s[:, 0]) & (wave[:, None] < gaps_s[:, 1])).any(axis=1)] = np.nan
-    rhythm = name_rhythm(r_peaks, odd, np.isfinite(waves.p_onset), gaps_s)
+    rhythm = name_rhythm(r_peaks, odd, np.isfinite(waves.p_onset), gaps_s, waves.p_clarity)
     if rhythm == "irregular":
         times[0][:] = np.nan  # what looks like a P here and there is fibrillation
     provenance = {
