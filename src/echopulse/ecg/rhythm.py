@@ -117,7 +117,8 @@ def _counts(numbers: dict[str, float]) -> str:
         number = f"{numbers['pauses']:.0f} pauses" if numbers["pauses"] > 1 else "a pause"
         said += f"; {number} of {PAUSE_S:g} s or more, up to {numbers['longest_interval_s']:.1f} s"
     if numbers["doubtful"]:
-        said += f"; {numbers['doubtful']:.0f} beats doubtful"
+        number = f"{numbers['doubtful']:.0f} beats" if numbers["doubtful"] > 1 else "a beat"
+        said += f"; {number} doubtful"
     return said
 
 
