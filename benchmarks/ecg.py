@@ -11,7 +11,6 @@ within one sample; a 12-lead ECG of 10 s read, cleaned and its beats found in 0.
 
 import argparse
 import json
-import os
 import platform
 import tempfile
 import time
@@ -46,13 +45,13 @@ def main() -> None:
     for leads in (12, 2):
         for snr_db in (20.0, 12.0):
             result[f"{leads} leads, {snr_db:g} dB"] = waves(options.hearts, leads, snr_db, options.seed)
-    for name, figures in result.items():
+    for name, by_rhythm in result.items():
         print(name)
-        for rhythm, row in figures.items():
-            print("   ", rhythm.ljust(12), "  ".join(f"{about} {value:g}" for about, value in row.items()))
+        for rhythm, row in by_rhythm.items():
+            print("   ", rhythm.ljust(12), "  ".join(f"{about} {value}" for about, value in row.items()))
     if options.record is not None:
         result["record"] = against_annotations(options.record)
-        print(options.record.name, "  ".join(f"{about} {value:g}" for about, value in result["record"].items()))
+        print(options.record.name, "  ".join(f"{about} {value}" for about, value in result["record"].items()))
     result["speed"] = speed(options.seed)
     print("10 s of 12 leads", "  ".join(f"{about} {value:g} s" for about, value in result["speed"].items()))
     result |= {"hearts": options.hearts, "seed": options.seed, "machine": platform.processor() or platform.machine()}
@@ -88,8 +87,9 @@ def compared(beats, truth, ecg: ECG) -> dict[str, np.ndarray]:
     r_true = r_true[inside]
     distance = beats.r_peaks_s[None] - r_true[:, None]
     nearest = np.abs(distance).argmin(1)
-    hit = np.abs(distance.min(1, where=np.abs(distance) == np.abs(distance).min(1, keepdims=True), initial=9)) < SAME_S
-    errors = {"r": np.where(hit, distance[np.arange(len(r_true)), nearest], np.nan)}
+    off = distance[np.arange(len(r_true)), nearest]
+    hit = np.abs(off) < SAME_S
+    errors = {"r": np.where(hit, off, np.nan)}
     named = {"t": ("t_ends_s", truth.t_end), "p": ("p_onsets_s", truth.p_onset), "q": ("q_onsets_s", truth.q_onset)}
     for name, (own, true) in named.items():
         true = true[0].double().numpy()[inside]
@@ -102,51 +102,59 @@ def compared(beats, truth, ecg: ECG) -> dict[str, np.ndarray]:
     return errors
 
 
-def figures(several: list[dict[str, np.ndarray]]) -> dict[str, float]:
-    """Medians of absolute errors, 90 % of them, bias (ms), and shares (%)."""
+def figures(several: list[dict[str, np.ndarray]]) -> dict[str, float | None]:
+    """Medians of absolute errors, 90 % of them, bias (ms), and shares (%); None where nothing was found."""
     joined = {name: np.concatenate([one[name] for one in several]) for name in several[0]}
-    row = {}
+    row: dict[str, float | None] = {}
     for name, words in (("t", "t_end"), ("p", "p_onset"), ("q", "q_onset"), ("r", "r")):
-        error = 1000 * joined[name]
-        row[f"{words}_ms"] = round(float(np.nanmedian(np.abs(error))), 1)
-        if name in "tp":
-            row[f"{words}_90_ms"] = round(float(np.nanpercentile(np.abs(error), 90)), 1)
-        row[f"{words}_bias_ms"] = round(float(np.nanmedian(error)), 1)
-        row[f"{words}_found"] = round(100 * float(np.isfinite(error).mean()), 1)
-    row["r_false"] = round(100 * float(joined["extra_r"].mean()), 2)
-    row["p_where_none"] = round(100 * float(joined["extra_p"].mean()), 1) if len(joined["extra_p"]) else 0.0
+        error = 1000 * joined[name][np.isfinite(joined[name])]
+        for about, figure in (
+            ("ms", lambda error: np.median(np.abs(error))),
+            ("90_ms", lambda error: np.percentile(np.abs(error), 90)),
+            ("bias_ms", np.median),
+        ):
+            row[f"{words}_{about}"] = round(float(figure(error)), 1) if len(error) else None
+        row[f"{words}_found"] = percent(np.isfinite(joined[name]))
+    row["r_false"] = percent(joined["extra_r"])
+    row["p_where_none"] = percent(joined["extra_p"])
     return row
+
+
+def percent(which: np.ndarray) -> float | None:
+    """How many of a bool array are true, in per cent."""
+    return round(100 * float(which.mean()), 2) if len(which) else None
 
 
 def against_annotations(record: Path) -> dict[str, float]:
     """Sensitivity and precision (%) of R peaks within 75 ms, and the median distance in samples of the record.
 
-    The annotated beats of MIT-BIH were moved to the R peak by hand and eye, on the first signal, so that is asked.
+    What the annotations mark is said beside it: by how many samples the largest deflection of the first signal within
+    25 ms comes after them (1 in MIT-BIH's record 100, so that a perfect peak finder is off by one).
     """
     import wfdb
 
     ecg = read_ecg(record)
     notes = wfdb.rdann(str(record.with_suffix("")), "atr")
-    true = notes.sample[np.isin(notes.symbol, list(BEATS))] / ecg.rate_hz
+    marks = notes.sample[np.isin(notes.symbol, list(BEATS))]
+    true = marks / ecg.rate_hz
     started = time.perf_counter()
-    beats = find_beats(ecg)
+    found = find_beats(ecg).r_peaks_s
     spent = time.perf_counter() - started
-    found = beats.r_peaks_s
-    missed = np.array([np.abs(found - t).min() for t in true])
-    extra = np.array([np.abs(true - t).min() for t in found])
-    hit = missed <= SAME_S
-    nearest = found[np.abs(found[None] - true[:, None]).argmin(1)]
-    row = ecg.samples[0]
-    peak = [s - 9 + int(np.argmax(np.abs(row[s - 9 : s + 10] - np.median(row[max(s - 99, 0) : s + 99]))))
-            for s in np.rint(true * ecg.rate_hz).astype(int) if 100 < s < len(row) - 100]
-    at = np.array([s for s in np.rint(true * ecg.rate_hz).astype(int) if 100 < s < len(row) - 100])
+    distance = found[None] - true[:, None]
+    nearest = distance[np.arange(len(true)), np.abs(distance).argmin(1)]
+    hit = np.abs(nearest) <= SAME_S
+    reach = round(0.025 * ecg.rate_hz)
+    inner = marks[(marks > reach) & (marks < ecg.samples.shape[1] - reach)]
+    around = ecg.samples[0][inner[:, None] + np.arange(-reach, reach + 1)]
+    away = np.abs(around - np.median(ecg.samples[0]))
     return {
         "beats": len(true),
-        "sensitivity": round(100 * float(hit.mean()), 3),
-        "precision": round(100 * float((extra <= SAME_S).mean()), 3),
-        "median_samples": round(float(np.median(np.abs(nearest - true)[hit]) * ecg.rate_hz), 2),
-        "bias_samples": round(float(np.median((nearest - true)[hit]) * ecg.rate_hz), 2),
-        "annotation_to_peak_samples": float(np.median(np.array(peak) - at)),
+        "sensitivity": percent(hit),
+        "precision": percent(np.abs(distance).min(0) <= SAME_S),
+        "missed_s": round(float(true[~hit][0]), 2) if (~hit).any() else None,
+        "median_samples": round(float(np.median(np.abs(nearest[hit])) * ecg.rate_hz), 2),
+        "bias_samples": round(float(np.median(nearest[hit]) * ecg.rate_hz), 2),
+        "annotation_to_peak_samples": float(np.median(away.argmax(1) - reach)),
         "seconds": round(spent, 2),
     }
 
@@ -177,5 +185,4 @@ def speed(seed: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     main()

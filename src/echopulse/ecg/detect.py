@@ -14,8 +14,8 @@ SAME_BEAT_S = 0.12
 REFRACTORY_S = 0.22  # no ventricle is excited twice within this time
 T_WAVE_S = 0.36
 BORDER_S = 0.6
-# From which share of a usual QRS in the envelope on a deflection is one. Of simulated leads together, 20 dB: all but 1 %
-# of the beats reach 0.55, and 0.5 % of the tops of other waves.
+# The share of a usual QRS in the envelope from which on a deflection is one. Of simulated leads together, at 20 dB, all
+# but 1 % of the beats reach 0.55, and 0.5 % of the tops of other waves.
 OVERLOOKED, OVERLOOKED_ALONE = 0.55, 0.7
 
 
