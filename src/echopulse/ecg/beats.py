@@ -25,6 +25,7 @@ MOST_LEADS = 4  # as many of the best leads are delineated; their median decides
 MOST_HEARD = 8  # and as many say where a QRS may have been overlooked
 AROUND_GAP_S = 0.03  # so near to a gap a beat's peak may lie in it
 PREFERRED = ("II", "MLII", "I", "V5", "V4", "V6", "V3", "V2")  # where R, P and T usually stand out
+CERTAIN_P_MV = 0.03  # what a filter leaves of a T wave before the QRS is alike in all beats too, but lower
 SAME_SHAPE = 0.75  # correlation of two QRS complexes
 SAME_WIDTH = 1.45  # ratio of their areas over their heights; an ectopic takes half as long again, or more
 
@@ -78,7 +79,8 @@ def _find(ecg: ECG) -> Beats:
     times = [r_peaks + wave for wave in (waves.p_onset, waves.q_onset, waves.t_peak, waves.t_end)]
     for wave in times:
         wave[((wave[:, None] >= gaps_s[:, 0]) & (wave[:, None] < gaps_s[:, 1])).any(axis=1)] = np.nan
-    rhythm = name_rhythm(r_peaks, odd, np.isfinite(waves.p_onset), gaps_s, waves.p_clarity)
+    certain = waves.p_clarity if waves.p_mv >= CERTAIN_P_MV else 0.0
+    rhythm = name_rhythm(r_peaks, odd, np.isfinite(waves.p_onset), gaps_s, certain)
     if rhythm == "irregular":
         times[0][:] = np.nan  # what looks like a P here and there is fibrillation
     provenance = {
@@ -195,4 +197,5 @@ def _median_waves(leads: list[Waves]) -> Waves:
         middle([lead.t_end for lead in with_t]),
         max(lead.p_clarity for lead in leads),
         clearest_t,
+        max(lead.p_mv for lead in leads),
     )

@@ -155,7 +155,8 @@ def name_rhythm(
     """One of the labels of this module's docstring.
 
     peaks_s float64 [beats]; odd bool [beats], of another shape; with_p bool [beats]; intervals across the gaps
-    float64 [k, 2] do not count; p_clarity as in `Waves`, 1 where only P waves that were believed are left.
+    float64 [k, 2] do not count; p_clarity as in `Waves`, 0 where P waves are too low to say, 1 where only
+    those are left that were believed.
     """
     rr = np.diff(peaks_s)
     heard = ~across_gap(peaks_s, gaps_s)
