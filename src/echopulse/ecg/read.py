@@ -8,9 +8,10 @@ from typing import BinaryIO
 
 import numpy as np
 
+from echopulse.ecg.faults import settling_s
 from echopulse.ecg.leads import with_derived_leads
 from echopulse.ecg.limits import MOST_BYTES
-from echopulse.ecg.quality import SHORTEST_S, check_usable, clipped_share, settling_s
+from echopulse.ecg.quality import SHORTEST_S, check_usable, clipped_share
 from echopulse.ecg.readers import READERS, Source, Wanted
 from echopulse.ecg.readers.apple import looks_like_apple
 from echopulse.ecg.readers.plain import looks_like_table
