@@ -10,8 +10,7 @@ from echopulse.ecg import list_ecg_files, read_ecg
 from echopulse.errors import InputError
 
 RATE = 250
-STEPS = {"80": 20, "310": 100, "311": 100, "212": 200, "16": 1000, "61": 1000, "160": 1000, "24": 1e5, "32": 1e6,
-         "508": 20, "516": 1000, "524": 1e5}  # fmt: skip
+STEPS = {"80": 50, "212": 500, "16": 1000, "24": 1e5, "32": 1e6, "508": 50, "516": 1000, "524": 1e5}
 
 
 @pytest.fixture
@@ -32,10 +31,7 @@ def write(folder, name, samples, code="16", gain=1000, names=("I", "II"), **argu
 @pytest.mark.parametrize(("code", "gain"), STEPS.items())
 def test_every_storage_format_is_read_whole_and_in_parts(tmp_path, beats, code, gain):
     beats[1, 700:720] = np.nan
-    try:
-        path = write(tmp_path, "r", beats, code, gain)
-    except Exception as error:
-        pytest.skip(f"wfdb does not write format {code} ({error})")
+    path = write(tmp_path, "r", beats, code, gain)
     ecg = read_ecg(path)
     assert ecg.leads == ("I", "II") and ecg.rate_hz == RATE and ecg.samples.shape == beats.shape
     assert np.array_equal(np.isnan(ecg.samples), np.isnan(beats))
@@ -209,7 +205,7 @@ def test_files_whose_names_wfdb_itself_does_not_take(tmp_path, beats):
     write(tmp_path, "r", beats)
     (tmp_path / "r.dat").rename(tmp_path / "r.v1.2.dat")
     (tmp_path / "r.hea").write_text((tmp_path / "r.hea").read_text().replace("r.dat", "r.v1.2.dat"))
-    assert np.allclose(read_ecg(tmp_path / "r.v1.2.dat").samples, beats, atol=6e-4)
+    assert np.allclose(read_ecg(tmp_path / "r").samples, beats, atol=6e-4)
 
 
 # Annotations and dates

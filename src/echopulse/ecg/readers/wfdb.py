@@ -20,7 +20,7 @@ from echopulse.ecg.readers.source import Wanted
 from echopulse.ecg.readers.units import MILLIVOLTS, WRITTEN, lead_name
 from echopulse.ecg.readers.wfdb_header import NO_FILE, USUAL_HZ, Channel, Header, read_header
 from echopulse.ecg.readers.wfdb_notes import read_notes
-from echopulse.ecg.readers.wfdb_signals import FORMATS, Piece, frames_there, missing_files, read_counts
+from echopulse.ecg.readers.wfdb_signals import Piece, frames_there, missing_files, read_counts
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 
@@ -91,7 +91,23 @@ def read_wfdb(path: Path, wanted: Wanted | None = None) -> ECG:
             provenance[key] = value
     if missing:
         provenance["missing"] = f"{', '.join(missing)} is not there; its leads are left out"
-    return ECG(samples, rate_hz, names, header.start_s + first / frame_hz, provenance, notes)
+    ecg = ECG(samples, rate_hz, names, header.start_s + first / frame_hz, provenance, notes)
+    return _cut(ecg, wanted)
+
+
+def _cut(ecg: ECG, wanted: Wanted) -> ECG:
+    """Without the samples before and after what is wanted; they are within two frames."""
+    skipped = 0 if wanted.at_s is None else round((wanted.at_s - ecg.start_s) * ecg.rate_hz)
+    stop = None if wanted.seconds is None else skipped + round(wanted.seconds * ecg.rate_hz)
+    if not skipped and stop is None:
+        return ecg
+    notes = ecg.notes
+    if stop is not None:
+        to_s = ecg.start_s + stop / ecg.rate_hz
+        notes = tuple(note for note in notes if note.time_s < to_s)
+    start_s = ecg.start_s + skipped / ecg.rate_hz
+    notes = tuple(note for note in notes if note.time_s >= start_s)
+    return replace(ecg, samples=ecg.samples[:, skipped:stop], start_s=start_s, notes=notes)
 
 
 def _plan(header: Header) -> tuple[Header, list[tuple[str, int, int]], int]:
@@ -211,10 +227,7 @@ def _fill(
         at = (start - piece.begin + piece.start - first) * per_frame
         for i, values in counts.items():
             scale = MILLIVOLTS[given] if given else _millivolts(own[i].unit)
-            invalid = FORMATS[own[i].format][1]
-            physical = (values - float(own[i].baseline)) * (scale / own[i].gain)
-            if invalid is not None:
-                physical[values == invalid] = np.nan
+            physical = (values - own[i].baseline) * (scale / own[i].gain)
             if own[i].per_frame != per_frame:
                 wide = np.arange(len(physical) // own[i].per_frame * per_frame) * (own[i].per_frame / per_frame)
                 physical = np.interp(wide, np.arange(len(physical)), physical)

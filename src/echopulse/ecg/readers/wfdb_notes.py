@@ -62,7 +62,8 @@ def _annotations(data: bytes, rate_hz: float) -> list[Note]:
                 found[-1] = (*found[-1][:2], words)
         elif code not in (NUMBER, SUBTYPE, CHANNEL):
             sample += value
-            found.append((sample, symbols.get(code, f"[{code}]"), ""))
+            if code:  # 0 is no annotation, only time that passes
+                found.append((sample, symbols.get(code, f"[{code}]"), ""))
     clock = next((match for _, _, words in found if (match := RESOLUTION.match(words))), None)
     ticks = float(clock.group(1)) if clock and float(clock.group(1)) > 0 else rate_hz
     told = [(sample, f"{symbol} {words}".strip()) for sample, symbol, words in found if not words.startswith("##")]

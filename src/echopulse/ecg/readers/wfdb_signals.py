@@ -18,12 +18,10 @@ import numpy as np
 from echopulse.ecg.readers.wfdb_header import NO_FILE, Channel, Header
 from echopulse.errors import InputError
 
-# Bytes of a sample and the count that stands for no value, by storage format (signal(5)); FLAC files are compressed.
+# Bytes of a sample by storage format (signal(5)); FLAC files are compressed.
 FORMATS = {
-    "8": (1.0, None), "16": (2.0, -(1 << 15)), "24": (3.0, -(1 << 23)), "32": (4.0, -(1 << 31)),
-    "61": (2.0, -(1 << 15)), "80": (1.0, -(1 << 7)), "160": (2.0, -(1 << 15)), "212": (1.5, -(1 << 11)),
-    "310": (4 / 3, -(1 << 9)), "311": (4 / 3, -(1 << 9)),
-    "508": (None, -(1 << 7)), "516": (None, -(1 << 15)), "524": (None, -(1 << 23)),
+    "8": 1.0, "16": 2.0, "24": 3.0, "32": 4.0, "61": 2.0, "80": 1.0, "160": 2.0, "212": 1.5, "310": 4 / 3, "311": 4 / 3,
+    "508": None, "516": None, "524": None,
 }  # fmt: skip
 DIFFERENCES = "8"
 AT_ONCE = 1 << 20  # samples of all channels that are decoded at once
@@ -66,7 +64,7 @@ def frames_there(header: Header) -> int:
             raise InputError(f"{header.path}: a signal comes more than {MOST_SKEW} samples late; the header is wrong.")
         file = header.path.parent / name
         width = sum(channel.per_frame for channel in channels)
-        size = FORMATS[code][0]
+        size = FORMATS[code]
         if size is None:
             counts.append((_flac_samples(file) - channels[0].offset) // channels[0].per_frame)
         else:
@@ -99,7 +97,9 @@ def _by_file(header: Header) -> dict[str, list[Channel]]:
 
 
 def read_counts(piece: Piece, chosen: list[int]) -> Iterator[tuple[int, dict[int, np.ndarray]]]:
-    """(frame, {channel: counts [frames * per_frame]}) of `chosen` channels, one stretch of the piece after another.
+    """(frame, {channel: counts float64 [frames * per_frame]}) of `chosen` channels, one stretch after another.
+
+    A count that stands for no value is NaN.
 
     Files of differences are read from their beginning, since every sample rests on those before it.
     """
@@ -128,18 +128,16 @@ def read_counts(piece: Piece, chosen: list[int]) -> Iterator[tuple[int, dict[int
                 )
             Path(folder, "record.hea").write_text("\n".join(lines) + "\n", "ascii")
             try:
-                record = wfdb.rdrecord(
-                    str(Path(folder, "record")), sampfrom=start, sampto=end, physical=False, smooth_frames=False
-                )
+                record = wfdb.rdrecord(str(Path(folder, "record")), sampfrom=start, sampto=end, smooth_frames=False)
             except Exception as error:  # wfdb raises many kinds; the header is our own, so it is the files
                 raise InputError(
                     f"{header.path}: the signals of this WFDB record cannot be read ({error}); copy it again."
                 ) from error
             if differences:
-                firsts = [int(values[-1]) for values in record.e_d_signal]
+                firsts = [int(values[-1]) for values in record.e_p_signal]
             if end > piece.begin:
                 skip = max(0, piece.begin - start)
-                signals = zip(order, record.e_d_signal, strict=True)
+                signals = zip(order, record.e_p_signal, strict=True)
                 kept = {i: values[skip * header.channels[i].per_frame :] for i, values in signals if i in chosen}
                 yield start + skip, kept
 
