@@ -32,14 +32,14 @@ def read_notes(record: Path, rate_hz: float, from_s: float, to_s: float) -> tupl
         if path.stat().st_size > MOST_ANNOTATION_BYTES:
             found.append(f"{path.name} is too large for annotations and left out")
             continue
-        there = [note for note in _annotations(path.read_bytes(), rate_hz) if from_s <= note.time_s < to_s]
+        there = _annotations(path.read_bytes(), rate_hz, from_s, to_s)
         found.append(f"{len(there)} from {path.name}")
         notes += there
     return tuple(sorted(notes, key=lambda note: note.time_s)), ", ".join(found)
 
 
-def _annotations(data: bytes, rate_hz: float) -> list[Note]:
-    """What an annotation file holds, up to where it ends or makes no sense."""
+def _annotations(data: bytes, rate_hz: float, from_s: float, to_s: float) -> list[Note]:
+    """What an annotation file holds from `from_s` to before `to_s`, up to where it ends or makes no sense."""
     from wfdb.io.annotation import ann_labels
 
     symbols = {label.label_store: label.symbol for label in ann_labels}
@@ -66,5 +66,5 @@ def _annotations(data: bytes, rate_hz: float) -> list[Note]:
                 found.append((sample, symbols.get(code, f"[{code}]"), ""))
     clock = next((match for _, _, words in found if (match := RESOLUTION.match(words))), None)
     ticks = float(clock.group(1)) if clock and float(clock.group(1)) > 0 else rate_hz
-    told = [(sample, f"{symbol} {words}".strip()) for sample, symbol, words in found if not words.startswith("##")]
-    return [Note(sample / ticks, text) for sample, text in told]
+    wanted = [(sample / ticks, symbol, words) for sample, symbol, words in found if from_s <= sample / ticks < to_s]
+    return [Note(time_s, f"{symbol} {words}".strip()) for time_s, symbol, words in wanted if words[:2] != "##"]
