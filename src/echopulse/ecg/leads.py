@@ -10,6 +10,11 @@ from echopulse.ecg.types import ECG
 
 FROM_I_AND_II = {"III": (-1.0, 1.0), "aVR": (-0.5, -0.5), "aVL": (1.0, -0.5), "aVF": (-0.5, 1.0)}
 LIMB = ("I", "II", *FROM_I_AND_II)
+# A lead's number in SCP-ECG (EN 1064) and ISO/IEEE 11073-10101; DICOM writes III as "5.6.3-9-61" or "2:61".
+LEAD_NUMBERS = {
+    "I": 1, "II": 2, "V1": 3, "V2": 4, "V3": 5, "V4": 6, "V5": 7, "V6": 8, "V7": 9, "V3R": 11, "V4R": 12,
+    "X": 16, "Y": 17, "Z": 18, "III": 61, "aVR": 62, "aVL": 63, "aVF": 64, "V8": 66, "V9": 67,
+}  # fmt: skip
 
 
 def with_derived_leads(ecg: ECG) -> ECG:

@@ -19,6 +19,7 @@ from echopulse.echo.render import render_loop
 from echopulse.echo.sheet import contact_sheet
 from echopulse.echo.types import Clip
 from echopulse.errors import InputError
+from echopulse.files import check_target
 
 ENDINGS = (".mp4", ".webm", ".gif", ".npz", ".png")
 CODECS = {
@@ -79,19 +80,7 @@ def write_film(clip: Clip, frames: Iterator[np.ndarray], path: Path, *, force: b
 
 def check_output(path: str | Path, *, force: bool = False, endings: tuple[str, ...] = ENDINGS) -> Path:
     """Refuse, before any work is done, a path that cannot or must not be written."""
-    path = Path(path)
-    if path.suffix.lower() not in endings:
-        found = f"the ending {path.suffix}" if path.suffix else "no ending"
-        raise InputError(f"{path}: {found}; one of {', '.join(endings)} is expected.")
-    if path.is_dir():
-        raise InputError(f"{path}: a folder of this name exists; choose another name.")
-    if path.exists() and not force:
-        raise InputError(f"{path}: the file exists already; choose another name or add --force to replace it.")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist; create it or choose another one.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: the folder {path.parent} cannot be written to; choose another one.")
-    return path
+    return check_target(path, endings, force=force)
 
 
 def save_sheet(image: np.ndarray, path: str | Path, *, force: bool = False) -> Path:
