@@ -5,7 +5,9 @@ from echopulse.ecg.clean import clean_ecg
 from echopulse.ecg.quality import check_usable, signal_quality
 from echopulse.ecg.read import list_ecg_files, read_ecg
 from echopulse.ecg.types import ECG, Beats, Note
+from echopulse.ecg.write import write_ecg
 
 __all__ = [
     "ECG", "Beats", "Note", "check_usable", "clean_ecg", "find_beats", "list_ecg_files", "read_ecg", "signal_quality",
+    "write_ecg",
 ]  # fmt: skip

@@ -11,8 +11,7 @@ LARGEST_COUNT = 32767
 
 
 def counts_per_mv(samples: np.ndarray, largest_count: int = LARGEST_COUNT) -> float:
-    """How many counts stand for a millivolt: 1000, or a tenth, a hundredth ... so that all of it fits, 16 bits usually.
-    """
+    """How many counts stand for a millivolt: 1000, or a tenth, a hundredth ... so that all of it fits."""
     largest = float(np.abs(samples[np.isfinite(samples)]).max(initial=0.0))
     gain = COUNTS_PER_MV
     while largest * gain > largest_count:

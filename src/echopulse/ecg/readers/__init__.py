@@ -6,7 +6,8 @@ What is told by its first bytes comes first; tables of numbers take what is left
 from echopulse.ecg.readers.apple import APPLE_CSV
 from echopulse.ecg.readers.plain import NUMPY, TABLE
 from echopulse.ecg.readers.source import Reader, Source, Wanted
+from echopulse.ecg.readers.written import WRITTEN_TABLE
 
-READERS: tuple[Reader, ...] = (NUMPY, APPLE_CSV, TABLE)
+READERS: tuple[Reader, ...] = (NUMPY, WRITTEN_TABLE, APPLE_CSV, TABLE)
 
 __all__ = ["READERS", "Reader", "Source", "Wanted"]

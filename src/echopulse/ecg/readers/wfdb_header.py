@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from echopulse.ecg.limits import MOST_LEADS, MOST_MEMBERS
@@ -66,7 +66,7 @@ class Header:
         frames: how many it claims; None where it does not say.
         channels: its signals, none where it is cut into segments.
         segments: name and frames of each piece; "~" is a gap, and a first one of no frames tells the layout of all.
-        recorded: date and time, as far as they are told and possible: ISO 8601.
+        recorded: date and time of the whole recording's start, as far as they are told and possible: ISO 8601.
         start_s: where in a longer recording it begins.
         mended: what was read leniently; "" for nothing.
     """
@@ -118,6 +118,8 @@ def read_header(path: Path) -> Header:
         channels = tuple(_channel(words, path) for words in lines[1 : 1 + count])
     starts = STARTS.search(text)
     start_s = float(starts.group(1)) if starts else 0.0
+    if start_s and "T" in recorded:  # the header tells the time of its first sample
+        recorded = (datetime.fromisoformat(recorded) - timedelta(seconds=start_s)).isoformat()
     header = Header(path, rate_hz, frames, channels, segments, recorded, start_s, mended)
     if outside := [name for name in header.files if Path(name).name != name or "\\" in name]:
         raise InputError(
@@ -162,7 +164,8 @@ def _moment(date: str, time: str) -> str:
                 break
             except ValueError:
                 continue
-    return "T".join(parts)
+    fraction = time.partition(".")[2].rstrip("0")[:6]
+    return "T".join(parts) + (f".{fraction}" if fraction and parts and ":" in parts[-1] else "")
 
 
 def _channel(words: list[str], path: Path) -> Channel:
