@@ -135,7 +135,8 @@ def _draw_strip(axes: Any, ecg: ECG, strip: Strip, x: np.ndarray, y: np.ndarray,
 
     bottom, top = BOTTOM_MM, axes.get_ylim()[1] - TOP_MM
     paper = Rectangle((SIDE_MM, bottom), WIDTH_MM - 2 * SIDE_MM, top - bottom, transform=axes.transData)
-    axes.plot(x, y, color=INK, linewidth=0.9, solid_joinstyle="round", zorder=3, clip_path=paper)
+    (line,) = axes.plot(x, y, color=INK, linewidth=0.9, solid_joinstyle="round", zorder=3)
+    line.set_clip_path(paper)
     left = x[0]
     if strip.at_s > 0:  # where one lead gives way to the next
         axes.plot([left, left], [level - 2.5, level + 2.5], color=INK, linewidth=0.9, zorder=3)
