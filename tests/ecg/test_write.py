@@ -116,6 +116,14 @@ def test_what_cannot_be_written_is_refused(tmp_path, ecg, name, words):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_table_whose_first_rows_were_cut_off_begins_later(tmp_path, ecg):
+    path = write_ecg(ecg, tmp_path / "out.csv")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:5] + lines[105:]))
+    found = read_ecg(path)
+    assert found.start_s == pytest.approx(ecg.times_s[100], abs=1e-6) and found.samples.shape[1] == len(lines) - 105
+
+
 def test_damaged_tables_of_ours_are_refused_in_one_sentence(tmp_path, ecg):
     path = write_ecg(ecg, tmp_path / "out.csv")
     text = path.read_text()
@@ -123,7 +131,7 @@ def test_damaged_tables_of_ours_are_refused_in_one_sentence(tmp_path, ecg):
         ("511.422 Hz", "5e99 Hz", "which no ECG has"),
         ("511.422 Hz", "5-5 Hz", "no number"),
         ("\n100.501955,", "\n100.501955,7,", "not a whole table"),
-        ("chest left [mV]", "chest left [mV],V1 [mV]", "4 columns, but 5 names"),
+        ("chest left [mV]", "chest left [mV],V1 [mV]", "4 columns under 5 names"),
     ):
         path.write_text(text.replace(old, new, 1))
         with pytest.raises(InputError, match=words) as caught:

@@ -33,16 +33,19 @@ def read_written(source: Source, wanted: Wanted) -> ECG:
     except ValueError as error:
         raise InputError(f"{source.name}: a rate or a start that is no number; write the table again.") from error
     rate_hz = wanted.rate_hz or stated
-    if not (0 < rate_hz < 1e6 and abs(start_s) < 1e9):
-        raise InputError(f"{source.name}: {rate_hz:g} Hz from {start_s:g} s on, which no ECG has.")
+    if not (0 < stated < 1e6 and abs(start_s) < 1e9):
+        raise InputError(f"{source.name}: {stated:g} Hz from {start_s:g} s on, which no ECG has.")
     rows = text.count("\n", head.end()) + (not text.endswith("\n"))
     check_size(source.name, len(leads), rows, rate_hz)
     try:
         table = np.loadtxt(io.StringIO(text[head.end() :]), delimiter=",", ndmin=2, comments=None, dtype=np.float64)
     except ValueError as error:
         raise InputError(f"{source.name}: not a whole table of numbers ({error}); write it again.") from error
-    if table.shape[1] != len(leads) + 1:
-        raise InputError(f"{source.name}: {table.shape[1]} columns, but {len(leads) + 1} names; write it again.")
+    if table.shape[1] != len(leads) + 1 or not len(table):
+        found = f"{len(table)} rows of {table.shape[1]} columns under {len(leads) + 1} names"
+        raise InputError(f"{source.name}: {found}; write the table again.")
+    if np.isfinite(table[0, 0]) and abs(table[0, 0] - start_s) > 0.5 / stated:  # somebody cut off the first rows
+        start_s = float(table[0, 0])
     unit = wanted.unit or "mv"
     provenance = {
         "format": "table that EchoPulse wrote",
