@@ -116,6 +116,16 @@ def test_what_cannot_be_written_is_refused(tmp_path, ecg, name, words):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("recorded", "read"),
+    [("2024-02-29 23:59:58.500", True), ("15:08:24", True), ("last Tuesday", False), ("2024\ntime_s", False)],
+)
+def test_a_table_says_when_it_was_recorded_if_that_is_a_time(tmp_path, ecg, recorded, read):
+    path = write_ecg(replace(ecg, provenance={"recorded": recorded}), tmp_path / "out.csv")
+    found = read_ecg(path)
+    assert found.provenance.get("recorded") == (recorded if read else None) and found.rate_hz == ecg.rate_hz
+
+
 def test_a_table_whose_first_rows_were_cut_off_begins_later(tmp_path, ecg):
     path = write_ecg(ecg, tmp_path / "out.csv")
     lines = path.read_text().splitlines(keepends=True)

@@ -62,7 +62,8 @@ def _channel(lead: str, gain: float) -> Any:
 
     channel = Dataset()
     channel.ChannelLabel = lead[:16]
-    channel.ChannelSourceSequence = [_code(f"2:{LEAD_NUMBERS.get(lead, 0)}", "MDC", f"Lead {lead}"[:64])]
+    meaning = f"Lead {lead}" if lead in LEAD_NUMBERS else lead[:64]
+    channel.ChannelSourceSequence = [_code(f"2:{LEAD_NUMBERS.get(lead, 0)}", "MDC", meaning)]
     channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor = f"{1000 / gain:.10g}", "1"
     channel.ChannelSensitivityUnitsSequence = [_code("uV", "UCUM", "microvolt")]
     channel.ChannelBaseline, channel.ChannelSampleSkew, channel.WaveformBitsStored = "0", "0", 16

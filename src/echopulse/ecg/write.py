@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from echopulse.ecg.counts import LARGEST_COUNT, counts_per_mv, to_counts
-from echopulse.ecg.readers.written import FIRST_LINE
+from echopulse.ecg.readers.written import FIRST_LINE, MOMENT
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 from echopulse.files import check_target
@@ -104,9 +105,9 @@ def _write_annotations(ecg: ECG, path: Path) -> None:
 def _write_table(ecg: ECG, path: Path) -> None:
     """The rate stands in a comment with all its digits, since a column of rounded times does not hold it."""
     told = [FIRST_LINE, f"# sampling rate: {ecg.rate_hz!r} Hz", f"# start_s: {ecg.start_s!r}"]
-    if "recorded" in ecg.provenance:
-        told.append(f"# recorded: {ecg.provenance['recorded']}")
-    leads = [" ".join(lead.replace(",", " ").replace(";", " ").split()) or "ECG" for lead in ecg.leads]
+    if re.fullmatch(MOMENT, recorded := ecg.provenance.get("recorded", "")):
+        told.append(f"# recorded: {recorded}")
+    leads = [" ".join(re.sub('[,;"]', " ", lead).split()) or "ECG" for lead in ecg.leads]
     title = ",".join(["time_s", *(f"{lead} [mV]" for lead in leads)])
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write("\n".join([*told, title]) + "\n")

@@ -17,9 +17,10 @@ from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 
 FIRST_LINE = "# EchoPulse ECG"
+MOMENT = r"[\dT:.+-][\dT:.+ -]{0,40}"
 HEAD = re.compile(
     FIRST_LINE + r"\r?\n# sampling rate: (?P<rate>[\d.e+-]+) Hz\r?\n# start_s: (?P<start>-?[\d.e+-]+)\r?\n"
-    r"(?:# recorded: (?P<recorded>[\dT:.+-]{1,40})\r?\n)?time_s(?P<leads>(?:,[^,\n\"]+ \[mV\])+)\r?\n"
+    r"(?:# recorded: (?P<recorded>" + MOMENT + r")\r?\n)?time_s(?P<leads>(?:,[^,\n\"]+ \[mV\])+)\r?\n"
 )
 
 
