@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from echopulse.ecg.clean import filter_of
@@ -140,9 +142,11 @@ def _by_second(samples: np.ndarray, rate_hz: float, seconds: int) -> np.ndarray:
 def best_stretch(ecg: ECG, seconds: float) -> ECG:
     """The part of a recording, `seconds` long, in which its clearest leads are clearest; the earliest among equals.
 
-    A part is as good as its mean and its worst second together, in the two best leads there. InputError where the
-    recording is shorter.
+    A part is as good as its mean and its worst second together, in the two best leads there; the provenance says which
+    was taken. InputError where the recording is shorter, or the part too short for a rhythm.
     """
+    if not (np.isfinite(seconds) and seconds >= SHORTEST_S):
+        raise InputError(f"--best {seconds:g}: at least {SHORTEST_S:g} s are expected.")
     if seconds > ecg.duration_s + 1e-6:
         raise InputError(f"{ecg.name}: {seconds:g} s asked for, but the ECG has {ecg.duration_s:.1f} s; ask for less.")
     quality = quality_per_second(ecg)
@@ -150,7 +154,9 @@ def best_stretch(ecg: ECG, seconds: float) -> ECG:
     parts = np.lib.stride_tricks.sliding_window_view(quality, width, axis=1)  # [leads, starts, width]
     score = np.sort(parts.mean(axis=2) + parts.min(axis=2), axis=0)[-2:].mean(axis=0)
     begin = int(np.argmax(score > score.max() - 0.02))
-    return ecg.crop(ecg.start_s + min(begin, ecg.duration_s - seconds), seconds)
+    part = ecg.crop(ecg.start_s + min(begin, max(ecg.duration_s - seconds, 0)), seconds)
+    words = f"{seconds:g} s from {part.start_s:.2f} s on, where the clearest leads are clearest"
+    return replace(part, provenance={**ecg.provenance, "best": words})
 
 
 def _ramp(value: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -119,7 +119,7 @@ def list_ecg_files(path: str | Path) -> list[Path]:
     belonging = {header.parent / name for header in headers for name in _signal_files(header)}
     belonging |= {header.with_suffix(".atr") for header in headers}
     tables = [file for file in files if file not in belonging and _may_be_a_table(file)]
-    found = sorted(headers + tables)
+    found = sorted([header for header in headers if header not in belonging] + tables)  # segments belong to a record
     if not found:
         raise InputError(f"{path}: a folder without any ECG; this version reads {WHAT_IS_READ}.")
     return found
@@ -144,11 +144,7 @@ def _read_path(path: Path, wanted: Wanted) -> ECG:
     header = header_of(path)
     if header is not None and header.is_file():
         _refuse_empty(header)
-        ecg = read_wfdb(header)
-        if wanted.rate_hz is None or wanted.rate_hz == ecg.rate_hz:
-            return ecg
-        given = f"{wanted.rate_hz:g} Hz, as given"
-        return replace(ecg, rate_hz=wanted.rate_hz, provenance={**ecg.provenance, "rate": given})
+        return read_wfdb(header, wanted)
     if path.is_dir():
         raise InputError(f"{path}: a folder, not an ECG file; give one of the files in it.")
     if not path.exists():

@@ -22,10 +22,11 @@ from echopulse.ecg.readers.plain import NUMPY, TABLE
 from echopulse.ecg.readers.polar import POLAR, SAMSUNG_CSV
 from echopulse.ecg.readers.scp import SCP
 from echopulse.ecg.readers.source import Reader, Source, Wanted
+from echopulse.ecg.readers.written import WRITTEN_TABLE
 
 READERS: tuple[Reader, ...] = (
-    NUMPY, NPZ, MATLAB, DICOM, EDF, ISHNE, KARDIA, SCP, PDF, PICTURE, ZIP, GZIP, AECG, MUSE, PHILIPS, JSON,
-    SAMSUNG_CSV, POLAR, FITBIT_CSV, APPLE_CSV, TABLE,
+    NUMPY, NPZ, MATLAB, DICOM, EDF, ISHNE, KARDIA, SCP, PDF, PICTURE, WRITTEN_TABLE, ZIP, GZIP, AECG, MUSE,
+    PHILIPS, JSON, SAMSUNG_CSV, POLAR, FITBIT_CSV, APPLE_CSV, TABLE,
 )  # fmt: skip
 
 __all__ = ["READERS", "Reader", "Source", "Wanted"]
