@@ -12,6 +12,8 @@ _HOMES = {
     "ECG": "echopulse.ecg",
     "Beats": "echopulse.ecg",
     "read_ecg": "echopulse.ecg",
+    "read_stream": "echopulse.ecg",
+    "write_ecg": "echopulse.ecg",
     "find_beats": "echopulse.ecg",
     "Clip": "echopulse.echo",
     "read_clip": "echopulse.echo",

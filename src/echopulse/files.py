@@ -3,7 +3,8 @@
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,33 @@ def write_text(text: str, path: Path) -> None:
 def write_json(value: Any, path: Path, rounded: Callable[[float], float] = six_decimals) -> None:
     """`value`, made plain, as an indented JSON file."""
     write_text(json.dumps(to_json(value, rounded), indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+
+
+def check_target(path: str | Path, endings: tuple[str, ...], *, force: bool = False) -> Path:
+    """Refuse, before any work is done, a path that cannot or must not be written."""
+    path = Path(path)
+    if path.suffix.lower() not in endings:
+        found = f"the ending {path.suffix}" if path.suffix else "no ending"
+        raise InputError(f"{path}: {found}; one of {', '.join(endings)} is expected.")
+    if path.is_dir():
+        raise InputError(f"{path}: a folder of this name exists; choose another name.")
+    if path.exists() and not force:
+        raise InputError(f"{path}: the file exists already; choose another name or add --force to replace it.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist; create it or choose another one.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: the folder {path.parent} cannot be written to; choose another one.")
+    return path
+
+
+@contextmanager
+def complete_or_absent(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; it becomes `path` when all went well and vanishes when not."""
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another place.") from error
+    finally:
+        partial.unlink(missing_ok=True)

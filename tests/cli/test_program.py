@@ -9,7 +9,7 @@ from echopulse.cli import main
     "arguments",
     [[], ["fly"], ["generate"], ["generate", "x.csv", "--ef", "half"], ["train", "poet"], ["simulate"],
      ["simulate", "--out", "a", "--bank", "b"], ["measure"], ["tokenize", "x.mp4"], ["decode", "x.npz"],
-     ["bench", "--only", "speed"]],
+     ["bench", "--only", "speed"], ["ecg"], ["ecg", "x.csv", "--at", "noon"]],
 )  # fmt: skip
 def test_wrong_use_ends_with_two_and_says_how_to_do_it(arguments, capsys):
     with pytest.raises(SystemExit) as end:
@@ -18,7 +18,8 @@ def test_wrong_use_ends_with_two_and_says_how_to_do_it(arguments, capsys):
 
 
 @pytest.mark.parametrize(
-    "verb", ["generate", "simulate", "measure", "tokenize", "decode", "train", "adapt", "evaluate", "compare", "bench"]
+    "verb",
+    ["generate", "ecg", "simulate", "measure", "tokenize", "decode", "train", "adapt", "evaluate", "compare", "bench"],
 )
 def test_every_command_explains_itself_with_an_example(verb, capsys):
     with pytest.raises(SystemExit) as end:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from echopulse.data.export import export
+from echopulse.ecg import read_ecg
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,12 @@ def test_the_ecg_is_a_waveform_on_the_clock_of_the_cines(folder):
     assert ecg.waveform_array(0)[:, 0].max() == pytest.approx(500, abs=5) and peak % 0.8 == pytest.approx(0.7, abs=0.01)
     begin = float(pydicom.dcmread(folder / "00000_a4c.dcm").AcquisitionDateTime) - float(ecg.AcquisitionDateTime)
     assert begin == pytest.approx(1.6, abs=0.01)
+
+
+def test_the_ecg_is_read_back_as_any_other(folder):
+    ecg = read_ecg(folder / "00000_ecg.dcm")
+    assert ecg.leads == ("II", "V5") and ecg.rate_hz == 200
+    assert ecg.samples[0].max() == pytest.approx(0.5, abs=0.005)  # millivolts
 
 
 def test_twelve_leads_are_stored_as_a_twelve_lead_ecg(tmp_path, by_hand):

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 
+from echopulse.ecg import beats as finding
+from echopulse.ecg import detect, pieces
 from echopulse.ecg.beats import find_beats
 from echopulse.ecg.clean import clean_ecg
 from echopulse.ecg.types import ECG
@@ -102,3 +104,66 @@ def test_two_seconds_are_enough_to_say_something(heart):
 
 def test_low_sampling_rates_work(heart):
     assert off(find_beats(heart(AT_75, 10, 100.0)).r_peaks_s, AT_75) < 0.008
+
+
+def test_a_long_gap_holds_no_beats_and_no_waves(heart):
+    ecg = heart(AT_75, 10)
+    samples = ecg.samples.copy()
+    samples[0, 1000:1500] = np.nan
+    beats = find_beats(ECG(samples, 250.0, ecg.leads))
+    whole = AT_75[(AT_75 < 4.0) | (AT_75 > 6.0)]
+    assert len(beats.r_peaks_s) == len(whole) and off(beats.r_peaks_s, whole) < 0.006
+    assert np.allclose(beats.gaps_s, [[4.0, 6.0]], atol=0.01) and beats.rhythm == "sinus"
+    assert not ((beats.t_ends_s > 4.0) & (beats.t_ends_s < 6.0)).any()
+
+
+def test_a_bridged_gap_costs_no_beat(heart):
+    ecg = heart(AT_75, 10)
+    samples = ecg.samples.copy()
+    samples[0, 1150:1195] = np.nan  # between T and P
+    beats = find_beats(ECG(samples, 250.0, ecg.leads))
+    assert len(beats.r_peaks_s) == len(AT_75) and not len(beats.gaps_s)
+
+
+def test_what_only_one_detector_finds_is_doubtful(regular, monkeypatch):
+    agreed = find_beats(regular)
+    assert not agreed.doubtful.any()
+    by = detect._peaks_by
+
+    def late(name, row, rate_hz):
+        found = by(name, row, rate_hz)
+        return found if name == "neurokit" else found[found > 3.3 * rate_hz]
+
+    monkeypatch.setattr(detect, "_peaks_by", late)
+    beats = find_beats(regular)
+    assert np.array_equal(beats.r_peaks_s, agreed.r_peaks_s)
+    assert beats.doubtful.tolist() == [True] * 4 + [False] * 8
+
+
+def test_a_beat_that_the_leading_lead_hardly_shows_is_found_in_the_others_and_doubtful(heart):
+    true = np.array([0.5, 1.3, 2.1, 2.9, 3.5, 4.6, 5.4, 6.2, 7.0, 7.8])
+    shown = heart(true, 8.6, leads=("V5", "V4"), ectopic=(4,))
+    hidden = heart(np.delete(true, 4), 8.6, leads=("II",))
+    beats = find_beats(ECG(np.concatenate([hidden.samples, shown.samples]), 250.0, ("II", "V5", "V4")))
+    assert beats.provenance["lead"].startswith("II") and len(beats.r_peaks_s) == len(true)
+    assert beats.doubtful.tolist() == [k == 4 for k in range(10)]
+
+
+def test_dropped_beats_keep_their_p_waves_and_are_not_called_irregular(heart):
+    true = 0.5 + np.cumsum([0, 0.7, 0.7, 1.4, 0.7, 1.4, 0.7, 0.7, 1.4, 0.7, 1.4, 0.7])
+    beats = find_beats(heart(true, true[-1] + 0.7))
+    assert beats.rhythm != "irregular" and np.isfinite(beats.p_onsets_s[1:-1]).all()
+
+
+def test_a_long_recording_is_found_piece_by_piece_and_loses_nothing(heart, monkeypatch):
+    monkeypatch.setattr(finding, "LONG_S", 40.0)
+    monkeypatch.setattr(pieces, "PIECE_S", 20.0)
+    true = np.arange(0.5, 99, 0.8)
+    ecg = heart(true, 100, 100.0)
+    samples = ecg.samples.copy()
+    samples[:, 3000:7000] = np.nan  # a whole piece with its surroundings, and half of two
+    beats = find_beats(ECG(samples, 100.0, ecg.leads))
+    there = true[(true < 29.9) | (true > 70.1)]
+    assert len(beats.r_peaks_s) == len(there) and np.abs(beats.r_peaks_s - there).max() < 0.01
+    assert beats.gaps_s[0, 0] == pytest.approx(30, abs=0.1) and beats.gaps_s[-1, 1] == pytest.approx(70, abs=0.1)
+    assert beats.rhythm == "sinus" and "in each of 5 pieces" in beats.provenance["lead"]

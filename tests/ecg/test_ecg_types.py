@@ -59,3 +59,11 @@ def test_unequal_lengths_are_refused():
 def test_rates_that_cannot_be_are_refused():
     with pytest.raises(InputError, match="impossible"):
         ECG(np.zeros((1, 10)), 0.0, ("I",))
+
+
+def test_no_beat_is_doubtful_or_ectopic_unless_told():
+    two = [np.zeros(2)] * 5
+    beats = Beats(*two, rhythm="sinus", quality=1.0)
+    assert not beats.doubtful.any() and not beats.ectopic.any() and beats.gaps_s.shape == (0, 2)
+    with pytest.raises(ValueError, match="doubtful must hold one bool per beat"):
+        Beats(*two, rhythm="sinus", quality=1.0, doubtful=np.zeros(3, bool))

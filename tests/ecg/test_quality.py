@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from echopulse.ecg.quality import check_usable, clipped_share, is_flat, settling_s, signal_quality
+from echopulse.ecg import quality
+from echopulse.ecg.faults import settling_s
+from echopulse.ecg.quality import (
+    best_stretch,
+    check_usable,
+    clipped_share,
+    is_flat,
+    quality_per_second,
+    signal_quality,
+)
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 
@@ -69,3 +78,46 @@ def test_too_few_samples_a_second_are_refused_by_number(heart, rate_hz, usable):
     else:
         with pytest.raises(InputError, match=rf"{rate_hz:g} samples a second; at least 40 are needed"):
             check_usable(ecg)
+
+
+def test_every_second_is_judged_by_itself(heart):
+    ecg = heart(np.arange(0.5, 30, 0.8), 30, leads=("I", "II"))
+    samples = ecg.samples.copy()
+    samples[0, 2500:3000] += np.random.default_rng(0).normal(0, 0.4, 500).astype(np.float32)  # seconds 10 and 11
+    samples[1, 5000:5500] = np.nan
+    judged = quality_per_second(ECG(samples, 250.0, ecg.leads))
+    assert judged.shape == (2, 30)
+    assert judged[0, 10:12].max() < 0.1 and judged[1, 20:22].max() == 0
+    rest = np.delete(judged[0], [9, 10, 11, 12])
+    assert rest.min() > 0.8 and np.delete(judged[1], [20, 21]).min() > 0.8
+
+
+def test_quality_falls_with_noise_and_is_nothing_without_a_heart(heart):
+    by_noise = [quality_per_second(heart(np.arange(0.5, 10, 0.8), 10, noise_mv=noise)).mean() for noise in
+                (0.005, 0.05, 0.1, 0.3)]  # fmt: skip
+    assert by_noise[0] > 0.95 and by_noise[-1] < 0.1 and np.all(np.diff(by_noise) < 0)
+    noise = ECG(np.random.default_rng(0).normal(0, 0.3, (1, 2500)), 250.0, ("II",))
+    flat = ECG(np.zeros((1, 2500)), 250.0, ("II",))
+    assert quality_per_second(noise).max() < 0.1 and quality_per_second(flat).max() == 0
+
+
+def test_slow_hearts_and_part_seconds_are_judged_too(heart):
+    judged = quality_per_second(heart(np.arange(0.5, 20, 1.7), 10.4))
+    assert judged.shape == (1, 11) and judged[0, :10].min() > 0.8
+
+
+def test_a_long_recording_is_judged_in_pieces_without_seams(heart, monkeypatch):
+    ecg = heart(np.arange(0.5, 90, 0.8), 90, 100.0)
+    whole = quality_per_second(ecg)
+    monkeypatch.setattr(quality, "QUALITY_PIECE_S", 30)
+    assert np.allclose(quality_per_second(ecg), whole, atol=0.02) and whole.min() > 0.8
+
+
+def test_the_best_stretch_lies_where_no_noise_is(heart):
+    ecg = heart(np.arange(0.5, 60, 0.8), 60)
+    samples = ecg.samples + np.random.default_rng(0).normal(0, 0.3, ecg.samples.shape).astype(np.float32)
+    samples[:, 30 * 250 : 42 * 250] = ecg.samples[:, 30 * 250 : 42 * 250]
+    best = best_stretch(ECG(samples, 250.0, ecg.leads, start_s=5.0), 10)
+    assert 35 <= best.start_s <= 37 and best.duration_s == 10
+    with pytest.raises(InputError, match=r"61 s asked for, but the ECG has 60\.0 s"):
+        best_stretch(ecg, 61)

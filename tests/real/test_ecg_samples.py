@@ -82,17 +82,6 @@ def test_recordings_without_a_rate_need_one(name, rate_hz):
         ("broken/12726_header_without_dat.hea", "12726.dat"),
         ("broken/apple_ecg_git_lfs_pointer.csv", "git-LFS"),
         ("broken/too_short_1s.csv", "1.0 s of ECG"),
-        ("apple/apple_health_like.pdf", "PDF"),
-        ("apple/healthkit_voltage_pairs_volts.json", "JSON"),
-        ("aecg/fda_subject1_0.xml", "HL7 aECG"),
-        ("philips/129DYPRG_v1_03.XML", "Philips"),
-        ("philips/3191723_ZZDEMOPTONLY_v1-04.xml", "Philips"),
-        ("muse/easyRecg_muse_ecg1.xml", "MUSE"),
-        ("dicom/waveform_ecg.dcm", "DICOM"),
-        ("ishne/ECG_P28.01.ecg", "ISHNE"),
-        ("scp/example.scp", "SCP"),
-        ("edf/test_generator_2.edf", "EDF"),
-        ("mat/ecgfm_code15_2657522.mat", "MATLAB"),
     ],
 )
 def test_what_cannot_be_read_is_named(name, words):
@@ -191,5 +180,4 @@ def test_the_folder_lists_every_record_once():
     assert [file.name for file in files] == sorted(
         f"{name}.hea" for name in "00001_lr 100 100_3chan A00001 A00004 JS20000 JS20003 s0010_re".split()
     )
-    with pytest.raises(InputError, match="without any ECG"):
-        list_ecg_files(needs("scp"))
+    assert [file.name for file in list_ecg_files(needs("scp"))] == ["example.scp"]

@@ -8,6 +8,7 @@ from echopulse import __version__
 from echopulse.cli.adapt import add_adapt
 from echopulse.cli.bench import add_bench
 from echopulse.cli.compare import add_compare
+from echopulse.cli.ecg import add_ecg
 from echopulse.cli.evaluate import add_evaluate
 from echopulse.cli.generate import add_generate
 from echopulse.cli.measure import add_measure
@@ -41,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"echopulse {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     add_generate(verbs)
+    add_ecg(verbs)
     add_simulate(verbs)
     add_measure(verbs)
     add_tokenize(verbs)

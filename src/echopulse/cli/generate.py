@@ -47,6 +47,9 @@ def add_generate(verbs) -> None:
                       "learned; 1 is not at all, and as quick as it gets")  # fmt: skip
     verb.add_argument("--order", default="halton", help="in which places are filled: halton (default) or confidence")
     verb.add_argument("--lead", help="which lead to use where there are several")
+    verb.add_argument("--member", help="which ECG of a file that holds several: its name in an archive, or its "
+                      "number or time; the newest by default")  # fmt: skip
+    verb.add_argument("--unit", help="unit of the numbers in the ECG file, where it says none or a wrong one")
     add_ecg_options(verb)
     verb.add_argument("--no-grain", action="store_true", help="leave out the speckle that tokens cannot hold")
     verb.add_argument("--plain", action="store_true", help="the picture alone, without ECG strip and marks")
@@ -108,7 +111,7 @@ def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespa
     from echopulse.ecg import read_ecg
 
     started = time.perf_counter()
-    ecg = read_ecg(path, rate_hz=options.rate, lead=options.lead)
+    ecg = read_ecg(path, rate_hz=options.rate, unit=options.unit, lead=options.lead, member=options.member)
     read_s = time.perf_counter() - started
     fractions = []
     for number, out in enumerate(outs):

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from echopulse import __version__
-from echopulse.data.records import LARGEST_COUNT, SHORT_NOTICE, counts_per_mv, ecg_notice
+from echopulse.data.records import SHORT_NOTICE, ecg_notice
+from echopulse.ecg.waveform import save, sop_class, waveform_group
 from echopulse.phantom import PhantomClips
 
-GENERAL_ECG = "1.2.840.10008.5.1.4.1.1.9.1.2"
-TWELVE_LEAD_ECG = "1.2.840.10008.5.1.4.1.1.9.1.1"
-EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 FIRST_SAMPLE = "20000101000000"  # the date of every simulated recording
-# ISO/IEEE 11073-10101 codes of the leads (DICOM PS3.16, context group 3001)
-LEAD_CODES = {
-    "I": "2:1", "II": "2:2", "III": "2:61", "aVR": "2:62", "aVL": "2:63", "aVF": "2:64",
-    "V1": "2:3", "V2": "2:4", "V3": "2:5", "V4": "2:6", "V5": "2:7", "V6": "2:8",
-}  # fmt: skip
-UNSPECIFIED_LEAD = "2:0"
 
 
 def clock(seconds: float) -> str:
@@ -35,21 +26,19 @@ def clock(seconds: float) -> str:
 def write_waveform(
     made: PhantomClips, i: int, path: Path, number: int, describe_patient: Callable[[Any, PhantomClips, int, int], None]
 ) -> None:
-    """The ECG of clip i, a microvolt a count if it fits (see `counts_per_mv`); a gap has the value 0.
+    """The ECG of clip i, a microvolt a count if it fits (see `waveform_group`).
 
     A recording that the heart followed is called what it is: the name is the simulated patient's, the machine unknown.
     """
-    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.dataset import Dataset
     from pydicom.uid import generate_uid
 
     ecg = made.ecg_of(i)
-    gain = counts_per_mv(ecg.samples)
-    counts = np.rint(np.nan_to_num(ecg.samples.T) * gain)  # [n, leads]
-    counts = counts.clip(-LARGEST_COUNT, LARGEST_COUNT).astype("<i2")
+    group = waveform_group(replace(ecg, start_s=0.0))
     dataset = Dataset()
     describe_patient(dataset, made, i, number)
-    dataset.SOPClassUID = TWELVE_LEAD_ECG if set(ecg.leads) == set(LEAD_CODES) else GENERAL_ECG
-    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[hashlib.sha256(counts.tobytes()).hexdigest(), str(made.seed)])
+    dataset.SOPClassUID = sop_class(ecg)
+    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[hashlib.sha256(group.WaveformData).hexdigest(), str(made.seed)])
     dataset.Modality = "ECG"
     dataset.SyntheticData = "YES" if made.ecg_source is None else "NO"
     if made.ecg_source is None:
@@ -63,37 +52,5 @@ def write_waveform(
     dataset.SeriesNumber, dataset.InstanceNumber = 2, 1
     dataset.AcquisitionDateTime = clock(0.0)
     dataset.AcquisitionContextSequence = []
-    group = Dataset()
-    group.MultiplexGroupTimeOffset = "0"
-    group.WaveformOriginality = "ORIGINAL"
-    group.NumberOfWaveformChannels, group.NumberOfWaveformSamples = counts.shape[1], counts.shape[0]
-    group.SamplingFrequency = f"{ecg.rate_hz:.10g}"
-    group.MultiplexGroupLabel = "RHYTHM"
-    group.ChannelDefinitionSequence = [_channel(name, gain) for name in ecg.leads]
-    group.WaveformBitsAllocated, group.WaveformSampleInterpretation = 16, "SS"
-    group.WaveformData = counts.tobytes()
-    group["WaveformData"].VR = "OW"
     dataset.WaveformSequence = [group]
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = EXPLICIT_LITTLE_ENDIAN
-    dataset.save_as(path, enforce_file_format=True)
-
-
-def _channel(lead: str, gain: float) -> Any:
-    from pydicom.dataset import Dataset
-
-    channel = Dataset()
-    channel.ChannelLabel = lead
-    channel.ChannelSourceSequence = [_code(LEAD_CODES.get(lead, UNSPECIFIED_LEAD), "MDC", f"Lead {lead}")]
-    channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor = f"{1000 / gain:.10g}", "1"
-    channel.ChannelSensitivityUnitsSequence = [_code("uV", "UCUM", "microvolt")]
-    channel.ChannelBaseline, channel.ChannelSampleSkew, channel.WaveformBitsStored = "0", "0", 16
-    return channel
-
-
-def _code(value: str, scheme: str, meaning: str) -> Any:
-    from pydicom.dataset import Dataset
-
-    code = Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, scheme, meaning
-    return code
+    save(dataset, path)

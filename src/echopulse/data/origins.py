@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from echopulse.ecg.clean import clean_ecg
-from echopulse.ecg.types import ECG, Beats
+from echopulse.ecg.types import ECG, Beats, fill_gaps
 from echopulse.ecg.waves import RATE_HZ, average, windows
 
 EARLY, LATE = 0.85, 1.15  # interval before a beat over the usual one around it
@@ -42,13 +42,13 @@ def judge_origins(ecg: ECG, beats: Beats) -> Origins:
     if not len(odd):
         return Origins((), "asystole", None)
     clean = clean_ecg(ecg).resampled(RATE_HZ)
-    samples = clean.samples.astype(np.float64)
+    samples = fill_gaps(clean.samples)  # no beat lies in a gap
     peaks = np.rint((beats.r_peaks_s - clean.start_s) * RATE_HZ).astype(int)
     ordinary = ~odd if not odd.all() else odd
     width = qrs_width_s(samples, peaks[ordinary])
     if width >= WIDE_S and beats.heart_rate_bpm >= FAST_BPM:
         return Origins(tuple("sinus" if other else "ventricular" for other in odd), "vt", None)
-    conduction = _block(clean, peaks[ordinary]) if width >= WIDE_S else "normal"
+    conduction = _block(clean.leads, samples, peaks[ordinary]) if width >= WIDE_S else "normal"
     if beats.rhythm == "irregular" and not _has_a_usual_interval(beats):
         wide = odd & (_relative_width(samples, peaks, ordinary) > WIDER)
         return Origins(tuple("ventricular" if own else "atrial" for own in wide), "af", conduction)
@@ -129,11 +129,11 @@ def _rhythm(names: tuple[str, ...]) -> str:
     return "pvc" if any(own) else "pac" if "atrial" in names else "sinus"
 
 
-def _block(clean: ECG, peaks: np.ndarray) -> str | None:
+def _block(leads: tuple[str, ...], samples: np.ndarray, peaks: np.ndarray) -> str | None:
     """Which bundle branch fails, by where the end of the wide QRS points: to the right with V1, away from the left."""
     for name in ("V1", *LATERAL):
-        if name in clean.leads:
-            beat, at = windows(_lowpass(clean.samples[clean.leads.index(name)].astype(np.float64)), peaks, -0.2, 0.2)
+        if name in leads:
+            beat, at = windows(_lowpass(samples[leads.index(name)]), peaks, -0.2, 0.2)
             beat = average(beat)
             beat -= beat[at < -0.12].mean()
             end = beat[(at > 0.03) & (at < 0.09)].mean() / np.abs(beat).max()

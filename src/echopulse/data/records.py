@@ -5,17 +5,15 @@ Beat and rhythm codes are those of the PhysioNet annotation standard (PhysioBank
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 
+from echopulse.ecg.counts import column_name, counts_per_mv
 from echopulse.ecg.types import ECG
 from echopulse.phantom import PhantomClips
 from echopulse.phantom.types import ORIGINS, Truth
 
-COUNTS_PER_MV = 1000.0  # a microvolt a count, unless the ECG is larger than 16 bits hold of those
-LARGEST_COUNT = 32767
 BEAT_SYMBOLS = {"sinus": "N", "atrial": "A", "ventricular": "V", "escape": "E", "paced": "/"}
 CONDUCTED = {"lbbb": "L", "rbbb": "R", "paced": "/"}  # what an ordinary beat is called in these hearts
 RHYTHM_CODES = {
@@ -44,15 +42,6 @@ def _whose(made: PhantomClips) -> str:
 
 def _ascii(text: str) -> str:
     return text.encode("ascii", "backslashreplace").decode()
-
-
-def counts_per_mv(samples: np.ndarray) -> float:
-    """How many counts of 16 bits stand for a millivolt: 1000, or a tenth, a hundredth ... so that all of it fits."""
-    largest = float(np.abs(samples[np.isfinite(samples)]).max(initial=0.0))
-    gain = COUNTS_PER_MV
-    while largest * gain > LARGEST_COUNT:
-        gain /= 10
-    return gain
 
 
 def write_record(made: PhantomClips, i: int, folder: Path, name: str) -> None:
@@ -109,11 +98,3 @@ def write_table(ecg: ECG, path: Path) -> None:
     header = ",".join(["time_s", *(column_name(lead) for lead in ecg.leads)])
     table = np.column_stack([ecg.times_s, ecg.samples.T])
     np.savetxt(path, table, delimiter=",", header=header, comments="", fmt="%.6g")
-
-
-def column_name(lead: str) -> str:
-    """`"Lead I"` → "Lead_I_mV": a lead's name without blanks and commas, with its unit once; "ECG_mV" for no name."""
-    words = [word for word in re.split(r"[\s,;_]+", lead) if word]
-    if words and words[-1].lower() == "mv":
-        words.pop()
-    return "_".join([*(words or ["ECG"]), "mV"])

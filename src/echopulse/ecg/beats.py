@@ -1,14 +1,7 @@
 """Beats from an ECG: two detectors that check each other, then the waves around each beat.
 
-The R peak here is the largest deflection of the QRS on the leading lead, whichever way it points. A rhythm
-label describes what was seen and is no diagnosis:
-
-    sinus      P waves before the beats
-    ectopic    P waves before most beats, and beats that come early or look different
-    irregular  no P waves, irregular intervals (as in atrial fibrillation)
-    regular    no P waves found, regular intervals
-    none       no beats at all: a flat line
-    unknown    fewer than three beats
+The R peak here is the largest deflection of the QRS on the leading lead, whichever way it points. What the labels of a
+rhythm mean is in `rhythm.py`. Recordings of more than twenty minutes are worked through ten minutes at a time.
 """
 
 from __future__ import annotations
@@ -18,85 +11,104 @@ import warnings
 import numpy as np
 
 from echopulse.ecg.clean import clean_ecg
-from echopulse.ecg.quality import check_usable, is_flat, settling_s, signal_quality
-from echopulse.ecg.types import ECG, Beats
+from echopulse.ecg.detect import BORDER_S, DETECTORS, detect, qrs_energy
+from echopulse.ecg.faults import runs, settling_s
+from echopulse.ecg.pieces import beats_in_pieces, no_beats
+from echopulse.ecg.quality import check_usable, is_flat, signal_quality
+from echopulse.ecg.rhythm import name_rhythm
+from echopulse.ecg.types import ECG, Beats, fill_gaps
 from echopulse.ecg.waves import RATE_HZ, Waves, delineate, windows
 from echopulse.errors import InputError
 
-DETECTORS = ("neurokit", "rodrigues2021")
-SAME_BEAT_S = 0.12
-REFRACTORY_S = 0.22  # no ventricle is excited twice within this time
-T_WAVE_S = 0.36
-BORDER_S = 0.6
+LONG_S = 1200.0
 MOST_LEADS = 4  # as many of the best leads are delineated; their median decides
+MOST_HEARD = 8  # and as many say where a QRS may have been overlooked
+AROUND_GAP_S = 0.03  # so near to a gap a beat's peak may lie in it
 PREFERRED = ("II", "MLII", "I", "V5", "V4", "V6", "V3", "V2")  # where R, P and T usually stand out
+CERTAIN_P_MV = 0.03  # what a filter leaves of a T wave before the QRS is alike in all beats too, but lower
 SAME_SHAPE = 0.75  # correlation of two QRS complexes
 SAME_WIDTH = 1.45  # ratio of their areas over their heights; an ectopic takes half as long again, or more
-EARLY = 0.85  # a beat came early when its interval is less than this share of those around it
 
 
 def find_beats(ecg: ECG, allow_flat: bool = False) -> Beats:
-    """The beats of an ECG (raw, or already through `clean_ecg`), with quality and rhythm.
+    """The beats of an ECG (raw, or already through `clean_ecg`), with quality and rhythm; none in its gaps.
 
     A flat line raises InputError unless `allow_flat`, which gives no beats and the rhythm "none".
     """
     check_usable(ecg, allow_flat)
     if is_flat(ecg):
-        return _no_beats("a flat line")
+        return no_beats("a flat line")
+    beats = beats_in_pieces(ecg, _find) if ecg.duration_s > LONG_S else _find(ecg)
+    if len(beats.r_peaks_s):
+        return beats
+    if allow_flat:
+        return no_beats("no QRS found", beats.gaps_s)
+    raise InputError(
+        f"{ecg.name}: no heartbeat was found in {ecg.duration_s:.1f} s of {beats.provenance['lead']}; "
+        "use a cleaner recording or another lead, or say --allow-flat if a standing heart is what you want."
+    )
+
+
+def _find(ecg: ECG) -> Beats:
+    """The beats of a stretch that is not flat; there may be none."""
     if "cleaned" not in ecg.provenance:
         ecg = clean_ecg(ecg)
     ecg = ecg.resampled(RATE_HZ)
-    quality = signal_quality(ecg)
+    lost = ~np.isfinite(ecg.samples)
+    quality = signal_quality(ecg) * (1 - lost.mean(axis=1))
     settled = round(settling_s(ecg) * ecg.rate_hz)
-    order = _best_leads(ecg, quality)
-    row = ecg.samples[order[0]].astype(np.float64)
-    peaks, agreement, mended = _detect(row, ecg.rate_hz)
+    rows = fill_gaps(ecg.samples)  # detectors need numbers; what they find in gaps is left out
+    energies = qrs_energy(rows, ecg.rate_hz)
+    order = _best_leads(ecg.leads, energies, quality)
+    row, gap, used = rows[order[0]], lost[order[0]], order[:MOST_LEADS]
+    gaps_s = ecg.start_s + runs(gap) / ecg.rate_hz
+    heard = order[:MOST_HEARD]
+    peaks, doubtful, agreement, mended = detect(rows[heard], energies[heard], ecg.rate_hz)
+    outside = ~_widened(gap, round(AROUND_GAP_S * ecg.rate_hz))[peaks]
+    peaks, doubtful = peaks[outside], doubtful[outside]
     if not len(peaks):
-        if allow_flat:
-            return _no_beats("no QRS found")
-        raise InputError(
-            f"{ecg.name}: no heartbeat was found in {ecg.duration_s:.1f} s of lead {ecg.leads[order[0]]}; "
-            "use a cleaner recording or another lead, or say --allow-flat if a standing heart is what you want."
-        )
-    used = order[:MOST_LEADS]
-    odd = _unlike_the_rest(ecg.samples[used].astype(np.float64), peaks)
+        return no_beats(f"lead {ecg.leads[order[0]]}", gaps_s)
+    odd = _unlike_the_rest(rows[used], peaks)
     peaks = _to_r_peak(row, peaks, odd)
     jolts = (peaks < settled) & (odd | (peaks < BORDER_S * ecg.rate_hz))  # electrodes that move, not beats
     if jolts.any() and not jolts.all():
-        peaks, odd = peaks[~jolts], odd[~jolts]
+        peaks, odd, doubtful = peaks[~jolts], odd[~jolts], doubtful[~jolts]
         mended += f"; {jolts.sum()} deflections while the electrodes settled were left out"
-    waves = _median_waves([delineate(ecg.samples[i].astype(np.float64), peaks, odd) for i in used])
+    waves = _median_waves([delineate(rows[i], peaks, odd) for i in used])
     r_peaks = ecg.start_s + (peaks + _between_samples(row, peaks)) / ecg.rate_hz
-    rhythm = _rhythm(np.diff(r_peaks), odd, waves)
-    p_onsets = r_peaks + waves.p_onset
+    times = [r_peaks + wave for wave in (waves.p_onset, waves.q_onset, waves.t_peak, waves.t_end)]
+    for wave in times:
+        wave[((wave[:, None] >= gaps_s[:, 0]) & (wave[:, None] < gaps_s[:, 1])).any(axis=1)] = np.nan
+    certain = waves.p_clarity if waves.p_mv >= CERTAIN_P_MV else 0.0
+    rhythm = name_rhythm(r_peaks, odd, np.isfinite(waves.p_onset), gaps_s, certain)
     if rhythm == "irregular":
-        p_onsets[:] = np.nan  # what looks like a P here and there is fibrillation
+        times[0][:] = np.nan  # what looks like a P here and there is fibrillation
     provenance = {
         "lead": f"{ecg.leads[order[0]]} for R; P, Q and T from {', '.join(ecg.leads[i] for i in used)}",
         "detectors": f"{' and '.join(DETECTORS)} agree on {100 * agreement:.0f} % of the beats{mended}",
         "ectopic": " ".join(f"{time:.2f}" for time in r_peaks[odd]) or "none",
     }
     return Beats(
-        r_peaks, p_onsets, r_peaks + waves.q_onset, r_peaks + waves.t_peak, r_peaks + waves.t_end,
-        rhythm=rhythm, quality=float(quality[order[0]] * agreement), provenance=provenance,
+        r_peaks, *times, rhythm=rhythm, quality=float(quality[order[0]] * agreement), provenance=provenance,
+        doubtful=doubtful, ectopic=odd, gaps_s=gaps_s,
     )  # fmt: skip
 
 
-def _no_beats(why: str) -> Beats:
-    empty = np.zeros(0)
-    return Beats(empty, empty, empty, empty, empty, rhythm="none", quality=0.0, provenance={"lead": why})
+def _widened(mask: np.ndarray, reach: int) -> np.ndarray:
+    """A bool mask [n] that is true up to `reach` samples further on either side."""
+    return np.convolve(mask, np.ones(2 * reach + 1), mode="same") > 0.5
 
 
-def _best_leads(ecg: ECG, quality: np.ndarray) -> list[int]:
+def _best_leads(names: tuple[str, ...], energies: np.ndarray, quality: np.ndarray) -> list[int]:
     """Lead indices, best first: by quality and by how far the QRS stands out, then by how usual the lead is."""
-    clarity = [_clarity(_qrs_energy(row.astype(np.float64), ecg.rate_hz), ecg.rate_hz) for row in ecg.samples]
+    clarity = [_clarity(energy, RATE_HZ) for energy in energies]
     score = quality * np.minimum(1.0, np.array(clarity))  # among clear leads the usual one wins, for a usual R time
 
     def rank(i: int) -> tuple:
-        usual = PREFERRED.index(ecg.leads[i]) if ecg.leads[i] in PREFERRED else len(PREFERRED)
+        usual = PREFERRED.index(names[i]) if names[i] in PREFERRED else len(PREFERRED)
         return (-round(score[i] * 8), usual, -score[i])
 
-    order = sorted(range(len(ecg.leads)), key=rank)
+    order = sorted(range(len(names)), key=rank)
     good = [i for i in order if score[i] > 0.5 * score[order[0]]]
     return good or order[:1]
 
@@ -107,95 +119,6 @@ def _clarity(energy: np.ndarray, rate_hz: float) -> float:
     parts = energy[: len(energy) // width * width].reshape(-1, width)
     weakest = np.percentile(parts.max(axis=1), 10) if len(parts) else energy.max()
     return float(np.log2(1 + weakest / (np.median(energy) + 1e-9)) / np.log2(9))
-
-
-def _detect(row: np.ndarray, rate_hz: float) -> tuple[np.ndarray, float, str]:
-    """R peaks (samples) of one cleaned lead, the share on which both detectors agree, and what was mended."""
-    first, second = (_peaks_by(method, row, rate_hz) for method in DETECTORS)
-    energy = _qrs_energy(row, rate_hz)
-    first, second = (_to_energy_peak(found, energy, rate_hz) for found in (first, second))
-    both = np.array([p for p in first if len(second) and np.abs(second - p).min() <= SAME_BEAT_S * rate_hz], dtype=int)
-    alone = _single(np.concatenate((first, second)), both, rate_hz)
-    usual = np.median(energy[both]) if len(both) else np.median(energy[alone]) if len(alone) else 0.0
-    both = both[energy[both] > 0.15 * usual]
-    taken = [p for p in alone if energy[p] > 0.35 * usual]
-    taken += _overlooked(energy, np.concatenate((both, taken)), 0.7 * usual, rate_hz)
-    peaks = _apart(np.sort(np.concatenate((both, np.array(taken, dtype=int)))), energy, rate_hz)
-    peaks = _without_t_waves(peaks, row, rate_hz)
-    border = BORDER_S * rate_hz  # near the ends the detectors' filters have not settled: one of them is enough there
-    judged = (peaks > border) & (peaks < len(row) - border)
-    by_one = int(np.isin(peaks[judged], taken).sum())
-    agreement = 1.0 - by_one / max(int(judged.sum()), 1)
-    mended = f"; {by_one} not found by both were kept" if by_one else ""
-    cut = round(0.03 * rate_hz)  # a QRS that the recording cuts has no peak
-    return peaks[(peaks >= cut) & (peaks < len(row) - cut)], agreement, mended
-
-
-def _peaks_by(method: str, row: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Peaks of one of NeuroKit2's detectors, int [beats]; none when the detector gives up on this signal."""
-    import neurokit2
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns about every stretch without beats
-        try:
-            found = neurokit2.ecg_peaks(row, sampling_rate=int(rate_hz), method=method)[1]["ECG_R_Peaks"]
-        except (ValueError, IndexError, TypeError, ZeroDivisionError):
-            return np.zeros(0, dtype=int)  # the detectors fail in these ways on signals without clear beats
-    found = np.asarray(found, dtype=np.float64)
-    return np.unique(found[np.isfinite(found)].astype(int))
-
-
-def _qrs_energy(row: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Envelope of the QRS band, the same for narrow, wide, upward and downward complexes. [n]"""
-    from scipy.signal import butter, sosfiltfilt
-
-    band = sosfiltfilt(butter(2, (4.0, 22.0), "bandpass", fs=rate_hz, output="sos"), row)
-    width = round(0.08 * rate_hz)
-    return np.sqrt(np.convolve(band**2, np.hanning(width + 2)[1:-1] / width, mode="same"))
-
-
-def _to_energy_peak(peaks: np.ndarray, energy: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Move each peak to the top of the QRS envelope nearby, so that detectors can be compared."""
-    reach = round(0.09 * rate_hz)
-    moved = [max(0, p - reach) + int(np.argmax(energy[max(0, p - reach) : p + reach + 1])) for p in peaks]
-    return np.unique(np.array(moved, dtype=int))
-
-
-def _overlooked(energy: np.ndarray, peaks: np.ndarray, height: float, rate_hz: float) -> list[int]:
-    """Deflections like a usual QRS that neither detector reported; early wide ectopics are overlooked that way."""
-    from scipy.signal import find_peaks
-
-    tops = find_peaks(energy, height=max(height, 1e-6), distance=round(REFRACTORY_S * rate_hz))[0]
-    return [int(top) for top in tops if not len(peaks) or np.abs(peaks - top).min() > REFRACTORY_S * rate_hz]
-
-
-def _single(peaks: np.ndarray, both: np.ndarray, rate_hz: float) -> np.ndarray:
-    """The peaks that are near none of `both`."""
-    reach = SAME_BEAT_S * rate_hz
-    return np.array([p for p in np.unique(peaks) if not len(both) or np.abs(both - p).min() > reach], dtype=int)
-
-
-def _without_t_waves(peaks: np.ndarray, row: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Drop what follows a beat so soon, and rises so slowly, that it is its T wave (Pan and Tompkins 1985)."""
-    slopes = np.nanmax(np.abs(np.diff(windows(row, peaks, -0.05, 0.05)[0], axis=1)), axis=1)
-    kept: list[int] = []
-    for i, peak in enumerate(peaks):
-        soon = kept and peak - peaks[kept[-1]] < T_WAVE_S * rate_hz
-        if not (soon and slopes[i] < 0.4 * max(slopes[kept[-1]], np.median(slopes))):
-            kept.append(i)
-    return peaks[kept]
-
-
-def _apart(peaks: np.ndarray, energy: np.ndarray, rate_hz: float) -> np.ndarray:
-    """Of two peaks within the refractory time, keep the stronger."""
-    kept: list[int] = []
-    for peak in peaks:
-        if kept and peak - kept[-1] < REFRACTORY_S * rate_hz:
-            if energy[peak] > energy[kept[-1]]:
-                kept[-1] = int(peak)
-        else:
-            kept.append(int(peak))
-    return np.array(kept, dtype=int)
 
 
 def _to_r_peak(row: np.ndarray, peaks: np.ndarray, odd: np.ndarray) -> np.ndarray:
@@ -274,26 +197,5 @@ def _median_waves(leads: list[Waves]) -> Waves:
         middle([lead.t_end for lead in with_t]),
         max(lead.p_clarity for lead in leads),
         clearest_t,
+        max(lead.p_mv for lead in leads),
     )
-
-
-def _rhythm(rr_s: np.ndarray, odd: np.ndarray, waves: Waves) -> str:
-    """One of the labels of this module's docstring."""
-    if len(rr_s) < 2:
-        return "unknown"
-    usual = np.median(rr_s)
-    around = np.array([np.median(rr_s[max(0, i - 3) : i + 4]) for i in range(len(rr_s))])
-    # early beats are followed by a pause; breathing shortens several intervals in a row
-    early = (rr_s[:-1] < EARLY * around[:-1]) & (rr_s[1:] > 1.08 * around[1:])
-    ordinary = ~odd
-    with_p = float(np.mean(np.isfinite(waves.p_onset[ordinary]))) if ordinary.any() else 0.0
-    # successive differences, without the intervals around beats of another shape
-    touched = odd[1:] | odd[:-1]
-    calm = rr_s[~touched] if (~touched).sum() >= 3 else rr_s
-    wobble = float(np.median(np.abs(np.diff(calm))) / usual) if len(calm) > 2 else 0.0
-    # a sinus node does not jump by 15 % from beat to beat; what looks like P waves then are fibrillation waves
-    if wobble > 0.08 and with_p < 0.7 or wobble > 0.15 and odd.mean() < 0.15:
-        return "irregular"
-    if with_p >= 0.5:
-        return "ectopic" if odd.any() or early.any() and wobble < 0.08 else "sinus"
-    return "ectopic" if odd.any() and wobble < 0.08 else "regular"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from echopulse.ecg.quality import settling_s
+from echopulse.ecg.faults import settling_s
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
 

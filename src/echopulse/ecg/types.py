@@ -11,6 +11,14 @@ from echopulse.errors import InputError
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a file says about a moment: its time in seconds from the start of the recording, and the words."""
+
+    time_s: float
+    text: str
+
+
+@dataclass(frozen=True)
 class ECG:
     """An electrocardiogram in physical units.
 
@@ -18,7 +26,8 @@ class ECG:
     rate_hz     samples per second
     leads       one name per row ("I", "aVR", "V1", "MLII", ... or "ECG" where the file names none)
     start_s     time of the first sample, in seconds from the start of the whole recording
-    provenance  how file, rate, unit, leads and polarity were decided, in plain words
+    provenance  how file, rate, unit, leads and polarity were decided, in plain words; "recorded" says when
+    notes       annotations in the file (beats, events, what the device said), in the order of their times
     """
 
     samples: np.ndarray
@@ -26,6 +35,7 @@ class ECG:
     leads: tuple[str, ...]
     start_s: float = 0.0
     provenance: dict[str, str] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
     def __post_init__(self) -> None:
         samples = np.asarray(self.samples, dtype=np.float32)
@@ -99,6 +109,9 @@ class Beats:
     rhythm      "sinus", "ectopic", "irregular", "regular", "none" or "unknown" (see `beats.py`); no diagnosis
     quality     0 (noise) .. 1 (two detectors agree on every beat of a clean signal)
     provenance  which lead and which detectors, and what was mended
+    doubtful    bool [beats]: not both detectors found it
+    ectopic     bool [beats]: its QRS has another shape than the usual one
+    gaps_s      float64 [k, 2]: from when to when no beats could be found, as nothing was recorded
     """
 
     r_peaks_s: np.ndarray
@@ -109,6 +122,9 @@ class Beats:
     rhythm: str
     quality: float
     provenance: dict[str, str] = field(default_factory=dict)
+    doubtful: np.ndarray | None = None  # none of them, where it is not given; likewise below
+    ectopic: np.ndarray | None = None
+    gaps_s: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         count = len(self.r_peaks_s)
@@ -117,6 +133,14 @@ class Beats:
             if value.shape != (count,):
                 raise ValueError(f"{name} must hold one time per beat ({count}), got shape {value.shape}")
             object.__setattr__(self, name, value)
+        for name in ("doubtful", "ectopic"):
+            value = getattr(self, name)
+            value = np.zeros(count, dtype=bool) if value is None else np.asarray(value, dtype=bool)
+            if value.shape != (count,):
+                raise ValueError(f"{name} must hold one bool per beat ({count}), got shape {value.shape}")
+            object.__setattr__(self, name, value)
+        gaps = np.zeros((0, 2)) if self.gaps_s is None else np.asarray(self.gaps_s, dtype=np.float64)
+        object.__setattr__(self, "gaps_s", gaps.reshape(-1, 2))
 
     @property
     def rr_s(self) -> np.ndarray:

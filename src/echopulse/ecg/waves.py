@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from echopulse.ecg.clean import filter_of
+
 RATE_HZ = 250.0  # everything in this module runs at this rate
 
 # Windows in seconds around the R peak; wide enough for PR intervals to 0.26 s and QT intervals to 0.55 s.
@@ -35,6 +37,7 @@ class Waves:
     t_end: np.ndarray
     p_clarity: float  # correlation of the single P waves with their average, 0 when there is none
     t_clarity: float  # height of the average T wave over the beat-to-beat noise
+    p_mv: float = 0.0  # height of the average P wave
 
 
 def delineate(row: np.ndarray, peaks: np.ndarray, ectopic: np.ndarray) -> Waves:
@@ -50,14 +53,14 @@ def delineate(row: np.ndarray, peaks: np.ndarray, ectopic: np.ndarray) -> Waves:
     after = np.diff(peaks, append=peaks[-1] + round(np.median(before) * RATE_HZ)) / RATE_HZ
     q_onset = _q_onsets(_lowpass(row, 40.0), peaks, ectopic)
     t_peak, t_end, t_clarity = _t_waves(smooth, peaks, before, after, ectopic)
-    p_onset, p_clarity = _p_waves(smooth, peaks, before, q_onset, t_end, ectopic)
-    return Waves(p_onset, q_onset, t_peak, t_end, p_clarity, t_clarity)
+    p_onset, p_clarity, p_mv = _p_waves(smooth, peaks, before, q_onset, t_end, ectopic)
+    return Waves(p_onset, q_onset, t_peak, t_end, p_clarity, t_clarity, p_mv)
 
 
 def _lowpass(row: np.ndarray, hertz: float) -> np.ndarray:
-    from scipy.signal import butter, sosfiltfilt
+    from scipy.signal import sosfiltfilt
 
-    return sosfiltfilt(butter(2, hertz, fs=RATE_HZ, output="sos"), row)
+    return sosfiltfilt(filter_of(2, hertz, "lowpass", RATE_HZ), row)
 
 
 def windows(row: np.ndarray, peaks: np.ndarray, first_s: float, last_s: float) -> tuple[np.ndarray, np.ndarray]:
@@ -180,8 +183,8 @@ def _t_end_near(beat, offsets, expected: float, peak: float, latest: float) -> t
     return min(peak, end - 0.03), end
 
 
-def _p_waves(row, peaks, before, q_onset, t_end, ectopic) -> tuple[np.ndarray, float]:
-    """P onsets before R, NaN for beats without the P wave of the others, and how alike the single P waves are."""
+def _p_waves(row, peaks, before, q_onset, t_end, ectopic) -> tuple[np.ndarray, float, float]:
+    """P onsets before R, NaN for beats without the P wave of the others; how alike and how high (mV) they are."""
     nothing = np.full(len(peaks), np.nan)
     ordinary = np.flatnonzero(~ectopic)
     quiet = float(np.nanmedian(q_onset)) - 0.012 if np.isfinite(q_onset).any() else -0.06
@@ -193,14 +196,14 @@ def _p_waves(row, peaks, before, q_onset, t_end, ectopic) -> tuple[np.ndarray, f
     beats, offsets = beats[:, begin:], offsets[begin:]
     whole = [i for i in ordinary if np.isfinite(beats[i]).all()]
     if len(whole) < 3 or len(offsets) < 20:
-        return nothing, 0.0
+        return nothing, 0.0, 0.0
     level = _level(beats)
     beat = np.median(level[whole], axis=0)
     likeness = np.array([_likeness(single, beat) for single in level])
     clarity = float(np.median(likeness[whole]))
     peak = int(np.argmax(np.abs(beat)))
     if clarity < 0.5 or np.abs(beat[peak]) < P_SMALLEST_MV or not 2 < peak < len(beat) - 2:
-        return nothing, clarity
+        return nothing, clarity, 0.0
     # Zhang's indicator run backwards: the onset is where the area after it, above its own level, is largest
     width = round(P_AREA * RATE_HZ)
     wave = np.pad(beat * np.sign(beat[peak]), (0, width), mode="edge")
@@ -210,7 +213,7 @@ def _p_waves(row, peaks, before, q_onset, t_end, ectopic) -> tuple[np.ndarray, f
     onsets = np.full(len(peaks), float(onset))
     onsets[(likeness < 0.3) | ectopic] = np.nan
     onsets[~np.isfinite(beats).all(axis=1)] = np.nan
-    return onsets, clarity
+    return onsets, clarity, float(np.abs(beat[peak]))
 
 
 def _level(beats: np.ndarray) -> np.ndarray:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from echopulse.echo.gif import write_gif
 from echopulse.echo.render import render_loop
 from echopulse.echo.sheet import contact_sheet
 from echopulse.echo.types import Clip
-from echopulse.errors import InputError
+from echopulse.files import check_target, complete_or_absent
 
 ENDINGS = (".mp4", ".webm", ".gif", ".npz", ".png")
 CODECS = {
@@ -55,7 +53,7 @@ def write_clip(
     """
     path = check_output(path, force=force)
     ending = path.suffix.lower()
-    with _complete_or_absent(path) as partial:
+    with complete_or_absent(path) as partial:
         if ending == ".npz":
             _write_npz(clip, partial, report, arrays or {})
         elif ending == ".png":
@@ -72,47 +70,22 @@ def write_clip(
 def write_film(clip: Clip, frames: Iterator[np.ndarray], path: Path, *, force: bool = False) -> Path:
     """Other pictures of a clip, uint8 [height, width, 3] with even sides, at its times: .mp4 or .webm."""
     path = check_output(path, force=force, endings=(".mp4", ".webm"))
-    with _complete_or_absent(path) as partial:
+    with complete_or_absent(path) as partial:
         _write_video(clip, frames, partial, describe(clip, "overlay"), bare=False)
     return path
 
 
 def check_output(path: str | Path, *, force: bool = False, endings: tuple[str, ...] = ENDINGS) -> Path:
     """Refuse, before any work is done, a path that cannot or must not be written."""
-    path = Path(path)
-    if path.suffix.lower() not in endings:
-        found = f"the ending {path.suffix}" if path.suffix else "no ending"
-        raise InputError(f"{path}: {found}; one of {', '.join(endings)} is expected.")
-    if path.is_dir():
-        raise InputError(f"{path}: a folder of this name exists; choose another name.")
-    if path.exists() and not force:
-        raise InputError(f"{path}: the file exists already; choose another name or add --force to replace it.")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist; create it or choose another one.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: the folder {path.parent} cannot be written to; choose another one.")
-    return path
+    return check_target(path, endings, force=force)
 
 
 def save_sheet(image: np.ndarray, path: str | Path, *, force: bool = False) -> Path:
     """Write a sheet (uint8 [h, w, 3], of `strip_sheet` or `contact_sheet`) as PNG."""
     path = check_output(path, force=force, endings=(".png",))
-    with _complete_or_absent(path) as partial:
+    with complete_or_absent(path) as partial:
         _save_png(image, partial, "EchoPulse: not for diagnosis", "")
     return path
-
-
-@contextmanager
-def _complete_or_absent(path: Path) -> Iterator[Path]:
-    """A name beside `path` to write to; it becomes `path` when all went well and vanishes when not."""
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another place.") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _pictures(

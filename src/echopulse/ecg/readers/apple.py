@@ -11,6 +11,8 @@ import re
 
 import numpy as np
 
+from echopulse.ecg.readers.moments import ISO, moment_in, written
+from echopulse.ecg.readers.source import Reader, Source, Wanted
 from echopulse.ecg.readers.text import drop_cut_last_line, number
 from echopulse.ecg.readers.units import in_millivolts, lead_name, unit_in
 from echopulse.ecg.types import ECG
@@ -23,8 +25,9 @@ USUAL_HZ = 512.0
 HEADER_LINES = 40
 
 
-def looks_like_apple(lines: list[str]) -> bool:
+def looks_like_apple(source: Source) -> bool:
     """Key-and-value lines that name a watch or a rate in hertz, then (if the file goes on) lone numbers."""
+    lines = source.lines if source.is_plain_text else []
     body = _body_start(lines)
     header = [line for line in lines[:body] if line.strip()]
     if len(header) < 4 or any(line.lstrip().startswith("#") for line in header):
@@ -34,16 +37,19 @@ def looks_like_apple(lines: list[str]) -> bool:
     return pairs >= 4 and named
 
 
-def read_apple(lines: list[str], text: str, path: str, rate_hz: float | None) -> ECG:
+def read_apple(source: Source, wanted: Wanted) -> ECG:
     """One lead from the lines of an Apple Health ECG export, millivolts."""
+    lines, rate_hz = source.lines, wanted.rate_hz
     body = _body_start(lines)
     header = [line.strip() for line in lines[:body] if line.strip()]
     if body == len(lines):
-        raise InputError(f"{path}: an Apple Watch header without any sample after it; export the recording again.")
-    values, cut = _values(lines[body:], text)
+        raise InputError(
+            f"{source.name}: an Apple Watch header without any sample after it; export the recording again."
+        )
+    values, cut = _values(lines[body:], source.text)
     rate, how = (rate_hz, "as given") if rate_hz else _rate(header, len(values))
     unit = next((found for line in reversed(header) if (found := unit_in(_value(line)))), None)
-    samples, unit_how = in_millivolts(values[None], unit)
+    samples, unit_how = in_millivolts(values[None], unit, wanted.unit)
     lead = next((name for line in reversed(header) if (name := lead_name(_value(line))) in ("I", "II", "III")), "I")
     provenance = {
         "format": "Apple Watch CSV",
@@ -51,6 +57,15 @@ def read_apple(lines: list[str], text: str, path: str, rate_hz: float | None) ->
         "unit": unit_how,
         "leads": f"lead {lead}, from the header" if any(lead_name(_value(x)) == lead for x in header) else "taken as I",
     }
+    recorded = next((found for line in header if ISO.search(line) and (found := moment_in(line))), None)
+    if recorded is not None:
+        provenance["recorded"] = written(recorded)
+    seconds = len(values) / rate
+    if rate_hz is None and abs(seconds / RECORDING_S - 1) > 0.02:
+        provenance["length"] = (
+            f"{len(values)} samples are {seconds:.1f} s at {rate:g} Hz, but the watch records {RECORDING_S:g} s: the "
+            "file is a part, or its rate is wrong (--rate gives another)"
+        )
     if cut:
         provenance["end"] = "the file stops in the middle of a number; that last value is left out"
     return ECG(samples, rate, (lead,), provenance=provenance)
@@ -106,3 +121,6 @@ def _rate(header: list[str], samples: int) -> tuple[float, str]:
     if stated == int(stated) and 0.0001 < abs(counted / stated - 1) < 0.01:  # a rate with decimals was not rounded
         return counted, f"{samples} samples in the watch's 30 s (the header rounds to {stated:g} Hz)"
     return stated, how
+
+
+APPLE_CSV = Reader("an Apple Watch CSV file", looks_like_apple, read_apple)

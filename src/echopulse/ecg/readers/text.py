@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# "1,234.5" and "1.234,5": groups of three that cannot be anything but thousands.
+THOUSANDS_AND_POINT = re.compile(r"[+-]?\d{1,3}([, '\u2019\u00a0\u202f]\d{3})+\.\d+")
+THOUSANDS_AND_COMMA = re.compile(r"[+-]?\d{1,3}([. '\u2019\u00a0\u202f]\d{3})+,\d+")
 MISSING = frozenset({"nan", "na", "n/a", "null", "none", "-", "--", "#n/a", "inf", "-inf"})
 
 
@@ -41,6 +44,14 @@ def lines_of(text: str) -> list[str]:
 def number(cell: str) -> float | None:
     """The value of a cell: NaN when it says that the value is missing, None when it is no number."""
     cell = cell.strip().strip("\"'").strip()
+    if NUMBER.fullmatch(cell):
+        return float(cell)
+    if cell[:1] == "\u2212":  # the mathematical minus
+        cell = "-" + cell[1:]
+    if THOUSANDS_AND_POINT.fullmatch(cell):
+        return float(re.sub(r"[^\d.+-]", "", cell))
+    if THOUSANDS_AND_COMMA.fullmatch(cell):
+        return float(re.sub(r"[^\d,+-]", "", cell).replace(",", "."))
     if NUMBER.fullmatch(cell):
         return float(cell)
     return float("nan") if not cell or cell.lower() in MISSING else None

@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 MILLIVOLTS = {"nv": 1e-6, "uv": 1e-3, "mv": 1.0, "v": 1e3}
+WRITTEN = {"uv": "uV", "mv": "mV", "v": "V", "nv": "nV"}
 # Peak to peak of a surface ECG, millivolts: generous, from low voltage in one limb lead to a large precordial lead.
 PLAUSIBLE = (0.03, 30.0)
 LIMB_AND_CHEST = {name.lower(): name for name in ("I II III aVR aVL aVF V1 V2 V3 V4 V5 V6 V7 V8 V9 V3R V4R").split()}
@@ -33,23 +34,25 @@ def spread(values: np.ndarray) -> float:
     return float(np.subtract(*np.percentile(finite, (99.5, 0.5)))) if finite.size else 0.0
 
 
-def in_millivolts(samples: np.ndarray, unit: str | None) -> tuple[np.ndarray, str]:
+def in_millivolts(samples: np.ndarray, unit: str | None, given: str | None = None) -> tuple[np.ndarray, str]:
     """[leads, n] in `unit` (None: not stated) as millivolts, and how the unit was decided.
 
-    A stated unit is believed unless it makes the ECG impossibly small or large and another unit does not.
+    A stated unit is believed unless it makes the ECG impossibly small or large and another unit does not. What the user
+    says (`given`) is believed whatever it makes of it.
     """
+    if given is not None:
+        return samples * MILLIVOLTS[given], f"{WRITTEN[given]}, as given"
     size = max(spread(lead) for lead in samples)
     plausible = [name for name in ("mv", "uv", "v", "nv") if PLAUSIBLE[0] <= size * MILLIVOLTS[name] <= PLAUSIBLE[1]]
-    written = {"uv": "uV", "mv": "mV", "v": "V", "nv": "nV"}
     if unit is not None and (unit in plausible or not plausible):
-        return samples * MILLIVOLTS[unit], f"{written[unit]}, as the file says"
+        return samples * MILLIVOLTS[unit], f"{WRITTEN[unit]}, as the file says"
     if not plausible:
         return samples, "no unit in the file; taken as mV"
     best = plausible[0]
     scaled = samples * MILLIVOLTS[best]
     if unit is None:
-        return scaled, f"no unit in the file; taken as {written[best]} because of the size ({size:.3g} peak to peak)"
-    return scaled, f"the file says {written[unit]}, but {size:.3g} peak to peak is an ECG only in {written[best]}"
+        return scaled, f"no unit in the file; taken as {WRITTEN[best]} because of the size ({size:.3g} peak to peak)"
+    return scaled, f"the file says {WRITTEN[unit]}, but {size:.3g} peak to peak is an ECG only in {WRITTEN[best]}"
 
 
 def lead_name(text: str) -> str:
