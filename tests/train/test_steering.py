@@ -1,10 +1,14 @@
 """What steers the EF is learned from a bank's pictures and tokens, looked at once."""
 
+import shutil
+
 import pytest
 import torch
 
 from echopulse.errors import InputError
 from echopulse.measure import Segmenter, SegmenterConfig
+from echopulse.measure.steering import SteeringConfig
+from echopulse.model.checkpoint import load_config, save_config
 from echopulse.model.config import PRESETS
 from echopulse.model.generator import Generator
 from echopulse.model.tokenizer import Tokenizer
@@ -81,3 +85,12 @@ def test_a_measurer_that_reads_no_volumes_is_refused(networks, toy_bank, tmp_pat
     plain = Segmenter(SegmenterConfig(size=32, channels=(8, 8, 8), groups=4))
     with pytest.raises(InputError, match="reads volumes"):
         SteeringTask(**networks | {"segmenter": plain}, bank=toy_bank, held_out=toy_bank, kept=tmp_path)
+
+
+def test_another_tokenizer_makes_the_steering_of_a_folder_a_thing_of_the_past(tiny_model, bank_folder, quick, tmp_path):
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    save_config(model, steering=SteeringConfig(inputs=1, bits=1, grid=1))
+    options = {"data": str(bank_folder), "preset": "tiny", "steps": 1, "run": tmp_path / "run"}
+    train("tokenizer", out=model, **options)
+    assert "steering" not in load_config(model) and "generator" in load_config(model)

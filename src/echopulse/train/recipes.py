@@ -183,7 +183,9 @@ def train(
         part, model = "ecg_encoder", model.encoder  # what told the signal has done its work
     else:
         part = what
-    about = {part: model.config}
+    about: dict[str, object] = {part: model.config}
+    if what in ("generator", "measurer") or what == "tokenizer" and not keep_tokens:
+        about["steering"] = None  # it has learned what others see, hear or say: `train steering` comes after them
     if what == "generator":
         familiarity = fit_familiarity(model, *banks, seed=seed)
         save_weights(familiarity, model_folder / "familiarity", torch.float16)
