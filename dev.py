@@ -26,7 +26,8 @@ VENV = ROOT / ".venv"
 EXAMPLE = Path("examples") / "sinus_72.csv"
 CLIP = Path("demo") / "heartbeat.mp4"
 USED_LIBRARIES = (
-    "torch, numpy, scipy.signal, safetensors.torch, neurokit2, wfdb, av, PIL.Image, pydicom, matplotlib.pyplot, tqdm"
+    "torch, numpy, scipy.signal, safetensors.torch, neurokit2, wfdb, edfio, sierraecg, pypdf, av, PIL.Image, pydicom, "
+    "matplotlib.pyplot, tqdm"
 )
 NETWORK_WORDS = (
     "NewConnectionError",
