@@ -119,7 +119,7 @@ def test_training_gives_a_whole_folder_with_the_published_weights_as_they_were(t
 def test_such_a_folder_makes_clips_and_streams_and_says_its_licence(trained):
     kind, model, _ = trained
     pulse = EchoPulse.from_pretrained(model)
-    assert isinstance(pulse.generator.ecg_encoder, FrozenEcgEncoder) and pulse.strangeness is not None
+    assert isinstance(pulse.generator.ecg_encoder, FrozenEcgEncoder) and pulse.familiarity is not None
     made = pulse(an_ecg(), seconds=1, seed=1, sampling=QUICK)
     report = made.report()
     assert report["ecg"]["provenance"]["leads heard"] == "L0 as II, a guess: none of these names is a lead's"
