@@ -7,6 +7,7 @@ that holds a scan instead of lines goes to the reader of pictures.
 
 from __future__ import annotations
 
+import logging
 import re
 import zlib
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from echopulse.ecg.readers.picture import MOST_PIXELS, NO_UNIT, read_image
 from echopulse.ecg.readers.source import Reader, Source, Wanted
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
+
+UNSAID = logging.NullHandler()  # for what pypdf mends of a damaged file and would print
 
 MOST_FILE_BYTES = 64 << 20
 MOST_PAGES = 10
@@ -69,6 +72,8 @@ def read_pdf(source: Source, wanted: Wanted) -> ECG:
 
 def _read(source: Source, wanted: Wanted) -> ECG:
     from pypdf import PdfReader
+
+    logging.getLogger("pypdf").addHandler(UNSAID)
 
     reader = PdfReader(BytesIO(source.data), strict=False)
     if reader.is_encrypted and not reader.decrypt(""):
