@@ -78,6 +78,7 @@ def test_an_expectation_is_aimed_at_by_its_quantile():
     assert aim_at(expected, 0.8413) == pytest.approx(0.6, abs=1e-3)
     assert aim_at(expected, 0.1) + aim_at(expected, 0.9) == pytest.approx(1.0, abs=1e-5)
     assert aim_at(expected, 1 - 1e-9) == EF_RANGE[1]
+    assert aim_at(ExpectedEf(torch.tensor([0.5]), torch.tensor([0.0])), 1e-9) == pytest.approx(0.5)
 
 
 def test_a_heart_that_is_expected_to_stand_still_is_told_nothing():

@@ -6,8 +6,8 @@ back (`TokenVolumes`), and what the generator is told next is moved by what was 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
 import torch
 from torch import Tensor
@@ -56,8 +56,7 @@ def aim_at(expected: ExpectedEf | None, quantile: float = 0.5) -> float | None:
     """The EF at this quantile of what is expected; None where nothing is, or a heart that stands still."""
     if expected is None:
         return None
-    apart = math.sqrt(2) * float(torch.erfinv(torch.tensor(2 * quantile - 1)))
-    wanted = float(expected.mean) + apart * float(expected.sd)
+    wanted = float(expected.mean) + NormalDist().inv_cdf(quantile) * float(expected.sd)
     return None if float(expected.mean) < EF_RANGE[0] else min(max(wanted, EF_RANGE[0]), EF_RANGE[1])
 
 

@@ -274,7 +274,7 @@ class _Opening:
         beats = find_beats(cleaned, allow_flat=allow_flat)
         size = pulse.tokenizer.config.size
         first, _, _, aimed = first_picture(image, start, beats, begin, view, ef, patient, seed, size)
-        if image is not None and ef is None:
+        if image is not None and ef is None and len(beats.r_peaks_s):  # a heart that stands still has none
             ecg = pulse.prepare_ecg(cleaned)
             aimed = aim_at(pulse.expect_ef([(image, 0.0)], ecg, begin - cleaned.start_s, view, fps))
         return cls(begin, first, aimed, leads, cleaned.provenance["polarity"].startswith("turned"))

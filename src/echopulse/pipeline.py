@@ -182,7 +182,7 @@ class EchoPulse:
             first, origin, spacing, aimed = first_picture(picture, start, beats, begin, view, ef, patient, seed, size)
         model_frames = frames if rate == fps else 1 + math.ceil((frames - 1) * rate / fps - 1e-9)
         heard, expected = self.prepare_ecg(cleaned), None
-        if picture is not None and ef is None:
+        if picture is not None and ef is None and len(beats.r_peaks_s):  # a heart that stands still has none
             with clock("expect"):
                 expected = self.expect_ef([(picture, 0.0), *later], heard, begin - cleaned.start_s, view, rate)
                 aimed = aiming.aim_at(expected, ef_quantile)
