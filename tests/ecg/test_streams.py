@@ -129,10 +129,17 @@ def test_nobody_at_the_other_end_is_said():
         list(read_stream(f"tcp://127.0.0.1:{port}", rate_hz=RATE, patience_s=0.3))
 
 
-@pytest.mark.parametrize("source", ["", "heart.csv", "tcp://", "tcp://host", "tcp://host:x", "replay:", "ftp://a:1"])
+@pytest.mark.parametrize("source", ["", "heart.csv", "tcp://", "tcp://host", "tcp://host:x", "replay:", "ftp://a:1", "tcp://[::1"])
 def test_what_is_no_stream_is_refused_at_once(source):
     with pytest.raises(InputError, match="is expected"):
         read_stream(source)
+
+
+@pytest.mark.parametrize("baud", ["inf", "nan", "-1", "fast"])
+def test_a_baud_rate_that_is_none_is_refused_at_once(baud, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: True)
+    with pytest.raises(InputError, match="baud"):
+        read_stream(f"serial:/dev/null?baud={baud}")
 
 
 @pytest.mark.parametrize("source", ["lsl:ECG", "polar:H10", "serial:/dev/null"])
@@ -242,5 +249,13 @@ def test_an_lsl_description_gives_leads_and_unit():
 
 
 def test_lsl_chunks_follow_each_other_unless_the_clock_says_otherwise():
-    assert start_of([10.0], None, 500.0) == 10.0 and start_of([10.01], 10.0, 500.0) == 10.0
-    assert start_of([10.4], 10.0, 500.0) == 10.4
+    assert start_of([10.0], None, 0.0, 500.0) == 0.0 and start_of([10.012], 10.0, 3.0, 500.0) == 3.0
+    assert start_of([10.402], 10.0, 3.0, 500.0) == pytest.approx(3.4)
+
+
+def test_an_lsl_rate_a_little_off_its_name_adds_up_to_no_gap():
+    last, end_s = None, 0.0
+    for number in range(200):  # 498 Hz under the name of 500
+        stamps = [(100 * number + sample) / 498 for sample in range(100)]
+        assert start_of(stamps, last, end_s, 500.0) == end_s
+        last, end_s = stamps[-1], end_s + 0.2
