@@ -105,7 +105,7 @@ def oracle(tiny_model, monkeypatch):
         return (80 * (1 - 0.4 * (1 - beat(frames)))).log()
 
     steering = SimpleNamespace(
-        config=SimpleNamespace(frames=4, bits=pulse.generator.config.bits), volumes=volumes,
+        config=SimpleNamespace(frames=4, bits=pulse.generator.config.bits, fps=25.0), volumes=volumes,
         token_noise=torch.tensor(0.05), picture_noise=torch.tensor(0.05),
     )  # fmt: skip
     return pulse, steering, beats
@@ -138,7 +138,18 @@ def test_pictures_of_two_moments_tell_more_than_one(oracle, monkeypatch):
 
     def told(*times: float) -> ExpectedEf:
         pictures = [(picture, at) for at in times]
-        return expect_ef(steering, None, pulse.generator, pictures, torch.zeros(1, 10), 0.0, "a4c", 25.0)
+        return expect_ef(steering, None, pulse.generator, pictures, torch.zeros(1, 10), 0.0, "a4c")
 
     assert float(told(0.0).mean) == pytest.approx(0.55)
     assert float(told(0.0, 0.5).mean) == pytest.approx(0.45, abs=0.06) and float(told(0.0, 0.5).sd) < 0.1
+
+
+def test_what_is_expected_is_heard_as_it_was_learned_whatever_the_rate_of_the_clip(oracle, monkeypatch):
+    pulse, steering, _ = oracle
+    heard, steering.config.fps = [], 20.0
+    steering.expectation = lambda _: ExpectedEf(torch.tensor([0.55]), torch.tensor([0.1]))
+    monkeypatch.setattr(aiming, "hear", lambda _, ecg, at_s, fps: heard.append(fps) or at_s)
+    monkeypatch.setattr(aiming, "look_at_pictures", lambda *_: (torch.zeros(1, 3), torch.zeros(1)))
+    monkeypatch.setattr(aiming, "features_of", lambda *_: torch.zeros(1, 3))
+    expect_ef(steering, None, pulse.generator, [(torch.zeros(32, 32), 0.0)], torch.zeros(1, 10), 0.0, "a4c")
+    assert heard == [20.0]

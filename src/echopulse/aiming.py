@@ -32,17 +32,18 @@ LEAST_STEP = 0.1  # later less, as the corrections add up to a mean: a heart doe
 @torch.inference_mode()
 def expect_ef(
     steering: Steering, segmenter: Segmenter, generator: Generator, pictures: Sequence[tuple[Tensor, float]],
-    ecg: Tensor, begin_s: float, view: str, fps: float,
+    ecg: Tensor, begin_s: float, view: str,
 ) -> ExpectedEf:  # fmt: skip
     """The EF that pictures uint8 [h, w], each with its time in seconds from the first, and an ECG let expect, [1] each.
 
     The clip begins `begin_s` into `ecg`, [l, n] mV. Several pictures tell more: how much volumes differ between
-    moments at which the ECG says how full the ventricle is.
+    moments at which the ECG says how full the ventricle is. As much of the ECG is heard as at the rate that the
+    steering has learned, whatever the clip's.
     """
     device = device_of(generator)
     place = torch.tensor([generator.config.views.index(view)], device=device)
     shown = torch.stack([picture for picture, _ in pictures]).to(device).float() / 255
-    memories = [hear(generator, ecg, begin_s + at_s, fps) for _, at_s in pictures]
+    memories = [hear(generator, ecg, begin_s + at_s, steering.config.fps) for _, at_s in pictures]
     with mixed_precision(device):
         seen, log_volume = look_at_pictures(segmenter, shown)
         full = [generator.ecg_encoder.read_out(one, torch.zeros(1, 1, device=device))[..., 0] for one in memories]
