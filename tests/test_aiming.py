@@ -76,6 +76,7 @@ def test_an_expectation_is_aimed_at_by_its_quantile():
     assert aim_at(expected, 0.8413) == pytest.approx(0.6, abs=1e-3)
     assert aim_at(expected, 0.1) + aim_at(expected, 0.9) == pytest.approx(1.0, abs=1e-5)
     assert aim_at(expected, 1 - 1e-9) == EF_RANGE[1]
+    assert aim_at(ExpectedEf(torch.tensor([0.5]), torch.tensor([0.0])), 1e-9) == pytest.approx(0.5)
 
 
 def test_a_heart_that_is_expected_to_stand_still_is_told_nothing():
@@ -102,7 +103,7 @@ def oracle(tiny_model, monkeypatch):
         return (80 * (1 - 0.4 * (1 - beat(frames)))).log()
 
     steering = SimpleNamespace(
-        config=SimpleNamespace(frames=4, bits=pulse.generator.config.bits), volumes=volumes,
+        config=SimpleNamespace(frames=4, bits=pulse.generator.config.bits, fps=25.0), volumes=volumes,
         token_noise=torch.tensor(0.05), picture_noise=torch.tensor(0.05),
     )  # fmt: skip
     return pulse, steering, beats
@@ -135,7 +136,18 @@ def test_pictures_of_two_moments_tell_more_than_one(oracle, monkeypatch):
 
     def told(*times: float) -> ExpectedEf:
         pictures = [(picture, at) for at in times]
-        return expect_ef(steering, None, pulse.generator, pictures, torch.zeros(1, 10), 0.0, "a4c", 25.0)
+        return expect_ef(steering, None, pulse.generator, pictures, torch.zeros(1, 10), 0.0, "a4c")
 
     assert float(told(0.0).mean) == pytest.approx(0.55)
     assert float(told(0.0, 0.5).mean) == pytest.approx(0.45, abs=0.06) and float(told(0.0, 0.5).sd) < 0.1
+
+
+def test_what_is_expected_is_heard_as_it_was_learned_whatever_the_rate_of_the_clip(oracle, monkeypatch):
+    pulse, steering, _ = oracle
+    heard, steering.config.fps = [], 20.0
+    steering.expectation = lambda _: ExpectedEf(torch.tensor([0.55]), torch.tensor([0.1]))
+    monkeypatch.setattr(aiming, "hear", lambda _, ecg, at_s, fps: heard.append(fps) or at_s)
+    monkeypatch.setattr(aiming, "look_at_pictures", lambda *_: (torch.zeros(1, 3), torch.zeros(1)))
+    monkeypatch.setattr(aiming, "features_of", lambda *_: torch.zeros(1, 3))
+    expect_ef(steering, None, pulse.generator, [(torch.zeros(32, 32), 0.0)], torch.zeros(1, 10), 0.0, "a4c")
+    assert heard == [20.0]

@@ -149,3 +149,12 @@ def test_what_cannot_be_is_refused_before_any_piece_is_asked_for(pulse):
     with pytest.raises(InputError, match="a flat line"):
         list(pulse.stream([flat]))
     assert list(pulse.stream([an_ecg(3.9)])) == []  # too short to decide anything
+
+
+def test_of_a_picture_whose_stream_has_no_beat_no_ef_is_expected(pulse, monkeypatch):
+    asked = []
+    monkeypatch.setattr(pulse, "expect_ef", lambda *_: asked.append(1))
+    options = {"image": np.zeros((32, 32), np.uint8), "any_image": True, "allow_flat": True, **QUICK}
+    for ecg, times in ((ECG(np.zeros((1, 1000)), 200.0, ("I",)), 0), (an_ecg(), 1)):
+        next(pulse.stream(cut(ecg, 1.0), **options))
+        assert len(asked) == times

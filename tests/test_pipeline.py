@@ -13,6 +13,7 @@ from echopulse.ecg.stretch import around
 from echopulse.echo import write_clip
 from echopulse.echo.types import Clip
 from echopulse.errors import InputError
+from echopulse.measure.expected_ef import ExpectedEf
 from echopulse.model.checkpoint import load_config
 from echopulse.model.familiarity import Familiarity
 from echopulse.pipeline import EchoPulse, Sampling, resample_frames
@@ -216,6 +217,15 @@ def test_age_and_sex_reach_the_generators_conditions(pulse):
         watch.remove()
     assert [float(one.age_years) for one in heard] == pytest.approx([63, math.nan, math.nan], nan_ok=True)
     assert [float(one.female) for one in heard] == pytest.approx([math.nan, 0, math.nan], nan_ok=True)
+
+
+def test_of_a_picture_whose_ecg_has_no_beat_no_ef_is_expected(pulse, monkeypatch):
+    monkeypatch.setattr(pulse, "expect_ef", lambda *_: ExpectedEf(torch.tensor([0.4]), torch.tensor([0.1])))
+    picture = np.zeros((32, 32), np.uint8)
+    options = {"image": picture, "any_image": True, "seconds": 1, "allow_flat": True, "sampling": QUICK}
+    still, beating = pulse(a_flat_line(), **options), pulse(an_ecg(), **options)
+    assert still.ef_aimed is None and still.ef_expected is None
+    assert beating.ef_aimed == pytest.approx(0.4) and beating.ef_expected == pytest.approx((0.4, 0.1))
 
 
 def test_a_flat_line_is_allowed_when_asked_for(pulse):

@@ -6,8 +6,8 @@ back (`TokenVolumes`), and what the generator is told next is moved by what was 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 
 import torch
 from torch import Tensor
@@ -32,17 +32,18 @@ READS = 3  # what was learned from so many holds for the rest of the clip: a hea
 @torch.inference_mode()
 def expect_ef(
     steering: Steering, segmenter: Segmenter, generator: Generator, pictures: Sequence[tuple[Tensor, float]],
-    ecg: Tensor, begin_s: float, view: str, fps: float,
+    ecg: Tensor, begin_s: float, view: str,
 ) -> ExpectedEf:  # fmt: skip
     """The EF that pictures uint8 [h, w], each with its time in seconds from the first, and an ECG let expect, [1] each.
 
     The clip begins `begin_s` into `ecg`, [l, n] mV. Several pictures tell more: how much volumes differ between
-    moments at which the ECG says how full the ventricle is.
+    moments at which the ECG says how full the ventricle is. As much of the ECG is heard as at the rate that the
+    steering has learned, whatever the clip's.
     """
     device = device_of(generator)
     place = torch.tensor([generator.config.views.index(view)], device=device)
     shown = torch.stack([picture for picture, _ in pictures]).to(device).float() / 255
-    memories = [hear(generator, ecg, begin_s + at_s, fps) for _, at_s in pictures]
+    memories = [hear(generator, ecg, begin_s + at_s, steering.config.fps) for _, at_s in pictures]
     with mixed_precision(device):
         seen, log_volume = look_at_pictures(segmenter, shown)
         full = [generator.ecg_encoder.read_out(one, torch.zeros(1, 1, device=device))[..., 0] for one in memories]
@@ -56,8 +57,7 @@ def aim_at(expected: ExpectedEf | None, quantile: float = 0.5) -> float | None:
     """The EF at this quantile of what is expected; None where nothing is, or a heart that stands still."""
     if expected is None:
         return None
-    apart = math.sqrt(2) * float(torch.erfinv(torch.tensor(2 * quantile - 1)))
-    wanted = float(expected.mean) + apart * float(expected.sd)
+    wanted = float(expected.mean) + NormalDist().inv_cdf(quantile) * float(expected.sd)
     return None if float(expected.mean) < EF_RANGE[0] else min(max(wanted, EF_RANGE[0]), EF_RANGE[1])
 
 

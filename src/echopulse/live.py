@@ -179,7 +179,7 @@ def stream(
         for part in in_order(pieces):
             arriving.add(part)
             if filling is None and arriving.end_s >= arriving.start_s + WARM_S:
-                opening = _Opening.of(pulse, arriving, picture, view, ef, patient, seed, start, allow_flat, fps)
+                opening = _Opening.of(pulse, arriving, picture, view, ef, patient, seed, start, allow_flat)
                 filling = _Filling(pulse, opening, view, patient, seed, sampling, fps)
             while filling is not None and arriving.end_s >= filling.needs_until_s:
                 yield filling.next_block(arriving)
@@ -265,7 +265,7 @@ class _Opening:
     turned: bool
 
     @classmethod
-    def of(cls, pulse, arriving: Arriving, image, view, ef, patient, seed, start, allow_flat: bool, fps) -> _Opening:
+    def of(cls, pulse, arriving: Arriving, image, view, ef, patient, seed, start, allow_flat: bool) -> _Opening:
         heard = arriving.cut(arriving.start_s, arriving.start_s + WARM_S)
         check_usable(heard, allow_flat=allow_flat)
         cleaned = clean_ecg(heard)
@@ -274,9 +274,9 @@ class _Opening:
         beats = find_beats(cleaned, allow_flat=allow_flat)
         size = pulse.tokenizer.config.size
         first, _, _, aimed = first_picture(image, start, beats, begin, view, ef, patient, seed, size)
-        if image is not None and ef is None:
+        if image is not None and ef is None and len(beats.r_peaks_s):  # a heart that stands still has none
             ecg = pulse.prepare_ecg(cleaned)
-            aimed = aim_at(pulse.expect_ef([(image, 0.0)], ecg, begin - cleaned.start_s, view, fps))
+            aimed = aim_at(pulse.expect_ef([(image, 0.0)], ecg, begin - cleaned.start_s, view))
         return cls(begin, first, aimed, leads, cleaned.provenance["polarity"].startswith("turned"))
 
     def clean(self, ecg: ECG) -> ECG:

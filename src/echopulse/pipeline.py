@@ -182,9 +182,9 @@ class EchoPulse:
             first, origin, spacing, aimed = first_picture(picture, start, beats, begin, view, ef, patient, seed, size)
         model_frames = frames if rate == fps else 1 + math.ceil((frames - 1) * rate / fps - 1e-9)
         heard, expected = self.prepare_ecg(cleaned), None
-        if picture is not None and ef is None:
+        if picture is not None and ef is None and len(beats.r_peaks_s):  # a heart that stands still has none
             with clock("expect"):
-                expected = self.expect_ef([(picture, 0.0), *later], heard, begin - cleaned.start_s, view, rate)
+                expected = self.expect_ef([(picture, 0.0), *later], heard, begin - cleaned.start_s, view)
                 aimed = aiming.aim_at(expected, ef_quantile)
         with clock("fill_in"):
             ids = self.generate_ids(
@@ -275,20 +275,18 @@ class EchoPulse:
         fps, first = fps or self.fps, options.get("first")
         if first is not None and ecg is not None and options.get("ef") is None:
             pictures = [(first, 0.0), *options.get("later", ())]
-            options["ef"] = aiming.aim_at(self.expect_ef(pictures, ecg, begin_s, options.get("view", "a4c"), fps))
+            options["ef"] = aiming.aim_at(self.expect_ef(pictures, ecg, begin_s, options.get("view", "a4c")))
         return filling.generate_ids(
             self.tokenizer, self.generator, ecg, begin_s, frames, fps=fps, steering=self.steering, **options
         )
 
     def expect_ef(
-        self, pictures: Sequence[tuple[Tensor, float]], ecg: Tensor, begin_s: float, view: str, fps: float | None = None
+        self, pictures: Sequence[tuple[Tensor, float]], ecg: Tensor, begin_s: float, view: str
     ) -> ExpectedEf | None:
         """The EF that pictures and an ECG ([l, n] mV) let expect, see `aiming.expect_ef`; None without the weights."""
         if self.steering is None:
             return None
-        return aiming.expect_ef(
-            self.steering, self.segmenter, self.generator, pictures, ecg, begin_s, view, fps or self.fps
-        )
+        return aiming.expect_ef(self.steering, self.segmenter, self.generator, pictures, ecg, begin_s, view)
 
     def encode_picture(self, picture: Tensor, *, still: bool = False) -> Tensor:
         """The tokens int64 [1, h', w'] of a first picture uint8 [h, w]; `still`: [2, h', w'] of one that stands on."""

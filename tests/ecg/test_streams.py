@@ -1,8 +1,10 @@
 """An ECG as it arrives: pieces on one clock, gaps told, nothing invented, and one sentence where nothing comes."""
 
 import socket
+import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from echopulse.ecg import read_stream
 from echopulse.ecg.streams.feed import Chunk, Device, Feed, pieces
 from echopulse.ecg.streams.lines import LONGEST_LINE, MOST_GARBAGE, LineParser
 from echopulse.ecg.streams.lsl import device_of, start_of
-from echopulse.ecg.streams.polar import Clock, samples_of
+from echopulse.ecg.streams.polar import Clock, polar, samples_of
 from echopulse.errors import InputError
 
 RATE = 250.0
@@ -129,10 +131,19 @@ def test_nobody_at_the_other_end_is_said():
         list(read_stream(f"tcp://127.0.0.1:{port}", rate_hz=RATE, patience_s=0.3))
 
 
-@pytest.mark.parametrize("source", ["", "heart.csv", "tcp://", "tcp://host", "tcp://host:x", "replay:", "ftp://a:1"])
+@pytest.mark.parametrize(
+    "source", ["", "heart.csv", "tcp://", "tcp://host", "tcp://host:x", "replay:", "ftp://a:1", "tcp://[::1"]
+)
 def test_what_is_no_stream_is_refused_at_once(source):
     with pytest.raises(InputError, match="is expected"):
         read_stream(source)
+
+
+@pytest.mark.parametrize("baud", ["inf", "nan", "-1", "fast"])
+def test_a_baud_rate_that_is_none_is_refused_at_once(baud, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: True)
+    with pytest.raises(InputError, match="baud"):
+        read_stream(f"serial:/dev/null?baud={baud}")
 
 
 @pytest.mark.parametrize("source", ["lsl:ECG", "polar:H10", "serial:/dev/null"])
@@ -144,7 +155,14 @@ def test_what_needs_the_extra_says_so(source, monkeypatch):
 
 def test_half_a_line_waits_for_its_end():
     parser = LineParser("x")
-    assert parser.feed(b"1 2\n3 ").shape == (2, 1) and parser.feed(b"4\n").tolist() == [[3.0], [4.0]]
+    assert parser.feed(b"0 1\n1 2\n3 ").shape == (2, 2) and parser.feed(b"4\n").tolist() == [[3.0], [4.0]]
+
+
+def test_a_sender_that_was_at_it_already_may_begin_with_half_a_line():
+    parser = LineParser("x")
+    assert parser.feed(b"5,6\n").size == 0  # the end of 4,5,6
+    assert parser.feed(b"7,8,9\n").size == 0
+    assert parser.feed(b"10,11,12\n13,14\n").tolist() == [[7.0, 10.0], [8.0, 11.0], [9.0, 12.0]]
 
 
 # What waits for a slow consumer
@@ -233,6 +251,34 @@ def test_polar_frames_follow_each_other_unless_one_is_missing():
     assert starts[:3] == pytest.approx([0, period, 2 * period]) and starts[3] == pytest.approx(4 * period, abs=0.01)
 
 
+def test_a_polar_sensor_that_sends_nothing_ends_in_one_sentence(monkeypatch):
+    async def found(*_, **__):
+        return SimpleNamespace(name="Polar H10", address="0")
+
+    async def done(*_, **__):
+        return None
+
+    class Client:
+        is_connected = True
+        start_notify = write_gatt_char = done
+
+        def __init__(self, device):
+            pass
+
+        async def __aenter__(self):
+            return self
+
+        async def __aexit__(self, *_):
+            return None
+
+    scanner = SimpleNamespace(find_device_by_filter=found)
+    monkeypatch.setitem(sys.modules, "bleak", SimpleNamespace(BleakClient=Client, BleakScanner=scanner))
+    stop = threading.Event()
+    threading.Timer(3.0, stop.set).start()  # where it would wait for ever, it ends without a word
+    with pytest.raises(InputError, match="sends no ECG"):
+        polar("H10", patience_s=0.3)(lambda chunk: None, stop)
+
+
 def test_an_lsl_description_gives_leads_and_unit():
     device = device_of(["Lead I", "ecg v1"], ["microvolts", "microvolts"], 500.0, "x")
     assert device == Device(("I", "V1"), 500.0, "uv")
@@ -242,5 +288,13 @@ def test_an_lsl_description_gives_leads_and_unit():
 
 
 def test_lsl_chunks_follow_each_other_unless_the_clock_says_otherwise():
-    assert start_of([10.0], None, 500.0) == 10.0 and start_of([10.01], 10.0, 500.0) == 10.0
-    assert start_of([10.4], 10.0, 500.0) == 10.4
+    assert start_of([10.0], None, 0.0, 500.0) == 0.0 and start_of([10.012], 10.0, 3.0, 500.0) == 3.0
+    assert start_of([10.402], 10.0, 3.0, 500.0) == pytest.approx(3.4)
+
+
+def test_an_lsl_rate_a_little_off_its_name_adds_up_to_no_gap():
+    last, end_s = None, 0.0
+    for number in range(200):  # 498 Hz under the name of 500
+        stamps = [(100 * number + sample) / 498 for sample in range(100)]
+        assert start_of(stamps, last, end_s, 500.0) == end_s
+        last, end_s = stamps[-1], end_s + 0.2

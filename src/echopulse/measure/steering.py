@@ -19,7 +19,7 @@ from echopulse.measure.token_volumes import TokenVolumes
 class SteeringConfig:
     """The shapes of the two readers, see there: of `inputs` features, and of tokens of `bits` bits on `grid`² places.
 
-    A latent frame is `frames` pictures.
+    A latent frame is `frames` pictures; `fps` is the frame rate of the clips that they learned from.
     """
 
     inputs: int
@@ -32,6 +32,7 @@ class SteeringConfig:
     width: int = 128
     heads: int = 4
     layers: int = 3
+    fps: float = 25.0
 
 
 class Steering(nn.Module):

@@ -91,7 +91,7 @@ class SteeringTask:
         self.judged_tokens = TokenCache(tokenizer, held_out, versions=1, device=device)
         self.ef = [usual_ef(one) for one in (bank, held_out)]
         read = generator.config
-        config = SteeringConfig(self.seen.features.shape[-1], read.bits, read.grid)
+        config = SteeringConfig(self.seen.features.shape[-1], read.bits, read.grid, fps=bank.fps)
         self.model = Steering(config).to(device)
         self.model.expectation.set_scale(self.seen.features.flatten(0, 1).to(device))
 

@@ -1,7 +1,8 @@
 """Lines of numbers over a connection, TCP or serial: one line per sample, one column per lead.
 
 A line that begins with `#` may say what comes: `# rate_hz=250 leads=I,II unit=uV`. Columns are parted by blanks,
-commas, semicolons or tabs. A line that is no row of as many numbers as the first one is skipped.
+commas, semicolons or tabs. How many there are is known once two rows in turn agree, as the first line may be half a
+one of a sender that was at it already; a line that is no such row is skipped.
 """
 
 from __future__ import annotations
@@ -37,23 +38,35 @@ class LineParser:
 
     def __init__(self, name: str):
         self.name, self.rest, self.garbage, self.columns = name, b"", 0, 0
+        self.held: list[list[float]] = []  # the last row, until the next one agrees with it
         self.rate_hz: float | None = None
         self.leads: tuple[str, ...] = ()
         self.unit: str | None = None
 
     def feed(self, data: bytes) -> np.ndarray:
-        """float64 [leads, n] of the whole lines that are there now; n may be 0."""
+        """float64 [leads, n] of the whole lines that are there now; n may be 0, as after the first line ever."""
         *lines, self.rest = (self.rest + data).replace(b"\r", b"\n").split(b"\n")
         if len(self.rest) > LONGEST_LINE:
             self.rest, self.garbage = b"", self.garbage + 1
-        rows = [row for line in lines if (row := self._row(line)) is not None]
+        rows = [row for line in lines for row in self._rows(line)]
         if not self.columns and self.garbage > MOST_GARBAGE:
             raise InputError(f"{self.name}: {self.garbage} lines without a sample; lines of numbers are expected.")
         return np.array(rows, dtype=np.float64).reshape(-1, max(self.columns, 1)).T
 
     def restart(self) -> None:
-        """Forgets half a line, as after a connection that broke."""
-        self.rest = b""
+        """Forgets half a line, as after a connection that broke, and a row that none has agreed with."""
+        self.rest, self.held = b"", []
+
+    def _rows(self, line: bytes) -> list[list[float]]:
+        """The rows that are sure with this line: itself or none, and where it is the first to agree both."""
+        row = self._row(line)
+        if row is None or self.columns:
+            return [] if row is None else [row]
+        agree = bool(self.held) and len(self.held[0]) == len(row)
+        rows = [*self.held, row] if agree else []
+        self.garbage += bool(self.held) and not agree
+        self.columns, self.held = (len(row), []) if agree else (0, [row])
+        return rows
 
     def _row(self, line: bytes) -> list[float] | None:
         text = line.decode("utf-8", errors="replace").strip() if len(line) <= LONGEST_LINE else "?"
@@ -68,12 +81,8 @@ class LineParser:
         except ValueError:
             self.garbage += 1
             return None
-        if not self.columns:
-            if len(row) > MOST_LEADS or (self.leads and len(row) != len(self.leads)):
-                self.garbage += 1
-                return None
-            self.columns = len(row)
-        if len(row) != self.columns or any(abs(value) > 1e12 for value in row):
+        expected = self.columns or len(self.leads) or len(row)
+        if len(row) != expected or len(row) > MOST_LEADS or any(abs(value) > 1e12 for value in row):
             self.garbage += 1
             return None
         return row

@@ -23,11 +23,14 @@ def device_of(labels: list[str], units: list[str], rate_hz: float, name: str) ->
     return Device(leads, rate_hz, said.pop() if len(said) == 1 else None)
 
 
-def start_of(stamps: list[float], expected_s: float | None, rate_hz: float) -> float:
-    """Where a chunk begins: right after the last one, unless its clock says that samples are missing between."""
-    if expected_s is None or stamps[0] - expected_s > max(0.05, 2 / rate_hz):
-        return stamps[0]
-    return expected_s
+def start_of(stamps: list[float], last: float | None, end_s: float, rate_hz: float) -> float:
+    """Where a chunk begins: at `end_s`, where the one before ended, later by what its clock says is missing between.
+
+    `last` is the stamp of the sample before. Only this one step is looked at: a rate a little off its name adds up to
+    no gap.
+    """
+    missing = 0.0 if last is None else stamps[0] - last - 1 / rate_hz
+    return end_s + missing if missing > max(0.05, 2 / rate_hz) else end_s
 
 
 def lsl(wanted: str, *, patience_s: float) -> Source:
@@ -48,16 +51,14 @@ def lsl(wanted: str, *, patience_s: float) -> Source:
             units.append(channel.child_value("unit"))
             channel = channel.next_sibling()
         device = device_of(labels, units, about.nominal_srate(), name)
-        origin, end_s, heard_at = None, None, time.monotonic()
+        last, end_s, heard_at = None, 0.0, time.monotonic()
         while not stop.is_set() and time.monotonic() - heard_at < patience_s:
             rows, stamps = inlet.pull_chunk(timeout=0.2)
             if not rows:
                 continue
             heard_at, samples = time.monotonic(), np.array(rows, dtype=np.float64).T
-            origin = stamps[0] if origin is None else origin
-            begin = start_of([stamp - origin for stamp in stamps], end_s, device.rate_hz)
-            chunk = Chunk(device, samples, begin)
-            end_s = chunk.end_s
+            chunk = Chunk(device, samples, start_of(stamps, last, end_s, device.rate_hz))
+            last, end_s = stamps[-1], chunk.end_s
             put(chunk)
         inlet.close_stream()
 

@@ -53,16 +53,18 @@ def _opened(source: str, rate_hz: float | None, patience_s: float) -> Source:
     if kind == "replay" and place:
         return replay(Path(place), speed=_number(source, options, "speed", 1.0), rate_hz=rate_hz)
     if kind == "tcp":
-        parts = urlsplit(source)
         try:
+            parts = urlsplit(source)
             host, port = parts.hostname, parts.port
         except ValueError:
             host = port = None
         if host and port:
             return tcp(host, port, rate_hz=rate_hz, patience_s=patience_s)
     if kind == "serial" and place:
-        baud = int(_number(source, options, "baud", BAUD))
-        return serial_port(place, baud, rate_hz=rate_hz, patience_s=patience_s)
+        baud = _number(source, options, "baud", BAUD)
+        if not 1 <= baud <= 1e8:
+            raise InputError(f"{source}: {baud:g} baud; a whole number such as {BAUD} is expected.")
+        return serial_port(place, int(baud), rate_hz=rate_hz, patience_s=patience_s)
     if kind == "lsl" and place and "'" not in place:
         return lsl(place, patience_s=patience_s)
     if kind == "polar" and place:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import numpy as np
 
@@ -67,12 +68,12 @@ async def _listen(wanted: str, patience_s: float, put: Put, stop: threading.Even
     def matches(device, _) -> bool:
         return wanted.lower() in f"{device.name or ''} {device.address}".lower()
 
-    clock, heard = Clock(), False
+    clock, heard, heard_at = Clock(), False, time.monotonic()
 
     def arrived(_, frame: bytearray) -> None:
-        nonlocal heard
+        nonlocal heard, heard_at
         if (found := samples_of(bytes(frame))) is not None:
-            heard = True
+            heard, heard_at = True, time.monotonic()
             put(Chunk(H10, found[0], clock.place(found[0].shape[1], found[1])))
 
     while not stop.is_set():
@@ -84,5 +85,10 @@ async def _listen(wanted: str, patience_s: float, put: Put, stop: threading.Even
         async with BleakClient(device) as client:
             await client.start_notify(DATA, arrived)
             await client.write_gatt_char(CONTROL, START_ECG, response=True)
-            while client.is_connected and not stop.is_set():
+            heard_at = time.monotonic()
+            while client.is_connected and not stop.is_set() and time.monotonic() - heard_at < patience_s:
                 await asyncio.sleep(0.2)
+        if time.monotonic() - heard_at >= patience_s:
+            if heard:
+                return
+            raise InputError(f"polar:{wanted}: it sends no ECG within {patience_s:g} s; wear it, wetted.")
