@@ -118,6 +118,15 @@ def test_groups_that_follow_one_another_are_joined_on_one_clock():
     assert np.isnan(ecg.samples[1, :1500]).all() and np.allclose(ecg.samples[1, 1500:], counts(1) * 0.005)
 
 
+def test_a_group_that_begins_later_keeps_its_time_and_an_impossible_offset_does_not_count():
+    ecg = read_ecg(saved(group([channel("2:1")], [counts(0)], MultiplexGroupTimeOffset="3125")))
+    assert ecg.start_s == 3.125 and "3.125 s after" in ecg.provenance["offset"]
+    part = read_ecg(saved(group([channel("2:1")], [counts(0)], MultiplexGroupTimeOffset="3125")), at_s=4.125, seconds=2)
+    assert part.start_s == 4.125 and np.array_equal(part.samples, ecg.crop(4.125, 2).samples)
+    for offset in ("-5000", "1e300"):
+        assert read_ecg(saved(group([channel("2:1")], [counts(0)], MultiplexGroupTimeOffset=offset))).start_s == 0
+
+
 def test_padding_is_a_gap():
     values = counts(0)
     values[100:200] = -32768

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from echopulse.ecg import quality
-from echopulse.ecg.faults import settling_s
+from echopulse.ecg.faults import clipped, only_runs, runs, settling_s
 from echopulse.ecg.quality import (
     best_stretch,
     check_usable,
@@ -121,3 +121,24 @@ def test_the_best_stretch_lies_where_no_noise_is(heart):
     assert 35 <= best.start_s <= 37 and best.duration_s == 10
     with pytest.raises(InputError, match=r"61 s asked for, but the ECG has 60\.0 s"):
         best_stretch(ecg, 61)
+
+
+def test_runs_at_either_end_and_none():
+    mask = np.array([1, 1, 0, 1, 0, 0, 1, 1, 1], dtype=bool)
+    assert runs(mask).tolist() == [[0, 2], [3, 4], [6, 9]] and runs(mask, 3).tolist() == [[6, 9]]
+    assert only_runs(mask, 2).tolist() == (np.arange(9) < 2).tolist()[:6] + [True] * 3
+    assert runs(np.zeros(4, dtype=bool)).shape == runs(np.zeros(0, dtype=bool)).shape == (0, 2)
+    assert runs(np.ones(4, dtype=bool)).tolist() == [[0, 4]]
+
+
+def test_a_gap_does_not_hide_clipping():
+    row = np.array([0, 1, 1, 1, np.nan, 0.5, -1, 0], dtype=np.float32)
+    assert np.flatnonzero(clipped(row)).tolist() == [1, 2, 3]
+
+
+def test_a_long_record_has_the_quality_of_its_pieces(regular, monkeypatch):
+    noise = np.random.default_rng(0).normal(0, 0.3, regular.samples.shape).astype(np.float32)
+    ecg = ECG(np.concatenate((regular.samples, regular.samples, noise), axis=1), 250.0, ("II",))
+    monkeypatch.setattr(quality, "QUALITY_PIECE_S", regular.duration_s)
+    parts = [signal_quality(ECG(part, 250.0, ("II",)))[0] for part in (regular.samples, noise)]
+    assert signal_quality(ecg)[0] == pytest.approx((2 * parts[0] + parts[1]) / 3, abs=1e-6)

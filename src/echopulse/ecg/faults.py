@@ -14,7 +14,9 @@ LEAST_SWING_MV = 0.02
 
 def runs(mask: np.ndarray, least: int = 1) -> np.ndarray:
     """Where a bool mask [n] is true for at least `least` samples in a row: int [k, 2], first sample and one after."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], np.asarray(mask).astype(np.int8), [0]))))
+    mask = np.asarray(mask, dtype=bool)
+    edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+    edges = np.concatenate(([0] if mask[:1].any() else [], edges, [len(mask)] if mask[-1:].any() else [])).astype(int)
     spans = np.stack((edges[::2], edges[1::2]), axis=1)
     return spans[spans[:, 1] - spans[:, 0] >= least]
 
@@ -25,7 +27,7 @@ def only_runs(mask: np.ndarray, least: int) -> np.ndarray:
     spans = runs(mask, least)
     out[spans[:, 0]] += 1
     out[spans[:, 1]] -= 1
-    return np.cumsum(out[:-1]) > 0
+    return np.cumsum(out[:-1], dtype=np.int8) > 0
 
 
 def long_gaps(samples: np.ndarray, rate_hz: float) -> np.ndarray:
@@ -36,9 +38,12 @@ def long_gaps(samples: np.ndarray, rate_hz: float) -> np.ndarray:
 
 def clipped(row: np.ndarray) -> np.ndarray:
     """bool [n]: samples that stick to the largest or smallest value for three or more in a row (saturation)."""
-    if not np.isfinite(row).any() or np.nanmax(row) - np.nanmin(row) < LEAST_SWING_MV:
+    if not np.isfinite(row).any():
         return np.zeros(len(row), dtype=bool)
-    return only_runs(row == np.nanmax(row), 3) | only_runs(row == np.nanmin(row), 3)
+    highest, lowest = np.nanmax(row), np.nanmin(row)
+    if highest - lowest < LEAST_SWING_MV:
+        return np.zeros(len(row), dtype=bool)
+    return only_runs(row == highest, 3) | only_runs(row == lowest, 3)
 
 
 def unusable(row: np.ndarray, rate_hz: float) -> np.ndarray:
@@ -77,9 +82,10 @@ def settling_by_lead(ecg: ECG, most_s: float = 4.0) -> np.ndarray:
     settling = np.zeros(len(ecg.leads))
     if windows < 2 * early:
         return settling
-    for i, row in enumerate(fill_gaps(ecg.samples)):
-        parts = row[: windows * width].reshape(windows, width)
-        level, swing = parts.mean(axis=1), np.ptp(parts, axis=1)
+    for i, row in enumerate(ecg.samples):
+        whole = row if np.isfinite(row).all() else fill_gaps(row[None])[0]  # a day is not copied for nothing
+        parts = whole[: windows * width].reshape(windows, width)
+        level, swing = parts.mean(axis=1, dtype=np.float64), np.ptp(parts, axis=1).astype(np.float64)
         middle = np.median(level[early:])
         usual = 1.4826 * np.median(np.abs(level[early:] - middle)) + 0.02
         limit = max(6 * usual, 1.2 * np.abs(level[early:] - middle).max(), 0.3)

@@ -64,8 +64,18 @@ def signal_quality(ecg: ECG) -> np.ndarray:
     The product of four ramps on indices described by Li, Mark and Clifford (2008) and Clifford et al. (2012),
     and of the share of usable samples: kurtosis (beats are rare and tall), the share of the 5-40 Hz power that
     lies in the QRS band 5-15 Hz, the share of the power below 40 Hz that is not baseline, and samples that
-    neither stand still nor stick to an end of the scale.
+    neither stand still nor stick to an end of the scale. Of a record of more than twenty minutes it is the mean of
+    what its pieces of ten minutes have, so that a day takes the memory of a piece.
     """
+    if ecg.duration_s <= 2 * QUALITY_PIECE_S:
+        return _quality(ecg)
+    edges = np.linspace(0, ecg.samples.shape[1], int(np.ceil(ecg.duration_s / QUALITY_PIECE_S)) + 1).astype(int)
+    pieces = [replace(ecg, samples=ecg.samples[:, a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    return np.average([_quality(piece) for piece in pieces], axis=0, weights=np.diff(edges))
+
+
+def _quality(ecg: ECG) -> np.ndarray:
+    """[leads], see `signal_quality`."""
     from scipy.signal import sosfiltfilt, welch
     from scipy.stats import kurtosis
 

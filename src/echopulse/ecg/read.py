@@ -33,6 +33,7 @@ ENDINGS_OF_OTHERS = (
     ".json", ".zip", ".gz", ".edf", ".bdf", ".ecg", ".atc", ".mat", ".npz", ".dcm", ".xml", ".scp", ".pdf",
 )  # fmt: skip
 
+LFS_POINTER = b"version https://git-lfs"
 # Formats that are recognised, so that the refusal can name them: (offset, bytes, what it is).
 STRANGERS = (
     (0, b"\x89HDF", "an HDF5 file"),
@@ -157,6 +158,8 @@ def _read_source(source: Source, wanted: Wanted) -> ECG:
     """By the first reader that knows the file; InputError that names the format where none does."""
     reader = next((reader for reader in READERS if reader.recognises(source)), None)
     if reader is None:
+        if source.head.startswith(LFS_POINTER):
+            raise InputError(f"{source.name}: {stranger(source)}.")
         raise InputError(f"{source.name}: {stranger(source)}; it reads {WHAT_IS_READ}.")
     ecg = reader.read(source, wanted)
     if "decoded" in vars(source) and source.decoded[1] != "utf-8":  # only readers of text have decoded it
@@ -172,7 +175,7 @@ def _refuse_empty(path: Path) -> None:
 def stranger(source: Source) -> str:
     """What a file is that no reader knows, as well as its first bytes can tell: the middle of a sentence."""
     head = source.head
-    if head.startswith(b"version https://git-lfs"):
+    if head.startswith(LFS_POINTER):
         return "a git-LFS pointer, the recording itself was not downloaded: run 'git lfs pull'"
     for offset, magic, what in STRANGERS:
         if head[offset : offset + len(magic)] == magic:

@@ -20,6 +20,7 @@ from echopulse.errors import InputError
 
 HERTZ_WORDS = "hertz|hz|hercio|herci|赫兹|赫茲|ヘルツ|헤르츠|герц|гц|χερτζ|הרץ|هرتز|เฮิรตซ์|हर्ट्ज़"
 HERTZ = re.compile(rf"(\d+(?:[.,]\d+)?)\s*(?:{HERTZ_WORDS})", re.IGNORECASE)
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 RECORDING_S = 30.0  # the watch always records this long, and writes a rate that is at times rounded
 USUAL_HZ = 512.0
 HEADER_LINES = 40
@@ -66,6 +67,8 @@ def read_apple(source: Source, wanted: Wanted) -> ECG:
             f"{len(values)} samples are {seconds:.1f} s at {rate:g} Hz, but the watch records {RECORDING_S:g} s: the "
             "file is a part, or its rate is wrong (--rate gives another)"
         )
+    if any(DECIMAL_COMMA.fullmatch(line.strip()) for line in lines[body : body + 100]):
+        provenance["numbers"] = "a comma is their decimal mark"
     if cut:
         provenance["end"] = "the file stops in the middle of a number; that last value is left out"
     return ECG(samples, rate, (lead,), provenance=provenance)

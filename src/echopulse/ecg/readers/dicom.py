@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from echopulse.ecg.leads import LEAD_NUMBERS
-from echopulse.ecg.limits import MOST_UNPACKED_BYTES, MOST_UNPACKED_RATIO, check_size
+from echopulse.ecg.limits import MOST_SECONDS, MOST_UNPACKED_BYTES, MOST_UNPACKED_RATIO, check_size
 from echopulse.ecg.readers.clinical import (
     Channel,
     Piece,
@@ -110,7 +110,10 @@ def _read(name: str, dataset: Any, wanted: Wanted) -> ECG:
     if begin is not None:
         provenance["recorded"] = written(begin)
     notes = _notes(name, dataset, joined, pieces, rate, samples.shape[1] / rate, begin)
-    return ECG(samples, rate, leads, provenance=provenance, notes=notes)
+    start_s = _start_s(pieces)
+    if start_s:
+        provenance["offset"] = f"{start_s:g} s after the file's reference time, from the offset of its multiplex group"
+    return ECG(samples, rate, leads, start_s=start_s, provenance=provenance, notes=notes)
 
 
 def _dataset(source: Source) -> Any:
@@ -226,6 +229,12 @@ def _offset_s(group: Any) -> float:
     return float(group.get("MultiplexGroupTimeOffset", 0) or 0) / 1000
 
 
+def _start_s(pieces: list[Piece]) -> float:
+    """Seconds from the file's reference time to the first sample; 0 where the offset of its group cannot be."""
+    first = min(piece.start_s for piece in pieces)
+    return first if 0 <= first <= MOST_SECONDS else 0.0
+
+
 def _joined(groups: list, read: dict[int, list[Channel]], best: int) -> list[int]:
     """The best group and those at the same rate that hold other leads at another time, in the order of the file."""
     leads, joined = {channel.lead for channel in read[best]}, [best]
@@ -306,7 +315,7 @@ def _notes(
     duration_s: float,
     begin: datetime | None,
 ) -> tuple[Note, ...]:
-    """Annotations of the groups that were read: what is said of a moment, and of the whole at time 0."""
+    """Annotations of the groups that were read: what is said of a moment, and of the whole at its first sample."""
     notes = []
     first = min(piece.start_s for piece in pieces)
     starts = {i + 1: piece.start_s - first for i, piece in zip(joined, pieces, strict=True)}
@@ -323,7 +332,7 @@ def _notes(
         times = [starts[group] + at for at in positions] + moments
         if not times and not offsets and not whens:
             times = [0.0]
-        notes += [Note(round(at, 6), words) for at in times[:64] if 0 <= at <= duration_s]
+        notes += [Note(round(_start_s(pieces) + at, 6), words) for at in times[:64] if 0 <= at <= duration_s]
     return tuple(sorted(notes, key=lambda note: note.time_s))
 
 

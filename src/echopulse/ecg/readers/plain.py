@@ -89,6 +89,8 @@ def read_table(source: Source, wanted: Wanted) -> ECG:
     provenance = {"format": "table of numbers", "rate": f"{rate:g} Hz, {how}", "unit": unit_how, "leads": leads_how}
     if told:
         provenance["clock"] = told
+    if comma_decimal:
+        provenance["numbers"] = "a comma is their decimal mark"
     if cut:
         provenance["end"] = "the file stops in the middle of a number; that last line is left out"
     return ECG(samples, rate, titles, provenance=provenance)
