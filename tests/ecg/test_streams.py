@@ -184,6 +184,15 @@ def test_a_slow_consumer_loses_the_oldest_and_is_told():
     assert "nobody took" in rest[-1].provenance["lost"]
 
 
+def test_a_replayed_file_waits_for_a_slow_consumer(tmp_path):
+    parts = []
+    for part in read_stream(f"replay:{a_file(tmp_path, 12.0)}?speed=10000", kept_s=1.0):
+        time.sleep(0.002)
+        parts.append(part)
+    samples, times = together(parts)
+    assert samples.shape[1] == 3000 and np.allclose(np.diff(times), 1 / RATE) and "lost" not in parts[-1].provenance
+
+
 def test_leaving_a_stream_stops_its_source():
     stopped = threading.Event()
 

@@ -49,43 +49,55 @@ Source = Callable[[Put, threading.Event], None]  # puts chunks until it ends or 
 
 
 class Feed:
-    """A queue of chunks that forgets the oldest beyond `kept_s`; its source closes it, with an error or without."""
+    """A queue of chunks that forgets the oldest beyond `kept_s`; its source closes it, with an error or without.
 
-    def __init__(self, kept_s: float = KEPT_S):
-        self.kept_s, self.chunks, self.lost_s = kept_s, deque[Chunk](), 0.0
+    With `waits` nothing is forgotten: the source waits until there is room, as a file can.
+    """
+
+    def __init__(self, kept_s: float = KEPT_S, waits: bool = False):
+        self.kept_s, self.waits, self.chunks, self.lost_s = kept_s, waits, deque[Chunk](), 0.0
         self.changed, self.over, self.error = threading.Condition(), False, None
 
     def put(self, chunk: Chunk) -> None:
         with self.changed:
+            if self.waits:
+                self.changed.wait_for(lambda: self.over or not self._full(chunk))
             self.chunks.append(chunk)
-            while len(self.chunks) > 1 and self.chunks[-1].end_s - self.chunks[0].start_s > self.kept_s:
+            while not self.waits and len(self.chunks) > 1 and self._full(chunk):
                 gone = self.chunks.popleft()
                 self.lost_s += gone.end_s - gone.start_s
-            self.changed.notify()
+            self.changed.notify_all()
+
+    def _full(self, chunk: Chunk) -> bool:
+        return bool(self.chunks) and chunk.end_s - self.chunks[0].start_s > self.kept_s
 
     def close(self, error: BaseException | None = None) -> None:
         with self.changed:
             self.over, self.error = True, error
-            self.changed.notify()
+            self.changed.notify_all()
 
     def take(self) -> Chunk | None:
         """The oldest chunk, as soon as there is one; None at the end. Raises what the source ended with."""
         with self.changed:
             self.changed.wait_for(lambda: self.chunks or self.over)
             if self.chunks:
+                self.changed.notify_all()
                 return self.chunks.popleft()
             if self.error is not None:
                 raise self.error
             return None
 
 
-def pieces(source: Source, name: str, *, unit: str | None = None, kept_s: float = KEPT_S) -> Iterator[ECG]:
+def pieces(
+    source: Source, name: str, *, unit: str | None = None, kept_s: float = KEPT_S, waits: bool = False
+) -> Iterator[ECG]:
     """`ECG`s in millivolts as they arrive; `unit` wins over what the device says.
 
     Where neither says a unit it is decided once, from the first two seconds, which then come together. Leaving the
-    iterator stops the source. InputError for what the source cannot do, and for a device that changes its mind.
+    iterator stops the source. With `waits` the source waits for a slow consumer. InputError for what the source cannot
+    do, and for a device that changes its mind.
     """
-    feed, stop = Feed(kept_s), threading.Event()
+    feed, stop = Feed(kept_s, waits), threading.Event()
 
     def run() -> None:
         try:
@@ -101,6 +113,7 @@ def pieces(source: Source, name: str, *, unit: str | None = None, kept_s: float 
         yield from _scaled(feed, name, unit)
     finally:
         stop.set()
+        feed.close()
 
 
 def _scaled(feed: Feed, name: str, unit: str | None) -> Iterator[ECG]:

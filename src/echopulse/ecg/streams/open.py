@@ -41,7 +41,8 @@ def read_stream(
     unit = checked_unit(unit)
     if not patience_s > 0 or not kept_s > 0:
         raise InputError(f"patience of {patience_s:g} s, {kept_s:g} s kept: numbers above 0 are expected.")
-    return pieces(_opened(source, rate_hz, patience_s), source, unit=unit, kept_s=kept_s)
+    opened, waits = _opened(source, rate_hz, patience_s), source.startswith("replay:")
+    return pieces(opened, source, unit=unit, kept_s=kept_s, waits=waits)
 
 
 def _opened(source: str, rate_hz: float | None, patience_s: float) -> Source:
