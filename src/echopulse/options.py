@@ -22,7 +22,9 @@ def check_options(
     if view not in config.views:
         raise InputError(f"--view {view}: this model knows {', '.join(config.views)}.")
     if ef is not None and not EF_RANGE[0] <= ef <= EF_RANGE[1]:
-        raise InputError(f"--ef {ef:g}: an ejection fraction between {EF_RANGE[0]} and {EF_RANGE[1]} is expected.")
+        percent = f" ({ef / 100:g} for {ef:g} %)" if 1 < ef <= 100 * EF_RANGE[1] else ""
+        low, high = EF_RANGE
+        raise InputError(f"--ef {ef:g}: an ejection fraction between {low} and {high} is expected{percent}.")
     check_patient(config, patient)
     if start not in STARTS:
         raise InputError(f"--start {start}: expected {' or '.join(STARTS)}.")

@@ -97,7 +97,7 @@ def too_low_an_ef(folder):
 
 
 def too_high_an_ef(folder):
-    return ["ECG", "--ef", "55"], "--ef 55: an ejection fraction between 0.05 and 0.85"
+    return ["ECG", "--ef", "55"], r"--ef 55: an ejection fraction between 0.05 and 0.85 is expected \(0.55 for 55 %\)"
 
 
 def more_seconds_than_the_ecg_has(folder):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from echopulse.ecg.types import ECG, Beats, fill_gaps
+from echopulse.ecg.types import ECG, Beats, Note, fill_gaps
 from echopulse.errors import InputError
 
 
@@ -67,3 +67,9 @@ def test_no_beat_is_doubtful_or_ectopic_unless_told():
     assert not beats.doubtful.any() and not beats.ectopic.any() and beats.gaps_s.shape == (0, 2)
     with pytest.raises(ValueError, match="doubtful must hold one bool per beat"):
         Beats(*two, rhythm="sinus", quality=1.0, doubtful=np.zeros(3, bool))
+
+
+def test_a_part_has_the_notes_within_it():
+    notes = tuple(Note(time_s, "N") for time_s in (1.0, 2.0, 3.5, 4.0))
+    ecg = ECG(np.zeros((1, 1000)), 200.0, ("I",), start_s=0.5, notes=notes)
+    assert [note.time_s for note in ecg.crop(2.0, 2.0).notes] == [2.0, 3.5]

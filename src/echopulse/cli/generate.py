@@ -134,7 +134,9 @@ def _generate_one(pulse, path: Path, outs: list[Path], options: argparse.Namespa
         if number == 0 and video["ef_expected"] is not None:
             mean, sd = (100 * value for value in video["ef_expected"])
             print(f"{path.name}: the picture lets expect an EF of {mean:.0f} ± {sd:.0f} %, as of a simulated heart.")
-        print(f"{out}: {video['frames']} frames, ECG rate {rate} ({heart['rhythm']}), EF per beat {ef}. {NOTICE}")
+        aimed = "" if video["ef_aimed"] is None else f", aimed at {100 * video['ef_aimed']:.0f} %"
+        seen = f"ECG rate {rate} ({heart['rhythm']}), EF per beat {ef}{aimed}"
+        print(f"{out}: {video['frames']} frames, {seen}. {NOTICE}")
     if len(fractions) > 1:
         print(f"{path.name}: {spread_of(fractions)}")
 
@@ -210,4 +212,10 @@ def _check_outputs(outs: list[Path], force: bool, several: bool) -> None:
                 why = f"cannot make this folder ({error.strerror})"
                 raise InputError(f"{out.parent}: {why}; choose another --out.") from error
         check_output(out, force=force)
-        check_output(out.with_suffix(".json"), force=force, endings=(".json",))
+        beside = out.with_suffix(".json")
+        if beside.exists() and not force and not out.exists():
+            raise InputError(
+                f"{beside}: the file exists already, and the report of {out.name} goes there; choose another name or "
+                "add --force to replace it."
+            )
+        check_output(beside, force=force, endings=(".json",))

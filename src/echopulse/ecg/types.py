@@ -62,7 +62,7 @@ class ECG:
         return self.start_s + np.arange(self.samples.shape[1]) / self.rate_hz
 
     def crop(self, start_s: float, seconds: float) -> ECG:
-        """The part that begins at `start_s` (on the clock of `times_s`) and lasts `seconds`."""
+        """The part that begins at `start_s` (on the clock of `times_s`) and lasts `seconds`, with the notes in it."""
         first = round((start_s - self.start_s) * self.rate_hz)
         count = round(seconds * self.rate_hz)
         n = self.samples.shape[1]
@@ -71,9 +71,9 @@ class ECG:
                 f"{self.name}: {seconds:g} s from {start_s:g} s on were asked for, but the ECG runs from "
                 f"{self.start_s:g} s to {self.start_s + self.duration_s:.1f} s ({self.duration_s:.1f} s); ask for less."
             )
-        return replace(
-            self, samples=self.samples[:, first : first + count], start_s=self.start_s + first / self.rate_hz
-        )
+        begin = self.start_s + first / self.rate_hz
+        notes = tuple(note for note in self.notes if begin <= note.time_s < begin + count / self.rate_hz)
+        return replace(self, samples=self.samples[:, first : first + count], start_s=begin, notes=notes)
 
     def resampled(self, rate_hz: float) -> ECG:
         """The same recording at another rate (polyphase filter, so nothing folds back when going down).
