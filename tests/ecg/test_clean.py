@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from echopulse.ecg.beats import find_beats
 from echopulse.ecg.clean import clean_ecg, hum_ratio
 from echopulse.ecg.types import ECG
 
@@ -106,3 +109,15 @@ def test_exchanged_arm_electrodes_are_told_and_nothing_is_turned(heart):
 
 def test_two_seconds_at_a_low_rate_can_be_cleaned(heart):
     assert clean_ecg(heart([0.4, 1.2], 2, 50.0)).samples.shape == (1, 100)
+
+
+def test_a_lead_that_alone_stands_still_has_lost_contact_and_is_not_heard_there(regular):
+    both = np.concatenate([regular.samples[:1], 0.7 * regular.samples[:1]])
+    ecg = replace(regular, samples=both, leads=("II", "V5"), provenance={})
+    ecg.samples[0, 500:1200] = ecg.samples[0, 500]
+    cleaned = clean_ecg(ecg)
+    assert np.isnan(cleaned.samples[0, 501:1200]).all() and np.isfinite(cleaned.samples[0, 1200:]).all()
+    assert np.isfinite(cleaned.samples[1]).all() and "II from" in cleaned.provenance["contact"]
+    assert len(find_beats(ecg).r_peaks_s) == len(find_beats(regular).r_peaks_s)
+    ecg.samples[1, 500:1200] = ecg.samples[1, 500]  # in every lead it may be the heart that stands
+    assert np.isfinite(clean_ecg(ecg).samples).all()

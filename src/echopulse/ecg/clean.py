@@ -9,7 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from echopulse.ecg.faults import BRIDGED_S, clipped, long_gaps, runs, settling_by_lead, without_contact
+from echopulse.ecg.faults import (
+    BRIDGED_S,
+    alone_without_contact,
+    clipped,
+    long_gaps,
+    runs,
+    settling_by_lead,
+    without_contact,
+)  # fmt: skip
 from echopulse.ecg.types import ECG, fill_gaps
 
 BASELINE_HZ = 0.5  # zero-phase, so the ST segment keeps its shape; the usual limit for monitoring ECGs
@@ -24,15 +32,15 @@ CLIPPED_SHARE = 0.0005
 def clean_ecg(ecg: ECG, *, turned: bool | None = None) -> ECG:
     """Baseline wander and mains hum removed, a single upside-down lead turned over; same rate, same times.
 
-    Gaps of up to 0.2 s become straight lines, longer ones stay NaN. While electrodes settle at the start, what a
-    running median follows is taken out as well, so that the jolt does not spread. `turned` says whether to turn a
-    single lead over, where that was decided before. What was done, and how much sticks to the end of the scale or
-    stands still, is in the provenance.
+    Gaps of up to 0.2 s become straight lines, longer ones stay NaN, and so does a lead while it alone has lost
+    contact. While electrodes settle at the start, what a running median follows is taken out as well, so that the
+    jolt does not spread. `turned` says whether to turn a single lead over, where that was decided before. What was
+    done, and how much sticks to the end of the scale or stands still, is in the provenance.
     """
     from scipy.signal import sosfiltfilt
 
-    lost = long_gaps(ecg.samples, ecg.rate_hz)
-    samples = fill_gaps(ecg.samples)
+    lost = long_gaps(ecg.samples, ecg.rate_hz) | alone_without_contact(ecg)
+    samples = fill_gaps(np.where(lost, np.nan, ecg.samples))
     samples -= np.median(samples, axis=1, keepdims=True)
     notes: dict[str, str] = {"cleaned": f"high-pass {BASELINE_HZ:g} Hz", **_faults(ecg, lost)}
     settling = settling_by_lead(ecg)
@@ -79,6 +87,7 @@ def _faults(ecg: ECG, lost: np.ndarray) -> dict[str, str]:
     """Words on gaps, clipping and lost contact; nothing on what is not there."""
     notes = {}
     missing = ~np.isfinite(ecg.samples)
+    lost = lost & missing  # what alone lost contact is told below
     if missing.any():
         words = []
         if (bridged := missing & ~lost).any():

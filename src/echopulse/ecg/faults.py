@@ -64,6 +64,20 @@ def without_contact(ecg: ECG) -> list[tuple[str, float, float]]:
     return found
 
 
+def alone_without_contact(ecg: ECG) -> np.ndarray:
+    """bool [leads, n]: where a lead stands still for a second or more while another lives: an electrode, no heart."""
+    least = max(2, round(OFF_S * ecg.rate_hz))
+    still = np.stack([np.diff(row, prepend=np.nan) == 0 for row in ecg.samples])
+    lives = np.isfinite(ecg.samples) & ~still
+    found = np.zeros(ecg.samples.shape, dtype=bool)
+    for lead, row in enumerate(still):
+        for first, stop in runs(row, least):
+            others = lives[:, first:stop].mean(axis=1)
+            others[lead] = 0
+            found[lead, first - 1 : stop] = others.max() > 0.5
+    return found
+
+
 def settling_s(ecg: ECG, most_s: float = 4.0) -> float:
     """Seconds at the start in which electrodes find their contact, in the lead that takes longest; 0 for none."""
     return float(settling_by_lead(ecg, most_s).max(initial=0.0))
