@@ -37,6 +37,7 @@ WARM_S = 4.0  # of ECG, from which rhythm, polarity and leads are decided
 CONTEXT_S = 10.0  # of the past that a window is cleaned with
 SAME_CLOCK_S = 0.05  # pieces that begin so little off where the last one ended follow on it
 LONGEST_GAP_S = 15.0  # that a stream survives
+LIVE = Sampling(tries=1)  # whoever waits for a first block would wait for a second try of it too
 
 
 class Pulse(Protocol):
@@ -160,14 +161,15 @@ def stream(
 ) -> Iterator[Block]:
     """Blocks of video as the pieces of an ECG come in: the first 33 frames, then 20 at a time.
 
-    The clip begins 1.6 s into the ECG, and its first block is there when 4 s have come; a later one when the ECG has
-    come 0.4 s beyond its last frame. Arguments are those of a whole clip but for later pictures, length and where it
-    begins; `fps` is the model's own rate by default, and has to be one that its weights have learned. The same pieces
-    cut otherwise give the same frames. Raises InputError at once for impossible options, on the way for pieces that do
-    not follow each other (see `in_order`) and for an ECG that cannot be used.
+    The clip begins 1.6 s into the ECG, and its first block is there when 4 s have come; a later one when the ECG
+    has come 0.4 s beyond its last frame. Arguments are those of a whole clip but for later pictures, length and
+    where it begins; `sampling` makes the first window once by default; `fps` is the model's own rate by default,
+    and has to be one that its weights have learned. The same pieces cut otherwise give the same frames. Raises
+    InputError at once for impossible options, on the way for pieces that do not follow each other (see `in_order`)
+    and for an ECG that cannot be used.
     """
     config, fps = pulse.generator.config, pulse.fps if fps is None else fps
-    sampling = settled(sampling or Sampling(), config)
+    sampling = settled(sampling or LIVE, config)
     view, ef, age, sex = with_prompt(prompt, view=view, ef=ef, age=age, sex=sex).values()
     patient = Patient(age, sex)
     check_options(config, view, ef, patient, seed, start, sampling)
