@@ -260,6 +260,11 @@ def prepare_generator(
     published, learned = given_ecg_encoder(ecg_encoder)
     if published and on_notice:
         on_notice(published.licence)
+    if config.ecg.kind != "own" and not published and not start_from:
+        raise InputError(
+            f"{run}: its generator hears through {config.ecg.kind}, whose weights a run does not hold; give the "
+            "--ecg-encoder or --from that it began with."
+        )
     ecg_weights = load_ecg_encoder(learned, config.ecg).state_dict() if learned else None
     tokenizer = _load_tokenizer(tokenizer_folder)
     if guidance is None:
