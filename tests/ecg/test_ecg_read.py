@@ -373,3 +373,10 @@ def test_times_beside_nothing_but_nan_are_not_taken_for_an_ecg(tmp_path, rate_hz
     rows = "".join(f"{i / 250:.3f},nan,nan\n" for i in range(1000))
     with pytest.raises(InputError, match="gap.csv: no valid sample in it, NaN throughout"):
         read_ecg(write(tmp_path / "gap.csv", "time_s,I_mV,II_mV\n" + rows), rate_hz=rate_hz)
+
+
+def test_what_a_library_says_in_several_lines_is_told_in_one(tmp_path):
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (5000,), }" + b" " * 20000 + b"\n"
+    data = b"\x93NUMPY\x02\x00" + len(header).to_bytes(4, "little") + header + bytes(20000)
+    (tmp_path / "long.npy").write_bytes(data)
+    refused(tmp_path / "long.npy", "not a whole NumPy array", rate_hz=250.0)

@@ -161,7 +161,12 @@ def _read_source(source: Source, wanted: Wanted) -> ECG:
         if source.head.startswith(LFS_POINTER):
             raise InputError(f"{source.name}: {stranger(source)}.")
         raise InputError(f"{source.name}: {stranger(source)}; it reads {WHAT_IS_READ}.")
-    ecg = reader.read(source, wanted)
+    try:
+        ecg = reader.read(source, wanted)
+    except InputError as error:  # what a library says of a damaged file may take several lines; a refusal is a sentence
+        if "\n" not in str(error):
+            raise
+        raise type(error)(" ".join(str(error).split())) from error
     if "decoded" in vars(source) and source.decoded[1] != "utf-8":  # only readers of text have decoded it
         ecg.provenance["encoding"] = source.decoded[1]
     return ecg

@@ -102,7 +102,7 @@ def read_npy(source: Source, wanted: Wanted) -> ECG:
     try:
         array = np.load(BytesIO(source.data), allow_pickle=False)
     except Exception as error:  # a header can be wrong in every way; NumPy raises many kinds
-        raise InputError(f"{path}: not a whole NumPy array of numbers ({error}).") from error
+        raise InputError(f"{path}: not a whole NumPy array of numbers ({str(error).partition(chr(10))[0]}).") from error
     if array.dtype.kind not in "iuf" or array.ndim not in (1, 2) or array.size == 0:
         raise InputError(
             f"{path}: an array of shape {array.shape} and type {array.dtype}; expected numbers as [n] or [leads, n]."
