@@ -58,8 +58,7 @@ def write_day(folder: Path) -> None:
 
 def part_of(record: Path) -> dict[str, float]:
     """Seconds and megabytes of reading ten seconds in the middle of a record, the imports not counted."""
-    import neurokit2  # noqa: F401 - what reading and its checks import
-    import scipy.signal  # noqa: F401
+    import scipy.signal  # noqa: F401 - what reading and its checks import
     import wfdb  # noqa: F401
 
     before, began = memory_mb(), time.perf_counter()

@@ -380,3 +380,11 @@ def test_what_a_library_says_in_several_lines_is_told_in_one(tmp_path):
     data = b"\x93NUMPY\x02\x00" + len(header).to_bytes(4, "little") + header + bytes(20000)
     (tmp_path / "long.npy").write_bytes(data)
     refused(tmp_path / "long.npy", "not a whole NumPy array", rate_hz=250.0)
+
+
+def test_a_table_that_would_take_all_memory_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "day.csv"
+    with path.open("wb") as file:
+        file.write(b"I\n" + b"0.125\n" * 1000)
+        file.truncate(200 << 20)  # a hole: no more is written to the disk
+    refused(path, "MB of text", "convert it", rate_hz=250.0)

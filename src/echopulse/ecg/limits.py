@@ -12,6 +12,7 @@ MOST_LEADS = 256
 MOST_SECONDS = 15 * 86400.0  # of a recording
 MOST_DEPTH = 64  # of XML elements and JSON values within each other
 MOST_MEMBERS = 20_000  # of an archive
+MOST_TEXT_BYTES = 48 << 20  # of a table or an export in text, which takes thirty times as much while it is read
 MOST_JSON_BYTES = 20 << 20  # a JSON file is held whole, as objects that take many times its size
 MOST_JSON_CONTAINERS = 500_000  # lists and objects in it
 MOST_XML_BYTES = 64 << 20  # of an XML document, whose tree takes several times as much
@@ -25,6 +26,15 @@ def check_bytes(name: str, count: int) -> None:
         raise InputError(
             f"{name}: {count / 1e9:.1f} GB; a file of this kind is read up to {MOST_BYTES / 1e9:.1f} GB. Cut out what "
             "you need."
+        )
+
+
+def check_text(name: str, count: int) -> None:
+    """InputError for text that is longer than any that is read whole."""
+    if count > MOST_TEXT_BYTES:
+        raise InputError(
+            f"{name}: {count / 1e6:.0f} MB of text; a table is read up to {MOST_TEXT_BYTES / 1e6:.0f} MB. Cut out what "
+            "you need, or convert it to .npy or WFDB."
         )
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from echopulse.ecg.limits import check_bytes
+from echopulse.ecg.limits import check_bytes, check_text
 from echopulse.ecg.readers.text import decode, is_text, lines_of
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
@@ -64,7 +64,8 @@ class Source:
 
     @cached_property
     def decoded(self) -> tuple[str, str]:
-        """Its text and the name of the encoding, for readers of text."""
+        """Its text and the name of the encoding, for readers of text; InputError where it is too long."""
+        check_text(self.name, self.size)
         return decode(self.data)
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 
 from echopulse.ecg.limits import check_size
 from echopulse.ecg.readers.source import Reader, Source, Wanted
+from echopulse.ecg.readers.text import decode
 from echopulse.ecg.readers.units import MILLIVOLTS, WRITTEN
 from echopulse.ecg.types import ECG
 from echopulse.errors import InputError
@@ -26,7 +27,7 @@ HEAD = re.compile(
 
 def read_written(source: Source, wanted: Wanted) -> ECG:
     """A table of ours, millivolts."""
-    text = source.text
+    text = decode(source.data)[0]  # its numbers are read at once, so it may be as long as any file
     head = HEAD.match(text)
     leads = tuple(lead.removesuffix(" [mV]") for lead in head["leads"].strip(",").split(","))
     try:
@@ -61,6 +62,6 @@ def read_written(source: Source, wanted: Wanted) -> ECG:
 
 WRITTEN_TABLE = Reader(
     "a table that EchoPulse wrote",
-    lambda source: source.head.startswith(FIRST_LINE.encode()) and HEAD.match(source.text) is not None,
+    lambda source: source.head.startswith(FIRST_LINE.encode()) and HEAD.match(source.head_text) is not None,
     read_written,
 )

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from echopulse.ecg.limits import MOST_DEPTH, MOST_ELEMENTS, MOST_TAG_BYTES, MOST_XML_BYTES
 from echopulse.ecg.readers.source import Source
+from echopulse.ecg.readers.text import decode
 from echopulse.errors import InputError
 
 # What may stand before the root: the declaration, instructions, comments (one may be cut by the end of the head).
@@ -42,7 +43,7 @@ def parse_xml(source: Source) -> Element:
             "shorter recording."
         )
     # The encoding is decided by `decode`, as for all text: the declaration of a file that was saved anew often lies.
-    data = DECLARATION.sub("", source.text, count=1).rstrip("\0 \r\n\t").encode()
+    data = DECLARATION.sub("", decode(source.data)[0], count=1).rstrip("\0 \r\n\t").encode()
     if re.search(rb"<[^<>]{%d}" % MOST_TAG_BYTES, data):
         raise InputError(f"{source.name}: an XML tag of more than {MOST_TAG_BYTES} bytes; this is no ECG document.")
     parser = DefusedXMLParser(target=_Builder(source.name), encoding="utf-8")
