@@ -27,7 +27,7 @@ def test_what_features_tell_is_expected_and_what_they_do_not_is_in_the_spread():
     features = torch.randn(1200, 5, generator=draw)
     noise = torch.where(features[:, 1] > 0, 0.12, 0.02) * torch.randn(1200, generator=draw)
     ef = 0.45 + 0.1 * torch.tanh(features[:, 0]) + noise
-    network = taught(features[:800], ef[:800])
+    network = taught(features[:800], ef[:800]).requires_grad_(False)
     found = network(features[800:])
     wide = features[800:, 1] > 0.3
     assert float((found.mean - (ef - noise)[800:]).abs().mean()) < 0.03
