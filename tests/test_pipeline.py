@@ -376,3 +376,13 @@ def test_half_a_model_is_refused_by_what_is_missing(tiny_model, tmp_path):
     (tmp_path / "config.json").write_text((tiny_model / "config.json").read_text())
     with pytest.raises(InputError, match="tokenizer.safetensors: no such weights"):
         EchoPulse.from_pretrained(tmp_path)
+
+
+def test_a_heart_without_beats_is_told_no_ef_whatever_its_picture(pulse, monkeypatch):
+    told = []
+    monkeypatch.setattr(pulse, "expect_ef", lambda *_: pytest.fail("an EF was expected of a flat line"))
+    fill = pulse.generate_ids
+    monkeypatch.setattr(pulse, "generate_ids", lambda *a, **o: told.append(o["ef"]) or fill(*a, **o))
+    pulse(a_flat_line(), image=np.full((32, 32), 90, np.uint8), any_image=True, seconds=1, allow_flat=True,
+          sampling=QUICK)  # fmt: skip
+    assert told == [None]

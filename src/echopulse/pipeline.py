@@ -269,15 +269,10 @@ class EchoPulse:
     ) -> Tensor:
         """Tokens int64 [t', h', w'] of a clip that begins `begin_s` into `ecg` ([l, n] mV, None: no ECG at all).
 
-        `fps` is the model's own rate by default; other options are those of `filling.generate_ids`. The EF is the one
-        that pictures and ECG let expect where none is given.
+        `fps` is the model's own rate by default; other options are those of `filling.generate_ids`.
         """
-        fps, first = fps or self.fps, options.get("first")
-        if first is not None and ecg is not None and options.get("ef") is None:
-            pictures = [(first, 0.0), *options.get("later", ())]
-            options["ef"] = aiming.aim_at(self.expect_ef(pictures, ecg, begin_s, options.get("view", "a4c")))
         return filling.generate_ids(
-            self.tokenizer, self.generator, ecg, begin_s, frames, fps=fps, steering=self.steering, **options
+            self.tokenizer, self.generator, ecg, begin_s, frames, fps=fps or self.fps, steering=self.steering, **options
         )
 
     def expect_ef(

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from echopulse.aiming import aim_at
+from echopulse.ecg.quality import FLAT_MV
 from echopulse.echo import Clip
 from echopulse.evaluate.hearts import Heart
 from echopulse.evaluate.together import Done, Piece, together
@@ -40,9 +42,12 @@ class Bench:
     def of(cls, pulse: EchoPulse, workers: int = 1) -> Bench:
         """A model of ours, by its inner road: the ECG as it is, no opening picture but the one that is given."""
 
-        def generate(ecg, begin_s, frames, *, leads=None, seed=0, grain=False, **conditions):
+        def generate(ecg, begin_s, frames, *, leads=None, seed=0, grain=False, first=None, ef=None, **conditions):
             heard = None if ecg is None else as_heard(ecg, leads, pulse.generator.config.ecg.kind)
-            ids = pulse.generate_ids(heard, begin_s, frames, seed=seed, **conditions)
+            if ef is None and first is not None and ecg is not None and _beats(ecg):  # as a whole clip does
+                pictures = [(first, 0.0), *conditions.get("later", ())]
+                ef = aim_at(pulse.expect_ef(pictures, heard, begin_s, conditions["view"]))
+            ids = pulse.generate_ids(heard, begin_s, frames, seed=seed, first=first, ef=ef, **conditions)
             return pulse.decode(ids, grain_seed=seed if grain else None)[:frames]
 
         @torch.inference_mode()
@@ -80,3 +85,9 @@ class Bench:
     def each(self, work: Callable[[Piece], Done], pieces: Sequence[Piece], on_done=lambda _: None) -> list[Done]:
         """`work` of every piece, in their order, as many at the same time as this bench has workers."""
         return together(work, pieces, self.workers, on_done)
+
+
+def _beats(ecg: Tensor) -> bool:
+    """Whether an ECG [l, n] mV is more than a flat line, as far as can be told without looking for beats."""
+    known = ecg[ecg.isfinite()]
+    return len(known) > 0 and float(known.max() - known.min()) >= FLAT_MV
