@@ -129,11 +129,6 @@ def _moving_start(row: np.ndarray, settling_s: float, rate_hz: float) -> np.ndar
     return moving
 
 
-def hum_ratio(row: np.ndarray, rate_hz: float, mains_hz: float) -> float:
-    """Power density at the mains frequency over that of its surroundings (1: no hum)."""
-    return float(find_hum(row[None], rate_hz, mains_hz)[0][0])
-
-
 def find_hum(samples: np.ndarray, rate_hz: float, mains_hz: float) -> tuple[np.ndarray, np.ndarray]:
     """Per lead of [leads, n], the power density of hum over that of its surroundings (1: none), and where it is, in Hz.
 
